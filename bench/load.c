@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* ph-load: a load generator for servers that speak the Svix API, and for bare receivers. */
+
+#include "arguments.h"
+#include "generate.h"
+#include "net.h"
+#include "setup.h"
+#include "template.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char usage[] =
+    "usage: ph-load --url BASE [options]\n"
+    "  --token T             bearer token (not with --raw)\n"
+    "  --app ID              load this application instead of making one\n"
+    "  --setup-endpoints N   make N endpoints first (0)\n"
+    "  --receiver URL        base URL of those endpoints: URL/hook/0, URL/hook/1, ...\n"
+    "  --endpoint-secret S   whsec_ secret for all of them (the server chooses)\n"
+    "  --event-type NAME     (job.run.completed)\n"
+    "  --connections N       keep-alive connections, one request each at a time (64)\n"
+    "  --events N            events to send (10000, or no limit when --seconds is given)\n"
+    "  --seconds N           send no new event after N seconds\n"
+    "  --rate N              events per second in all (as fast as answered)\n"
+    "  --path P              post to this path instead\n"
+    "  --body-bytes N        size of the payload (600)\n"
+    "  --idempotency         send an idempotency-key: auto_<uuid> with each event\n"
+    "  --raw                 post the payload straight to a receiver\n"
+    "  --stall-s N           give up when nothing was answered for N seconds (30)\n"
+    "Prints one line of JSON. Exits 0 when every event was accepted, 1 when not.\n";
+
+struct arguments {
+    const char *url;
+    const char *token;
+    const char *app;
+    const char *receiver;
+    const char *endpoint_secret;
+    const char *event_type;
+    const char *path;
+    size_t endpoints;
+    size_t body_bytes;
+    bool is_raw;
+    bool has_idempotency;
+    struct generate_options load;
+};
+
+enum option_id {
+    OPTION_URL = 1,
+    OPTION_TOKEN,
+    OPTION_APP,
+    OPTION_SETUP_ENDPOINTS,
+    OPTION_RECEIVER,
+    OPTION_ENDPOINT_SECRET,
+    OPTION_EVENT_TYPE,
+    OPTION_CONNECTIONS,
+    OPTION_EVENTS,
+    OPTION_SECONDS,
+    OPTION_RATE,
+    OPTION_PATH,
+    OPTION_BODY_BYTES,
+    OPTION_IDEMPOTENCY,
+    OPTION_RAW,
+    OPTION_STALL_S,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {
+    {"url", required_argument, NULL, OPTION_URL},
+    {"token", required_argument, NULL, OPTION_TOKEN},
+    {"app", required_argument, NULL, OPTION_APP},
+    {"setup-endpoints", required_argument, NULL, OPTION_SETUP_ENDPOINTS},
+    {"receiver", required_argument, NULL, OPTION_RECEIVER},
+    {"endpoint-secret", required_argument, NULL, OPTION_ENDPOINT_SECRET},
+    {"event-type", required_argument, NULL, OPTION_EVENT_TYPE},
+    {"connections", required_argument, NULL, OPTION_CONNECTIONS},
+    {"events", required_argument, NULL, OPTION_EVENTS},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"path", required_argument, NULL, OPTION_PATH},
+    {"body-bytes", required_argument, NULL, OPTION_BODY_BYTES},
+    {"idempotency", no_argument, NULL, OPTION_IDEMPOTENCY},
+    {"raw", no_argument, NULL, OPTION_RAW},
+    {"stall-s", required_argument, NULL, OPTION_STALL_S},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static _Noreturn void wrong_usage(const char *what)
+{
+    fprintf(stderr, "ph-load: %s\n%s", what, usage);
+    exit(2);
+}
+
+/* Takes the options that shape the load; false when `option` is none of them. */
+static bool take_load_option(struct generate_options *load, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_CONNECTIONS:
+        load->connections = (unsigned)arguments_number("connections", value, 1, 20000);
+        return true;
+    case OPTION_EVENTS:
+        load->events = arguments_number("events", value, 1, 1000000000000);
+        return true;
+    case OPTION_SECONDS:
+        load->seconds = (unsigned)arguments_number("seconds", value, 1, 1000000);
+        return true;
+    case OPTION_RATE:
+        load->rate = arguments_number("rate", value, 1, 10000000);
+        return true;
+    case OPTION_STALL_S:
+        load->stall_s = (unsigned)arguments_number("stall-s", value, 1, 3600);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void take_option(struct arguments *arguments, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_URL:
+        arguments->url = value;
+        break;
+    case OPTION_TOKEN:
+        arguments->token = value;
+        break;
+    case OPTION_APP:
+        arguments->app = value;
+        break;
+    case OPTION_SETUP_ENDPOINTS:
+        arguments->endpoints = arguments_number("setup-endpoints", value, 0, 100000);
+        break;
+    case OPTION_RECEIVER:
+        arguments->receiver = value;
+        break;
+    case OPTION_ENDPOINT_SECRET:
+        arguments->endpoint_secret = value;
+        break;
+    case OPTION_EVENT_TYPE:
+        arguments->event_type = value;
+        break;
+    case OPTION_PATH:
+        arguments->path = value;
+        break;
+    case OPTION_BODY_BYTES:
+        arguments->body_bytes = arguments_number("body-bytes", value, 1, 8 << 20);
+        break;
+    case OPTION_IDEMPOTENCY:
+        arguments->has_idempotency = true;
+        break;
+    case OPTION_RAW:
+        arguments->is_raw = true;
+        break;
+    case OPTION_HELP:
+        fputs(usage, stdout);
+        exit(0);
+    default:
+        if (!take_load_option(&arguments->load, option, value)) {
+            wrong_usage("unknown option");
+        }
+    }
+}
+
+static void parse_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    int option = 0;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        take_option(arguments, option, optarg);
+    }
+    if (optind < argc) {
+        wrong_usage("takes options only");
+    }
+    if (arguments->url == NULL) {
+        wrong_usage("--url is missing");
+    }
+    if (!arguments->is_raw && arguments->token == NULL) {
+        wrong_usage("--token is missing");
+    }
+    if (arguments->endpoints > 0 && arguments->receiver == NULL) {
+        wrong_usage("--setup-endpoints needs --receiver");
+    }
+    if (arguments->load.events == 0) {
+        arguments->load.events = arguments->load.seconds > 0 ? UINT64_MAX : 10000;
+    }
+}
+
+static void print_setup(const struct setup *setup)
+{
+    if (setup->app[0] == '\0') {
+        return;
+    }
+    printf(",\"app\":\"%s\",\"endpoints\":[", setup->app);
+    for (size_t i = 0; i < setup->endpoints; i++) {
+        const struct setup_endpoint *endpoint = &setup->endpoint[i];
+        printf("%s{\"id\":\"%s\",\"secret\":\"%s\",\"url\":\"%s\"}", i == 0 ? "" : ",",
+               endpoint->id, endpoint->secret, endpoint->url);
+    }
+    printf("]");
+}
+
+static void print_result(const struct generate_result *result, const struct setup *setup)
+{
+    const double seconds = (double)(result->end_us - result->start_us) / 1e6;
+    const char *comma = "";
+    printf("{\"events\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"seconds\":%.3f,\"per_s\":%.0f",
+           result->issued, result->accepted, seconds,
+           seconds > 0 ? (double)result->accepted / seconds : 0.0);
+    printf(",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f",
+           histogram_quantile_ms(&result->latency, 0.50),
+           histogram_quantile_ms(&result->latency, 0.99), histogram_max_ms(&result->latency));
+    printf(",\"retries\":%" PRIu64 ",\"connection_errors\":%" PRIu64 ",\"unanswered\":%" PRIu64,
+           result->retries, result->connection_errors, result->unanswered);
+    printf(",\"start_us\":%" PRId64 ",\"end_us\":%" PRId64 ",\"statuses\":{", result->start_us,
+           result->end_us);
+    for (size_t i = 0; i < GENERATE_STATUSES; i++) {
+        if (result->status[i] != 0) {
+            printf("%s\"%zu\":%" PRIu64, comma, i, result->status[i]);
+            comma = ",";
+        }
+    }
+    printf("}");
+    print_setup(setup);
+    printf("}\n");
+}
+
+/* The path that events go to. */
+static void make_target(const struct arguments *arguments, const struct net_target *target,
+                        const char *app, char *path, size_t path_bytes)
+{
+    if (arguments->path != NULL) {
+        snprintf(path, path_bytes, "%s%s", target->path, arguments->path);
+    } else if (arguments->is_raw) {
+        snprintf(path, path_bytes, "%s/hook/0", target->path);
+    } else {
+        snprintf(path, path_bytes, "%s/api/v1/app/%s/msg?with_content=false", target->path, app);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static struct generate_result result;
+    struct arguments arguments = {.event_type = "job.run.completed",
+                                  .body_bytes = 600,
+                                  .load = {.connections = 64, .stall_s = 30}};
+    struct net_target target;
+    struct setup setup = {0};
+    struct template request;
+    char path[1024];
+
+    parse_arguments(argc, argv, &arguments);
+    net_raise_descriptor_limit();
+    if (!net_target_init(&target, arguments.url)) {
+        return 1;
+    }
+    const struct setup_options setup_options = {.target = &target,
+                                                .token = arguments.token,
+                                                .app = arguments.app,
+                                                .event_type = arguments.event_type,
+                                                .receiver = arguments.receiver,
+                                                .endpoint_secret = arguments.endpoint_secret,
+                                                .endpoints = arguments.endpoints};
+    if (!arguments.is_raw && !setup_init(&setup, &setup_options)) {
+        return 1;
+    }
+    make_target(&arguments, &target, setup.app, path, sizeof path);
+    const struct template_options template_options = {
+        .host = target.host,
+        .target = path,
+        .token = arguments.is_raw ? NULL : arguments.token,
+        .event_type = arguments.is_raw ? NULL : arguments.event_type,
+        .payload_bytes = arguments.body_bytes,
+        .has_idempotency_key = arguments.has_idempotency};
+    if (!template_init(&request, &template_options)) {
+        fprintf(stderr, "ph-load: out of memory\n");
+        return 1;
+    }
+    arguments.load.target = &target;
+    arguments.load.request = &request;
+    const bool is_run = generate_run(&arguments.load, &result);
+    if (is_run) {
+        print_result(&result, &setup);
+    }
+    template_done(&request);
+    setup_done(&setup);
+    return is_run && result.accepted == result.issued ? 0 : 1;
+}

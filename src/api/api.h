@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native API: Svix-compatible routes under /api/v1, health and metrics.
+ * Handlers run on http threads; each http thread owns one `struct api_thread` (its read-only
+ * store connection).
+ */
+#ifndef PH_API_API_H
+#define PH_API_API_H
+
+#include "base/secret.h"
+#include "flow/flow.h"
+#include "http/server.h"
+
+struct api;
+
+struct api_options {
+    struct flow *flow;
+    const char *store_address;
+    struct secret jwt_secret; /* copied */
+    struct log *log;
+    struct metrics *metrics;
+};
+
+struct api *api_new(const struct api_options *options);
+void api_free(struct api *api);
+
+/* The route table and the hooks for struct http_server_options; context = the `struct api *`. */
+const struct http_route *api_routes(size_t *ret_count);
+void *api_thread_start(void *api);
+void api_thread_stop(void *api_thread, void *api);
+
+#endif

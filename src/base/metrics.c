@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/metrics.h"
+
+enum metric_type { TYPE_COUNTER, TYPE_GAUGE };
+
+struct metric_row {
+    enum metric_type type;
+    const char *name;
+    const char *help;
+};
+
+static const struct metric_row value_rows[] = {
+#define COUNTER(id, name, help) {TYPE_COUNTER, name, help},
+#define GAUGE(id, name, help) {TYPE_GAUGE, name, help},
+#define HISTOGRAM(id, name, help)
+#include "base/metrics.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+};
+
+static const struct metric_row histogram_rows[] = {
+#define COUNTER(id, name, help)
+#define GAUGE(id, name, help)
+#define HISTOGRAM(id, name, help) {TYPE_COUNTER, name, help},
+#include "base/metrics.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+};
+
+/* Upper bound of bucket 0: 64 us for durations, 1 for counts. */
+#define FIRST_DURATION_SHIFT 6
+
+void metrics_init(struct metrics *metrics)
+{
+    memset(metrics, 0, sizeof *metrics);
+}
+
+void metrics_add(struct metrics *metrics, enum metric metric, int64_t amount)
+{
+    atomic_fetch_add_explicit(&metrics->values[metric], amount, memory_order_relaxed);
+}
+
+void metrics_set(struct metrics *metrics, enum metric metric, int64_t value)
+{
+    atomic_store_explicit(&metrics->values[metric], value, memory_order_relaxed);
+}
+
+int64_t metrics_get(const struct metrics *metrics, enum metric metric)
+{
+    return atomic_load_explicit(&metrics->values[metric], memory_order_relaxed);
+}
+
+static unsigned first_shift(enum metric_histogram histogram)
+{
+    return histogram == METRIC_BATCH_JOBS ? 0 : FIRST_DURATION_SHIFT;
+}
+
+void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, int64_t value)
+{
+    struct metric_distribution *distribution = &metrics->distributions[histogram];
+    uint64_t amount = value < 0 ? 0 : (uint64_t)value;
+    unsigned bucket = 0;
+    while (bucket < METRICS_BUCKETS && amount > (UINT64_C(1) << (first_shift(histogram) + bucket))) {
+        bucket++;
+    }
+    atomic_fetch_add_explicit(&distribution->buckets[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&distribution->sum, amount, memory_order_relaxed);
+}
+
+static void format_histogram(const struct metrics *metrics, enum metric_histogram histogram,
+                             struct buf *text)
+{
+    const struct metric_row *row = &histogram_rows[histogram];
+    const struct metric_distribution *distribution = &metrics->distributions[histogram];
+    double unit = histogram == METRIC_BATCH_JOBS ? 1.0 : 1e-6;
+    uint64_t total = 0;
+    buf_append_format(text, "# HELP %s %s\n# TYPE %s histogram\n", row->name, row->help, row->name);
+    for (unsigned bucket = 0; bucket < METRICS_BUCKETS; bucket++) {
+        total += atomic_load_explicit(&distribution->buckets[bucket], memory_order_relaxed);
+        double bound = (double)(UINT64_C(1) << (first_shift(histogram) + bucket)) * unit;
+        buf_append_format(text, "%s_bucket{le=\"%.10g\"} %llu\n", row->name, bound,
+                          (unsigned long long)total);
+    }
+    total += atomic_load_explicit(&distribution->buckets[METRICS_BUCKETS], memory_order_relaxed);
+    uint64_t sum = atomic_load_explicit(&distribution->sum, memory_order_relaxed);
+    buf_append_format(text, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.10g\n%s_count %llu\n", row->name,
+                      (unsigned long long)total, row->name, (double)sum * unit, row->name,
+                      (unsigned long long)total);
+}
+
+void metrics_format(const struct metrics *metrics, struct buf *text)
+{
+    for (unsigned index = 0; index < METRIC_COUNT; index++) {
+        const struct metric_row *row = &value_rows[index];
+        buf_append_format(text, "# HELP %s %s\n# TYPE %s %s\n%s %lld\n", row->name, row->help,
+                          row->name, row->type == TYPE_COUNTER ? "counter" : "gauge", row->name,
+                          (long long)metrics_get(metrics, (enum metric)index));
+    }
+    for (unsigned index = 0; index < METRIC_HISTOGRAM_COUNT; index++) {
+        format_histogram(metrics, (enum metric_histogram)index, text);
+    }
+}

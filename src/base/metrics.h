@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Counters, gauges and histograms of the whole server, from the table in metrics.def.
+ *
+ * Concurrency: one `struct metrics` is shared by all threads; every field is a relaxed atomic.
+ * Histograms have buckets by powers of two from 64 us to 134 s (BATCH_JOBS: 1 .. 2^21).
+ */
+#ifndef PH_BASE_METRICS_H
+#define PH_BASE_METRICS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+enum metric {
+#define COUNTER(id, name, help) METRIC_##id,
+#define GAUGE(id, name, help) METRIC_##id,
+#define HISTOGRAM(id, name, help)
+#include "base/metrics.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+    METRIC_COUNT
+};
+
+enum metric_histogram {
+#define COUNTER(id, name, help)
+#define GAUGE(id, name, help)
+#define HISTOGRAM(id, name, help) METRIC_##id,
+#include "base/metrics.def"
+#undef COUNTER
+#undef GAUGE
+#undef HISTOGRAM
+    METRIC_HISTOGRAM_COUNT
+};
+
+#define METRICS_BUCKETS 22
+
+struct metric_distribution {
+    atomic_uint_fast64_t buckets[METRICS_BUCKETS + 1]; /* the last is +Inf */
+    atomic_uint_fast64_t sum;
+};
+
+struct metrics {
+    atomic_int_fast64_t values[METRIC_COUNT];
+    struct metric_distribution distributions[METRIC_HISTOGRAM_COUNT];
+};
+
+void metrics_init(struct metrics *metrics);
+void metrics_add(struct metrics *metrics, enum metric metric, int64_t amount);
+void metrics_set(struct metrics *metrics, enum metric metric, int64_t value); /* gauges */
+int64_t metrics_get(const struct metrics *metrics, enum metric metric);
+/* A duration in microseconds; for BATCH_JOBS a count. Negative counts as 0. */
+void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, int64_t value);
+/* Prometheus text exposition format 0.0.4. */
+void metrics_format(const struct metrics *metrics, struct buf *text);
+
+#endif

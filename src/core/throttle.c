@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/throttle.h"
+
+#include "base/compiler.h"
+
+/* A token in credit units: a rate of r per second earns r units each microsecond, without
+ * rounding. */
+#define TOKEN INT64_C(1000000)
+
+static int64_t credit_at(const struct throttle *bucket, int64_t now_us)
+{
+    int64_t elapsed_us = now_us - bucket->counted_at_us;
+    if (elapsed_us <= 0) {
+        return bucket->credit;
+    }
+    /* A second fills the bucket; cutting here keeps the product small. */
+    if (elapsed_us > 1000000) {
+        elapsed_us = 1000000;
+    }
+    int64_t credit = bucket->credit + elapsed_us * bucket->rate;
+    int64_t burst = bucket->rate * TOKEN;
+    return credit > burst ? burst : credit;
+}
+
+static void count(struct throttle *bucket, int64_t now_us)
+{
+    bucket->credit = credit_at(bucket, now_us);
+    if (now_us > bucket->counted_at_us) {
+        bucket->counted_at_us = now_us;
+    }
+}
+
+void throttle_init(struct throttle *bucket, int64_t rate_per_s, int64_t now_us)
+{
+    PH_ASSERT(rate_per_s >= 0 && rate_per_s <= THROTTLE_RATE_MAX);
+    *bucket = (struct throttle){rate_per_s, rate_per_s * TOKEN, now_us};
+}
+
+void throttle_set_rate(struct throttle *bucket, int64_t rate_per_s, int64_t now_us)
+{
+    PH_ASSERT(rate_per_s >= 0 && rate_per_s <= THROTTLE_RATE_MAX);
+    if (bucket->rate == 0) {
+        throttle_init(bucket, rate_per_s, now_us);
+        return;
+    }
+    count(bucket, now_us);
+    bucket->rate = rate_per_s;
+    if (bucket->credit > rate_per_s * TOKEN) {
+        bucket->credit = rate_per_s * TOKEN;
+    }
+}
+
+bool throttle_take(struct throttle *bucket, int64_t now_us)
+{
+    if (bucket->rate == 0) {
+        return true;
+    }
+    count(bucket, now_us);
+    if (bucket->credit < TOKEN) {
+        return false;
+    }
+    bucket->credit -= TOKEN;
+    return true;
+}
+
+void throttle_give_back(struct throttle *bucket)
+{
+    int64_t burst = bucket->rate * TOKEN;
+    bucket->credit = bucket->credit + TOKEN > burst ? burst : bucket->credit + TOKEN;
+}
+
+int64_t throttle_ready_at(const struct throttle *bucket, int64_t now_us)
+{
+    if (bucket->rate == 0) {
+        return now_us;
+    }
+    int64_t missing = TOKEN - credit_at(bucket, now_us);
+    if (missing <= 0) {
+        return now_us;
+    }
+    /* Credit is earned from counted_at_us on, which is not after `now_us` unless time stood. */
+    int64_t from_us = now_us > bucket->counted_at_us ? now_us : bucket->counted_at_us;
+    return from_us + (missing + bucket->rate - 1) / bucket->rate;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration snapshots that the writer keeps between batches, least recently used out first.
+ * Each batch asks the store once per application whether its snapshot is still the newest, in the
+ * transaction that inserts the messages: an endpoint answered 201 gets every later message
+ * (engineering rule 5). Owned by the writer thread.
+ */
+#ifndef PH_FLOW_APPLICATION_CACHE_H
+#define PH_FLOW_APPLICATION_CACHE_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "flow/config.h"
+
+/* Endpoints in all snapshots together; above it the least recently used applications go. */
+#define APPLICATION_CACHE_ENDPOINTS_MAX 100000
+
+struct application_cache {
+    struct map by_id;           /* struct cached_application */
+    struct list_node by_use;    /* most recently used first */
+    size_t weight;              /* endpoints + 1 per application */
+    uint64_t batch;             /* number of the current batch */
+};
+
+void application_cache_init(struct application_cache *cache);
+void application_cache_done(struct application_cache *cache);
+/* A new batch: what was checked before is checked again. */
+void application_cache_begin_batch(struct application_cache *cache);
+/* The snapshot as of the open transaction; borrowed, valid until the next call of this function
+ * or of _done: take a reference to keep it. PH_NOT_FOUND when the application does not exist in
+ * `org` (SLICE_NONE: any) or is deleted. */
+PH_NODISCARD enum ph_error application_cache_get(struct application_cache *cache,
+                                                 struct store *store, struct slice org,
+                                                 int64_t application_id, struct diag *diag,
+                                                 struct application_config **ret_config);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/config.h"
+
+#include <jansson.h>
+
+#include "base/clock.h"
+
+/* --- references --------------------------------------------------------------------------- */
+
+struct endpoint_config *endpoint_config_ref(struct endpoint_config *config)
+{
+    int former = atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);
+    PH_ASSERT(former > 0);
+    return config;
+}
+
+static void name_set_done(struct name_set *set)
+{
+    for (size_t index = 0; index < set->count; index++) {
+        free((char *)(uintptr_t)set->names[index].ptr);
+    }
+    free(set->names);
+}
+
+static void free_headers(struct endpoint_config *config)
+{
+    for (size_t index = 0; index < config->header_count; index++) {
+        free((char *)(uintptr_t)config->headers[index].name.ptr);
+        free((char *)(uintptr_t)config->headers[index].value.ptr);
+    }
+    free(config->headers);
+}
+
+void endpoint_config_unref(struct endpoint_config *config)
+{
+    if (config == NULL ||
+        atomic_fetch_sub_explicit(&config->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    for (size_t index = 0; index < config->key_count; index++) {
+        signing_key_free(config->keys[index].key);
+    }
+    free(config->keys);
+    name_set_done(&config->event_types);
+    name_set_done(&config->channels);
+    free_headers(config);
+    free(config->url);
+    free(config);
+}
+
+struct application_config *application_config_ref(struct application_config *config)
+{
+    int former = atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);
+    PH_ASSERT(former > 0);
+    return config;
+}
+
+void application_config_unref(struct application_config *config)
+{
+    if (config == NULL ||
+        atomic_fetch_sub_explicit(&config->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    for (size_t index = 0; index < config->endpoint_count; index++) {
+        endpoint_config_unref(config->endpoints[index]);
+    }
+    free(config->endpoints);
+    free(config->org);
+    free(config);
+}
+
+/* --- matching ------------------------------------------------------------------------------- */
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct slice *a = left;
+    const struct slice *b = right;
+    return slice_compare(*a, *b);
+}
+
+static bool name_set_has(const struct name_set *set, struct slice name)
+{
+    return bsearch(&name, set->names, set->count, sizeof name, compare_names) != NULL;
+}
+
+bool endpoint_config_matches(const struct endpoint_config *config, struct slice event_type,
+                             const struct slice *channels, size_t channel_count)
+{
+    if (config->is_disabled ||
+        (!config->event_types.is_any && !name_set_has(&config->event_types, event_type))) {
+        return false;
+    }
+    if (config->channels.is_any) {
+        return true;
+    }
+    for (size_t index = 0; index < channel_count; index++) {
+        if (name_set_has(&config->channels, channels[index])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- reading -------------------------------------------------------------------------------- */
+
+static enum ph_error broken_row(struct diag *diag, int64_t endpoint_id, const char *column)
+{
+    return diag_set(diag, PH_STORE, "store", "the stored %s of endpoint %lld cannot be read",
+                    column, (long long)endpoint_id);
+}
+
+static struct slice dup_slice(const char *text)
+{
+    return (struct slice){ph_strdup(text), strlen(text)};
+}
+
+/* From a JSON array of strings; an absent text means that everything fits. */
+static bool read_names(struct slice json, struct name_set *set)
+{
+    if (json.ptr == NULL) {
+        set->is_any = true;
+        return true;
+    }
+    json_t *array = json_loadb(json.ptr, json.len, 0, NULL);
+    size_t count = json_array_size(array);
+    bool is_good = json_is_array(array);
+    set->names = ph_calloc(count, sizeof set->names[0]);
+    for (size_t index = 0; is_good && index < count; index++) {
+        const char *name = json_string_value(json_array_get(array, index));
+        is_good = name != NULL;
+        if (is_good) {
+            set->names[set->count++] = dup_slice(name);
+        }
+    }
+    if (set->count > 0) {
+        qsort(set->names, set->count, sizeof set->names[0], compare_names);
+    }
+    json_decref(array);
+    return is_good;
+}
+
+static bool read_headers(struct slice json, struct endpoint_config *config)
+{
+    json_t *object = json_loadb(json.ptr, json.len, 0, NULL);
+    bool is_good = json_is_object(object);
+    config->headers = ph_calloc(json_object_size(object), sizeof config->headers[0]);
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        is_good = is_good && json_is_string(value);
+        if (is_good) {
+            config->headers[config->header_count++] =
+                (struct sink_header){dup_slice(name), dup_slice(json_string_value(value))};
+        }
+    }
+    json_decref(object);
+    return is_good;
+}
+
+static enum ph_error read_keys(struct store *store, struct endpoint_config *config,
+                               struct diag *diag)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT scheme, secret, expires_at FROM endpoint_secret"
+                   " WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > $2)"
+                   " ORDER BY id DESC");
+    db_bind_int64(select, 1, config->id);
+    db_bind_int64(select, 2, clock_wall_us());
+    enum ph_error error;
+    bool has_row;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        struct signing_key *key;
+        error = signing_key_from_bytes((enum signature_scheme)db_int64(select, 0),
+                                       db_blob(select, 1), diag, &key);
+        if (error != PH_OK) {
+            db_done(select);
+            return broken_row(diag, config->id, "secret");
+        }
+        config->keys =
+            ph_realloc(config->keys, (config->key_count + 1) * sizeof config->keys[0]);
+        config->keys[config->key_count++] = (struct endpoint_key){
+            key, db_is_null(select, 2) ? INT64_MAX : db_int64(select, 2)};
+    }
+    return error;
+}
+
+#define ENDPOINT_COLUMNS                                                                           \
+    "endpoint.id, endpoint.application_id, endpoint.url, endpoint.throttle_rate,"                  \
+    " endpoint.disabled, endpoint.event_types, endpoint.channels, endpoint.headers,"               \
+    " endpoint.deleted_at, endpoint.generation, endpoint.failing_since, endpoint.shard,"           \
+    " application.config_version"
+
+/* A snapshot from the current row; the keys are read later, by another statement. */
+static enum ph_error read_row(struct db_statement *row, struct diag *diag,
+                              struct endpoint_config **ret_config)
+{
+    struct endpoint_config *config = ph_calloc(1, sizeof *config);
+    atomic_init(&config->references, 1);
+    config->id = db_int64(row, 0);
+    config->application_id = db_int64(row, 1);
+    config->url = slice_dup(db_text(row, 2));
+    config->throttle_rate = db_int64(row, 3);
+    config->is_disabled = db_int64(row, 4) != 0 || !db_is_null(row, 8);
+    config->generation = db_int64(row, 9);
+    config->failing_since_us = db_int64(row, 10);
+    config->shard = db_int64(row, 11);
+    config->version = db_int64(row, 12);
+    const char *broken = NULL;
+    if (!read_names(db_text(row, 5), &config->event_types)) {
+        broken = "event types";
+    } else if (!read_names(db_text(row, 6), &config->channels)) {
+        broken = "channels";
+    } else if (!read_headers(db_text(row, 7), config)) {
+        broken = "headers";
+    }
+    if (broken != NULL) {
+        enum ph_error error = broken_row(diag, config->id, broken);
+        endpoint_config_unref(config);
+        return error;
+    }
+    *ret_config = config;
+    return PH_OK;
+}
+
+enum ph_error endpoint_config_load(struct store *store, int64_t endpoint_id, struct diag *diag,
+                                   struct endpoint_config **ret_config)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT " ENDPOINT_COLUMNS " FROM endpoint JOIN application"
+                   " ON application.id = endpoint.application_id WHERE endpoint.id = $1");
+    db_bind_int64(select, 1, endpoint_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+    }
+    struct endpoint_config *config;
+    error = read_row(select, diag, &config);
+    db_done(select);
+    if (error == PH_OK) {
+        error = read_keys(store, config, diag);
+        if (error != PH_OK) {
+            endpoint_config_unref(config);
+            return error;
+        }
+        *ret_config = config;
+    }
+    return error;
+}
+
+static enum ph_error read_application(struct store *store, struct application_config *config,
+                                      struct diag *diag)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT org, config_version, throttle_rate FROM application"
+                              " WHERE id = $1 AND deleted_at IS NULL");
+    db_bind_int64(select, 1, config->id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "Application not found");
+    }
+    config->org = slice_dup(db_text(select, 0));
+    config->version = db_int64(select, 1);
+    config->throttle_rate = db_int64(select, 2);
+    db_done(select);
+    return PH_OK;
+}
+
+static enum ph_error read_endpoints(struct store *store, struct application_config *config,
+                                    struct diag *diag)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT " ENDPOINT_COLUMNS " FROM endpoint JOIN application"
+                   " ON application.id = endpoint.application_id"
+                   " WHERE endpoint.application_id = $1 AND endpoint.deleted_at IS NULL"
+                   " AND endpoint.disabled = 0 ORDER BY endpoint.id");
+    db_bind_int64(select, 1, config->id);
+    size_t capacity = 0;
+    enum ph_error error;
+    bool has_row;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        if (config->endpoint_count == capacity) {
+            capacity = capacity == 0 ? 4 : capacity * 2;
+            config->endpoints =
+                ph_realloc(config->endpoints, capacity * sizeof(struct endpoint_config *));
+        }
+        struct endpoint_config *endpoint;
+        error = read_row(select, diag, &endpoint);
+        if (error != PH_OK) {
+            db_done(select);
+            return error;
+        }
+        config->endpoints[config->endpoint_count++] = endpoint;
+    }
+    for (size_t index = 0; error == PH_OK && index < config->endpoint_count; index++) {
+        error = read_keys(store, config->endpoints[index], diag);
+    }
+    return error;
+}
+
+enum ph_error application_config_load(struct store *store, int64_t application_id,
+                                      struct diag *diag, struct application_config **ret_config)
+{
+    struct application_config *config = ph_calloc(1, sizeof *config);
+    atomic_init(&config->references, 1);
+    config->id = application_id;
+    enum ph_error error = read_application(store, config, diag);
+    if (error == PH_OK) {
+        error = read_endpoints(store, config, diag);
+    }
+    if (error != PH_OK) {
+        application_config_unref(config);
+        return error;
+    }
+    *ret_config = config;
+    return PH_OK;
+}

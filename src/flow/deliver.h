@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deliver: sends what is due, one thread per deliverer, each owning a set of shards.
+ *
+ * Concurrency: deliverer_push_* are called by the writer thread after commits; they append to the
+ * inbox (under its lock) and wake the thread. Everything else belongs to the deliverer's thread.
+ */
+#ifndef PH_FLOW_DELIVER_H
+#define PH_FLOW_DELIVER_H
+
+#include "flow/config.h"
+#include "flow/flow.h"
+#include "flow/message_body.h"
+#include "flow/record.h"
+
+struct deliverer;
+
+struct deliverer_options {
+    const struct flow_options *flow;
+    struct writer *writer;
+    struct resolver *resolver;
+    unsigned index; /* owns the shards with shard % count == index */
+    unsigned count;
+};
+
+/* Opens the store and the sink and looks for due work; no thread yet. `options->flow` and what it
+ * points to must outlive the deliverer. */
+PH_NODISCARD enum ph_error deliverer_new(const struct deliverer_options *options,
+                                         struct diag *diag, struct deliverer **ret_deliverer);
+PH_NODISCARD enum ph_error deliverer_start(struct deliverer *deliverer, struct diag *diag);
+/* Stops sending; waits until nothing is in flight or unrecorded, at most `drain_ms`; ends the
+ * thread. The writer must still run, and may go on pushing. */
+void deliverer_drain(struct deliverer *deliverer, int64_t drain_ms);
+/* After deliverer_drain, and after the writer was stopped. NULL is fine. */
+void deliverer_free(struct deliverer *deliverer);
+
+/* --- called by the writer thread, after a commit -------------------------------------------- */
+
+/* A new delivery. Takes its own references. Several calls, then one deliverer_wake. */
+void deliverer_push_fresh(struct deliverer *deliverer, struct endpoint_config *config,
+                          int64_t message_id, int64_t accepted_us, struct message_body *body);
+/* The endpoint's configuration changed; takes the reference. */
+void deliverer_push_config(struct deliverer *deliverer, struct endpoint_config *config);
+void deliverer_push_expunged(struct deliverer *deliverer, int64_t message_id);
+void deliverer_push_manual(struct deliverer *deliverer, int64_t endpoint_id);
+/* The record was committed. */
+void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job);
+void deliverer_wake(struct deliverer *deliverer);
+
+#endif

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the deliverer share: deliver.c (thread, inbox, loop), lane.c (one endpoint's
+ * window, paging, timers) and attempt.c (render, sign, send, judge).
+ *
+ * A lane is what the deliverer knows of one endpoint:
+ *
+ *      idle ──fresh item, due time──► ready ──pump──► waiting for answers ──recorded──► idle
+ *                                       ▲                   │
+ *                                       └── throttle, cap ──┘
+ */
+#ifndef PH_FLOW_DELIVER_INT_H
+#define PH_FLOW_DELIVER_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "core/throttle.h"
+#include "flow/deliver.h"
+#include "sinks/http.h"
+
+/* Attempts in flight of one deliverer; also its open sockets. */
+#define DELIVER_IN_FLIGHT_MAX 1024
+/* Attempts in flight or finished and not yet committed. */
+#define DELIVER_UNRECORDED_MAX 8192
+/* Fresh deliveries waiting in the inbox; above it the deliverer re-reads the store. */
+#define DELIVER_INBOX_MAX 32768
+/* Lanes that are kept though idle, and for how long. */
+#define DELIVER_IDLE_LANES_MAX 10000
+#define DELIVER_IDLE_LANE_US INT64_C(60000000)
+#define LANE_NEVER INT64_MAX
+
+enum inbox_type { INBOX_FRESH, INBOX_CONFIG, INBOX_EXPUNGED, INBOX_MANUAL, INBOX_RECORDED };
+
+struct inbox_entry {
+    struct list_node node;
+    enum inbox_type type;
+};
+
+/* An inbox entry without a delivery: configuration, expunge, manual. */
+struct inbox_notice {
+    struct inbox_entry entry;
+    struct endpoint_config *config; /* INBOX_CONFIG */
+    int64_t id;                     /* message or endpoint */
+};
+
+#define ITEM_HEADERS_FIXED 8
+
+/* A delivery in memory: in the inbox, in a lane's window, in flight, or being recorded. */
+struct item {
+    struct inbox_entry entry;
+    struct list_node in_window;
+    struct lane *lane;
+    int64_t message_id;
+    int64_t manual_id; /* not 0: a manual attempt */
+    int64_t attempts;  /* made before this one */
+    int64_t generation;
+    int64_t accepted_us;
+    struct message_body *body;      /* NULL: the payload is gone */
+    struct endpoint_config *config; /* of the inbox entry, then of the attempt */
+    struct record_job record;
+
+    /* The attempt. */
+    struct sink_header *headers;
+    char id_text[ID_TEXT_MAX];
+    char timestamp_text[24];
+    struct buf signature;
+    char *response; /* copy for the record */
+};
+
+struct lane {
+    int64_t endpoint_id;
+    int64_t shard;
+    struct endpoint_config *config; /* NULL until first needed */
+    struct map items;               /* by message id, manual ones by manual id */
+    struct list_node window;        /* ready to send */
+    struct list_node manual;        /* manual attempts, sent first */
+    size_t window_count;
+    size_t manual_count;
+    size_t in_flight;
+    bool more_in_store; /* due deliveries that are not in memory */
+    bool more_manual;
+    int64_t manual_cursor;
+    int64_t next_due_us;     /* wall clock, of the earliest retry in the store; LANE_NEVER */
+    int64_t failing_since_us;
+    int64_t not_before_us;   /* boot clock; after a page without progress, or a failing store */
+    int64_t idle_since_us;   /* boot clock, while on the idle list */
+    int64_t cancel_asked_us; /* boot clock, last time that old deliveries were to be cancelled */
+    struct throttle throttle;
+    struct list_node in_ready; /* or alone */
+    struct list_node in_idle;
+    struct heap_node timer;    /* boot clock */
+};
+
+struct deliverer {
+    /* The inbox, under `lock`. */
+    pthread_mutex_t lock;
+    pthread_cond_t is_quiet_changed;
+    struct list_node inbox;
+    size_t inbox_fresh;
+    size_t inbox_bytes;
+    bool inbox_overflowed;
+    bool needs_wake;
+    bool is_quiet; /* after draining: nothing is sent or recorded any more */
+
+    atomic_bool is_draining;
+    atomic_bool must_quiesce; /* the time to drain is over */
+    atomic_bool is_sleeping;
+    int wake_fd;
+    int epoll_fd;
+    pthread_t thread;
+    bool is_started; /* the main thread's */
+
+    /* The deliverer thread's own. */
+    struct deliverer_options options;
+    const struct flow_settings *settings;
+    struct store *store;
+    struct sink_http *sink;
+    struct map lanes;
+    struct list_node ready;
+    struct list_node idle;
+    struct heap timers;
+    size_t idle_count;
+    size_t in_flight;
+    size_t unrecorded; /* in flight ones too */
+    size_t window_count;
+    size_t window_bytes;
+    int64_t shown[5]; /* what this deliverer added to the gauges */
+    struct due_delivery *page; /* scratch */
+    size_t page_capacity;
+};
+
+/* --- deliver.c ---------------------------------------------------------------------------------- */
+
+/* Frees the item and what it holds; it must be in no list and no map. */
+void item_free(struct item *item);
+/* The item's attempt is over and needs no record (shutdown), or its record is committed. */
+void deliverer_forget(struct deliverer *deliverer, struct item *item);
+
+/* --- lane.c ------------------------------------------------------------------------------------- */
+
+/* Finds or opens; never NULL. `config` may be NULL (it is read when needed). */
+struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
+                       struct endpoint_config *config);
+/* Frees the lane and its items that are not in flight; for shutdown all items. */
+void lane_free(struct deliverer *deliverer, struct lane *lane);
+/* Takes a fresh item into the window, or drops it because the store has it anyway. */
+void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item *item);
+/* A newer configuration; takes the reference. */
+void lane_set_config(struct deliverer *deliverer, struct lane *lane,
+                     struct endpoint_config *config);
+/* Drops a message's items that are not in flight. */
+void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t message_id);
+/* The earliest stored due time became `due_us` (wall clock). */
+void lane_due_at(struct deliverer *deliverer, struct lane *lane, int64_t due_us);
+/* Puts the lane on the ready list, the timer heap or the idle list, as its state says. */
+void lane_settle(struct deliverer *deliverer, struct lane *lane);
+/* The next item to send, off the window; NULL when the lane must wait (lane_settle knows why).
+ * Pages from the store when the window runs low. */
+struct item *lane_next(struct deliverer *deliverer, struct lane *lane);
+/* Timers that are due. */
+void lanes_run_timers(struct deliverer *deliverer, int64_t now_boot_us);
+/* Frees lanes that were idle for long, or are too many. */
+void lanes_sweep_idle(struct deliverer *deliverer, int64_t now_boot_us);
+/* Opens a lane for every endpoint of this deliverer's shards that has work in the store. */
+PH_NODISCARD enum ph_error lanes_scan_store(struct deliverer *deliverer, struct diag *diag);
+
+/* --- attempt.c ---------------------------------------------------------------------------------- */
+
+/* Renders, signs and sends; the result comes to attempt_result. */
+void attempt_start(struct deliverer *deliverer, struct item *item);
+void attempt_result(void *deliverer, const struct sink_result *result);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow.h"
+
+#include "flow/deliver.h"
+#include "flow/keep.h"
+#include "flow/writer.h"
+#include "sinks/http.h"
+#include "sinks/resolver.h"
+
+#define DELIVER_THREADS_MAX 64
+
+struct flow {
+    struct flow_options options;
+    struct writer *writer;
+    struct resolver *resolver;
+    struct deliverer *deliverers[DELIVER_THREADS_MAX];
+    size_t deliverer_count;
+    struct keeper *keeper;
+};
+
+static void free_flow(struct flow *flow, int64_t drain_ms)
+{
+    keeper_stop(flow->keeper);
+    for (size_t index = 0; index < flow->deliverer_count; index++) {
+        deliverer_drain(flow->deliverers[index], drain_ms);
+    }
+    writer_stop(flow->writer);
+    for (size_t index = 0; index < flow->deliverer_count; index++) {
+        deliverer_free(flow->deliverers[index]);
+    }
+    resolver_free(flow->resolver);
+    sink_http_global_done();
+    free(flow);
+}
+
+static enum ph_error start_deliverers(struct flow *flow, struct diag *diag)
+{
+    unsigned count = flow->options.settings.deliver_threads;
+    PH_ASSERT(count >= 1 && count <= DELIVER_THREADS_MAX);
+    for (unsigned index = 0; index < count; index++) {
+        const struct deliverer_options options = {
+            .flow = &flow->options,
+            .writer = flow->writer,
+            .resolver = flow->resolver,
+            .index = index,
+            .count = count,
+        };
+        enum ph_error error = deliverer_new(&options, diag, &flow->deliverers[index]);
+        if (error != PH_OK) {
+            return error;
+        }
+        flow->deliverer_count++;
+    }
+    writer_set_deliverers(flow->writer, flow->deliverers, count);
+    for (unsigned index = 0; index < count; index++) {
+        enum ph_error error = deliverer_start(flow->deliverers[index], diag);
+        if (error != PH_OK) {
+            return error;
+        }
+    }
+    return PH_OK;
+}
+
+enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
+                         struct flow **ret_flow)
+{
+    enum ph_error error = sink_http_global_init(diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct flow *flow = ph_calloc(1, sizeof *flow);
+    flow->options = *options;
+    error = writer_start(&flow->options, diag, &flow->writer);
+    if (error == PH_OK) {
+        error = resolver_new(NULL, diag, &flow->resolver);
+    }
+    if (error == PH_OK) {
+        error = start_deliverers(flow, diag);
+    }
+    if (error == PH_OK) {
+        error = keeper_start(&flow->options, flow->writer, diag, &flow->keeper);
+    }
+    if (error != PH_OK) {
+        free_flow(flow, 0);
+        return error;
+    }
+    *ret_flow = flow;
+    return PH_OK;
+}
+
+void flow_stop(struct flow *flow, int64_t drain_ms)
+{
+    if (flow != NULL) {
+        free_flow(flow, drain_ms);
+    }
+}
+
+struct writer *flow_writer(struct flow *flow)
+{
+    return flow->writer;
+}
+
+const struct flow_settings *flow_settings(const struct flow *flow)
+{
+    return &flow->options.settings;
+}
+
+const struct id_codec *flow_id_codec(const struct flow *flow)
+{
+    return writer_id_codec(flow->writer);
+}
+
+void flow_refresh_gauges(struct flow *flow)
+{
+    metrics_set(flow->options.metrics, METRIC_WRITER_QUEUE,
+                (int64_t)writer_queue_length(flow->writer));
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The main job behind one door: owns the writer thread, the deliver threads and the keeper.
+ *
+ *   http thread ──job──► writer ──after commit──► deliverer ──result──► writer (record) ─► …
+ *
+ * Concurrency: flow_start and flow_stop are called by the main thread; writer.h and deliver.h say
+ * what other threads may call.
+ */
+#ifndef PH_FLOW_FLOW_H
+#define PH_FLOW_FLOW_H
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "core/address.h"
+#include "core/id.h"
+#include "core/retry.h"
+#include "core/signature.h"
+
+struct flow;
+struct writer;
+struct resolver;
+
+enum signature_headers { SIGNATURE_HEADERS_WEBHOOK, SIGNATURE_HEADERS_SVIX, SIGNATURE_HEADERS_BOTH };
+
+/* What the options say. Copied by flow_start; pointers inside must outlive the flow. */
+struct flow_settings {
+    struct retry_schedule retry_schedule;
+    int64_t retry_after_cap_us;
+    int64_t delivery_timeout_ms;
+    int64_t disable_after_us; /* endpoint_failure_disable_after; 0 = never */
+    bool disable_on_gone;
+    bool endpoint_https_only;
+    enum signature_scheme default_signature_type;
+    enum signature_headers signature_headers;
+    const struct cidr_set *allow_subnets;
+    const char *ca_file; /* NULL = the system's */
+    const char *user_agent;
+    unsigned max_in_flight;  /* per endpoint */
+    unsigned deliver_threads; /* 1.. */
+    size_t writer_queue_max; /* jobs; above it callers get PH_BUSY */
+    size_t window_bytes_max; /* payload bytes in memory over all endpoints, 64 MiB */
+    int64_t retention_us;    /* messages, deliveries, attempts */
+    int64_t payload_retention_us; /* default payload retention */
+};
+
+struct flow_options {
+    const char *store_address; /* "sqlite:DIR" or "postgres://…"; migrated already */
+    struct flow_settings settings;
+    struct log *log;
+    struct metrics *metrics;
+};
+
+/* Starts all threads. Errors: the store cannot be opened. */
+PH_NODISCARD enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
+                                      struct flow **ret_flow);
+/* Lets attempts in flight end and be recorded for at most `drain_ms`, then ends the threads and
+ * frees. No API request may be running any more. */
+void flow_stop(struct flow *flow, int64_t drain_ms);
+
+struct writer *flow_writer(struct flow *flow);
+const struct flow_settings *flow_settings(const struct flow *flow);
+const struct id_codec *flow_id_codec(const struct flow *flow);
+/* Rates and texts for doctor and metrics refresh: updates the gauges. */
+void flow_refresh_gauges(struct flow *flow);
+
+#endif

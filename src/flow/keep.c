@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Concurrency: `lock` guards `is_stopping` and a step's `is_done`; the rest is the keeper thread's.
+ */
+#include "flow/keep.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+#include "store/idempotency.h"
+#include "store/message.h"
+
+#define TICK_US CLOCK_US_PER_S
+/* The write-ahead log is copied into the database file from this size on. */
+#define CHECKPOINT_BYTES (16 << 20)
+#define RETENTION_INTERVAL_US (60 * CLOCK_US_PER_S)
+#define RETENTION_STEP 100
+#define RETENTION_PAUSE_US (20 * CLOCK_US_PER_MS)
+
+struct keeper {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_stopping;
+    pthread_t thread;
+
+    const struct flow_options *options;
+    struct writer *writer;
+    struct store *store;
+    int64_t payload_cursor;
+    int64_t retention_at_us; /* boot clock */
+};
+
+/* One delete step on its way through the writer. */
+struct step {
+    struct general_job job;
+    struct keeper *keeper;
+    enum ph_error (*run)(struct step *step, struct writer_txn *txn, struct diag *diag);
+    int64_t after_id;
+    int64_t last_id;
+    int64_t deleted;
+    bool is_done;
+    enum ph_error error;
+    struct diag diag;
+};
+
+static enum ph_error step_run(struct general_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct step *step = PH_CONTAINER_OF(job, struct step, job);
+    step->deleted = 0;
+    step->last_id = 0;
+    return step->run(step, txn, diag);
+}
+
+static void step_done(struct general_job *job, enum ph_error error, const struct diag *diag)
+{
+    struct step *step = PH_CONTAINER_OF(job, struct step, job);
+    struct keeper *keeper = step->keeper;
+    (void)pthread_mutex_lock(&keeper->lock);
+    step->error = error;
+    step->diag = *diag;
+    step->is_done = true;
+    (void)pthread_cond_broadcast(&keeper->changed);
+    (void)pthread_mutex_unlock(&keeper->lock);
+}
+
+/* Waits `wait_us` or until the keeper stops. False when it stops. */
+static bool pause_for(struct keeper *keeper, int64_t wait_us)
+{
+    struct timespec until;
+    PH_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    until.tv_sec += wait_us / CLOCK_US_PER_S;
+    until.tv_nsec += wait_us % CLOCK_US_PER_S * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    (void)pthread_mutex_lock(&keeper->lock);
+    int waited = 0;
+    while (!keeper->is_stopping && waited == 0) {
+        waited = pthread_cond_timedwait(&keeper->changed, &keeper->lock, &until);
+    }
+    bool goes_on = !keeper->is_stopping;
+    (void)pthread_mutex_unlock(&keeper->lock);
+    return goes_on;
+}
+
+/* Runs one step through the writer and waits for its commit. */
+static enum ph_error run_step(struct keeper *keeper, struct step *step)
+{
+    step->keeper = keeper;
+    step->is_done = false;
+    step->job.run = step_run;
+    step->job.done = step_done;
+    enum ph_error error = writer_submit(keeper->writer, &step->job, &step->diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    (void)pthread_mutex_lock(&keeper->lock);
+    while (!step->is_done) {
+        (void)pthread_cond_wait(&keeper->changed, &keeper->lock);
+    }
+    (void)pthread_mutex_unlock(&keeper->lock);
+    if (step->error != PH_OK) {
+        log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", step->diag.text));
+    }
+    metrics_add(keeper->options->metrics, METRIC_RETENTION_ROWS, step->deleted);
+    return step->error;
+}
+
+static enum ph_error delete_messages(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    int64_t retention_us = step->keeper->options->settings.retention_us;
+    return message_delete_old(txn->store, id_floor(txn->now_us - retention_us), RETENTION_STEP,
+                              diag, &step->deleted);
+}
+
+static enum ph_error expire_payloads(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    return message_expire_payloads(txn->store, step->after_id, id_floor(txn->now_us), txn->now_us,
+                                   diag, &step->last_id, &step->deleted);
+}
+
+static enum ph_error delete_answers(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    return idempotency_delete_old(txn->store, txn->now_us, RETENTION_STEP, diag, &step->deleted);
+}
+
+/* Repeats full steps with pauses between them. False when the keeper stops. */
+static bool repeat(struct keeper *keeper, enum ph_error (*run)(struct step *, struct writer_txn *,
+                                                               struct diag *))
+{
+    struct step step = {.run = run};
+    do {
+        if (run_step(keeper, &step) != PH_OK) {
+            return true; /* tried again at the next interval */
+        }
+        if (!pause_for(keeper, RETENTION_PAUSE_US)) {
+            return false;
+        }
+    } while (step.deleted >= RETENTION_STEP);
+    return true;
+}
+
+/* One round over all messages, MESSAGE_EXPIRE_STEP at a time. */
+static bool expire_round(struct keeper *keeper)
+{
+    struct step step = {.run = expire_payloads};
+    do {
+        step.after_id = keeper->payload_cursor;
+        if (run_step(keeper, &step) != PH_OK) {
+            return true;
+        }
+        keeper->payload_cursor = step.last_id; /* 0 at the end: the next round starts again */
+        if (!pause_for(keeper, RETENTION_PAUSE_US)) {
+            return false;
+        }
+    } while (step.last_id != 0);
+    return true;
+}
+
+static void checkpoint(struct keeper *keeper)
+{
+    int64_t bytes = db_wal_bytes(keeper->store->db);
+    struct diag diag;
+    if (bytes >= CHECKPOINT_BYTES &&
+        db_checkpoint(keeper->store->db, false, &diag, &bytes) != PH_OK) {
+        log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
+    }
+    metrics_set(keeper->options->metrics, METRIC_WAL_BYTES, bytes);
+}
+
+static void *keeper_main(void *argument)
+{
+    struct keeper *keeper = argument;
+    (void)pthread_setname_np(pthread_self(), "keeper");
+    while (pause_for(keeper, TICK_US)) {
+        checkpoint(keeper);
+        int64_t now_us = clock_boot_us();
+        if (now_us >= keeper->retention_at_us) {
+            keeper->retention_at_us = now_us + RETENTION_INTERVAL_US;
+            if (!repeat(keeper, delete_messages) || !expire_round(keeper) ||
+                !repeat(keeper, delete_answers)) {
+                break;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void free_keeper(struct keeper *keeper)
+{
+    store_close(keeper->store);
+    (void)pthread_cond_destroy(&keeper->changed);
+    (void)pthread_mutex_destroy(&keeper->lock);
+    free(keeper);
+}
+
+enum ph_error keeper_start(const struct flow_options *options, struct writer *writer,
+                           struct diag *diag, struct keeper **ret_keeper)
+{
+    struct keeper *keeper = ph_calloc(1, sizeof *keeper);
+    keeper->options = options;
+    keeper->writer = writer;
+    keeper->retention_at_us = clock_boot_us() + RETENTION_INTERVAL_US;
+    (void)pthread_mutex_init(&keeper->lock, NULL);
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&keeper->changed, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    enum ph_error error =
+        store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
+    if (error == PH_OK && pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) {
+        error = diag_set(diag, PH_INTERNAL, NULL, "could not start the keeper thread");
+    }
+    if (error != PH_OK) {
+        free_keeper(keeper);
+        return error;
+    }
+    *ret_keeper = keeper;
+    return PH_OK;
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    if (keeper == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&keeper->lock);
+    keeper->is_stopping = true;
+    (void)pthread_cond_broadcast(&keeper->changed);
+    (void)pthread_mutex_unlock(&keeper->lock);
+    (void)pthread_join(keeper->thread, NULL);
+    free_keeper(keeper);
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/clock.h"
+#include "flow/cancel.h"
+#include "flow/deliver_int.h"
+#include "flow/writer.h"
+#include "store/delivery.h"
+#include "store/message.h"
+
+/* Pause of a lane whose page held only deliveries that wait to be cancelled. */
+#define NO_PROGRESS_PAUSE_US INT64_C(100000)
+/* Pause before asking again for a cancel, or for a store that failed. */
+#define RETRY_INTERVAL_US INT64_C(1000000)
+#define MANUAL_WINDOW 64
+/* A payload has been accepted below the request limit; this only bounds a broken row. */
+#define PAYLOAD_ARENA_BYTES (8u << 20)
+
+static size_t in_flight_cap(const struct deliverer *deliverer)
+{
+    return deliverer->settings->max_in_flight;
+}
+
+static size_t window_max(const struct deliverer *deliverer)
+{
+    return 2 * in_flight_cap(deliverer);
+}
+
+/* --- opening, closing ------------------------------------------------------------------------- */
+
+static int64_t stored_failing_since(struct deliverer *deliverer, int64_t endpoint_id)
+{
+    struct db_statement *select =
+        db_prepare(deliverer->store->db, "SELECT failing_since FROM endpoint WHERE id = $1");
+    db_bind_int64(select, 1, endpoint_id);
+    bool has_row = false;
+    int64_t since_us = 0;
+    if (db_step(select, NULL, &has_row) == PH_OK && has_row) {
+        since_us = db_int64(select, 0);
+    }
+    db_done(select);
+    return since_us;
+}
+
+static void set_throttle(struct lane *lane)
+{
+    throttle_init(&lane->throttle, lane->config->throttle_rate, clock_boot_us());
+}
+
+struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
+                       struct endpoint_config *config)
+{
+    struct lane *lane = map_get(&deliverer->lanes, (uint64_t)endpoint_id);
+    if (lane != NULL) {
+        return lane;
+    }
+    lane = ph_calloc(1, sizeof *lane);
+    lane->endpoint_id = endpoint_id;
+    lane->shard = delivery_shard(endpoint_id);
+    lane->next_due_us = LANE_NEVER;
+    lane->failing_since_us = stored_failing_since(deliverer, endpoint_id);
+    map_init(&lane->items);
+    list_init(&lane->window);
+    list_init(&lane->manual);
+    list_init(&lane->in_ready);
+    list_init(&lane->in_idle);
+    if (config != NULL) {
+        lane->config = endpoint_config_ref(config);
+        set_throttle(lane);
+    }
+    (void)map_set(&deliverer->lanes, (uint64_t)endpoint_id, lane);
+    return lane;
+}
+
+static void leave_window(struct deliverer *deliverer, struct lane *lane, struct item *item)
+{
+    list_remove(&item->in_window);
+    if (item->manual_id != 0) {
+        lane->manual_count--;
+    } else {
+        lane->window_count--;
+    }
+    deliverer->window_count--;
+    deliverer->window_bytes -= item->body == NULL ? 0 : item->body->length;
+}
+
+static void enter_window(struct deliverer *deliverer, struct lane *lane, struct item *item)
+{
+    item->lane = lane;
+    int64_t key = item->manual_id != 0 ? item->manual_id : item->message_id;
+    PH_ASSERT(map_set(&lane->items, (uint64_t)key, item) == NULL);
+    if (item->manual_id != 0) {
+        list_append(&lane->manual, &item->in_window);
+        lane->manual_count++;
+    } else {
+        list_append(&lane->window, &item->in_window);
+        lane->window_count++;
+    }
+    deliverer->window_count++;
+    deliverer->window_bytes += item->body == NULL ? 0 : item->body->length;
+}
+
+static void drop_item(struct deliverer *deliverer, struct lane *lane, struct item *item)
+{
+    leave_window(deliverer, lane, item);
+    int64_t key = item->manual_id != 0 ? item->manual_id : item->message_id;
+    (void)map_remove(&lane->items, (uint64_t)key);
+    item_free(item);
+}
+
+static void drop_window(struct deliverer *deliverer, struct lane *lane, struct list_node *list)
+{
+    LIST_FOR_EACH (node, next, list) {
+        drop_item(deliverer, lane, LIST_ELEMENT(node, struct item, in_window));
+    }
+}
+
+static void leave_idle(struct deliverer *deliverer, struct lane *lane)
+{
+    if (!list_is_alone(&lane->in_idle)) {
+        list_remove(&lane->in_idle);
+        deliverer->idle_count--;
+    }
+}
+
+void lane_free(struct deliverer *deliverer, struct lane *lane)
+{
+    drop_window(deliverer, lane, &lane->window);
+    drop_window(deliverer, lane, &lane->manual);
+    PH_ASSERT(lane->items.count == 0);
+    leave_idle(deliverer, lane);
+    list_remove(&lane->in_ready);
+    heap_remove(&deliverer->timers, &lane->timer);
+    (void)map_remove(&deliverer->lanes, (uint64_t)lane->endpoint_id);
+    map_done(&lane->items);
+    endpoint_config_unref(lane->config);
+    free(lane);
+}
+
+/* --- configuration ------------------------------------------------------------------------------ */
+
+static void ask_cancel(struct deliverer *deliverer, struct lane *lane)
+{
+    int64_t now_us = clock_boot_us();
+    if (lane->cancel_asked_us == 0 || now_us - lane->cancel_asked_us > RETRY_INTERVAL_US) {
+        lane->cancel_asked_us = now_us;
+        cancel_old_deliveries(deliverer->options.writer, deliverer->options.flow->metrics,
+                              lane->endpoint_id, lane->config->generation);
+    }
+}
+
+/* A disabled endpoint, or one of a newer generation, sends nothing that was made before. */
+static void drop_old_generation(struct deliverer *deliverer, struct lane *lane)
+{
+    LIST_FOR_EACH (node, next, &lane->window) {
+        struct item *item = LIST_ELEMENT(node, struct item, in_window);
+        if (item->generation < lane->config->generation || lane->config->is_disabled) {
+            drop_item(deliverer, lane, item);
+        }
+    }
+    if (lane->config->is_disabled) {
+        drop_window(deliverer, lane, &lane->manual);
+        lane->more_manual = false;
+        lane->more_in_store = false;
+        lane->next_due_us = LANE_NEVER;
+    }
+}
+
+void lane_set_config(struct deliverer *deliverer, struct lane *lane,
+                     struct endpoint_config *config)
+{
+    if (lane->config != NULL && config->version < lane->config->version) {
+        endpoint_config_unref(config);
+        return;
+    }
+    int64_t former_generation = lane->config == NULL ? 0 : lane->config->generation;
+    int64_t former_rate = lane->config == NULL ? -1 : lane->config->throttle_rate;
+    endpoint_config_unref(lane->config);
+    lane->config = config;
+    if (config->throttle_rate != former_rate) {
+        set_throttle(lane);
+    }
+    if (config->generation != former_generation) {
+        drop_old_generation(deliverer, lane);
+        lane->cancel_asked_us = 0;
+        ask_cancel(deliverer, lane);
+    }
+}
+
+/* Reads the configuration when the lane was opened without one. False when it cannot be had now;
+ * the lane is tried again a little later. */
+static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
+{
+    if (lane->config != NULL) {
+        return true;
+    }
+    struct diag diag;
+    enum ph_error error =
+        endpoint_config_load(deliverer->store, lane->endpoint_id, &diag, &lane->config);
+    if (error != PH_OK) {
+        log_write(deliverer->options.flow->log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text),
+                  LOG_INT("endpoint", lane->endpoint_id));
+        lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
+        return false;
+    }
+    set_throttle(lane);
+    if (lane->config->is_disabled) {
+        drop_old_generation(deliverer, lane);
+        ask_cancel(deliverer, lane);
+    }
+    return true;
+}
+
+/* --- items in ------------------------------------------------------------------------------------- */
+
+void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item *item)
+{
+    bool is_old = ensure_config(deliverer, lane) &&
+                  (item->generation < lane->config->generation || lane->config->is_disabled);
+    bool is_known = map_get(&lane->items, (uint64_t)item->message_id) != NULL;
+    if (is_old || is_known || lane->more_in_store) {
+        item_free(item);
+        return;
+    }
+    if (lane->window_count >= window_max(deliverer) ||
+        deliverer->window_bytes + item->body->length > deliverer->settings->window_bytes_max) {
+        lane->more_in_store = true; /* from here on the order comes from the store */
+        item_free(item);
+        return;
+    }
+    endpoint_config_unref(item->config);
+    item->config = NULL;
+    enter_window(deliverer, lane, item);
+}
+
+void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t message_id)
+{
+    struct list_node *const lists[] = {&lane->window, &lane->manual};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(lists); index++) {
+        LIST_FOR_EACH (node, next, lists[index]) {
+            struct item *item = LIST_ELEMENT(node, struct item, in_window);
+            if (item->message_id == message_id) {
+                drop_item(deliverer, lane, item);
+            }
+        }
+    }
+}
+
+void lane_due_at(struct deliverer *deliverer, struct lane *lane, int64_t due_us)
+{
+    (void)deliverer;
+    if (due_us < lane->next_due_us) {
+        lane->next_due_us = due_us;
+    }
+}
+
+/* --- paging ----------------------------------------------------------------------------------------- */
+
+static struct message_body *load_body(struct deliverer *deliverer, int64_t message_id,
+                                      enum ph_error *ret_error)
+{
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, PAYLOAD_ARENA_BYTES);
+    struct slice sent;
+    *ret_error = message_payload(deliverer->store, message_id, &arena, NULL, NULL, &sent);
+    return *ret_error == PH_OK ? message_body_new(sent) : NULL;
+}
+
+/* Loads one stored delivery into the window. False when the store failed. */
+static bool load_item(struct deliverer *deliverer, struct lane *lane, int64_t message_id,
+                      int64_t manual_id, const struct due_delivery *row)
+{
+    enum ph_error error;
+    struct message_body *body = load_body(deliverer, message_id, &error);
+    if (error != PH_OK && error != PH_NOT_FOUND) {
+        lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
+        return false;
+    }
+    struct item *item = ph_calloc(1, sizeof *item);
+    item->message_id = message_id;
+    item->manual_id = manual_id;
+    item->body = body;
+    item->accepted_us = id_time_us(message_id);
+    if (row != NULL) {
+        item->attempts = row->attempts;
+        item->generation = row->generation;
+    }
+    enter_window(deliverer, lane, item);
+    return true;
+}
+
+static struct due_delivery *page_rows(struct deliverer *deliverer, size_t count)
+{
+    if (count > deliverer->page_capacity) {
+        deliverer->page = ph_realloc(deliverer->page, count * sizeof deliverer->page[0]);
+        deliverer->page_capacity = count;
+    }
+    return deliverer->page;
+}
+
+/* Takes what is due from the rows; returns whether more due rows may follow. */
+static bool take_rows(struct deliverer *deliverer, struct lane *lane,
+                      const struct due_delivery *rows, size_t count, bool is_full_page)
+{
+    int64_t now_us = clock_wall_us();
+    size_t old_count = 0;
+    size_t taken = 0;
+    for (size_t index = 0; index < count; index++) {
+        const struct due_delivery *row = &rows[index];
+        if (map_get(&lane->items, (uint64_t)row->message_id) != NULL) {
+            continue;
+        }
+        if (row->generation < lane->config->generation) {
+            old_count++;
+            continue;
+        }
+        if (row->next_attempt_at_us > now_us) {
+            lane_due_at(deliverer, lane, row->next_attempt_at_us);
+            return false;
+        }
+        bool is_over_bytes = deliverer->window_bytes >= deliverer->settings->window_bytes_max &&
+                             lane->window_count > 0;
+        if (is_over_bytes || lane->window_count >= window_max(deliverer) ||
+            !load_item(deliverer, lane, row->message_id, 0, row)) {
+            return true;
+        }
+        taken++;
+    }
+    if (old_count > 0) {
+        ask_cancel(deliverer, lane);
+        if (taken == 0) {
+            lane->not_before_us = clock_boot_us() + NO_PROGRESS_PAUSE_US;
+        }
+    }
+    return is_full_page;
+}
+
+static void page_window(struct deliverer *deliverer, struct lane *lane)
+{
+    /* Rows that are in memory already stand in the store too, often first. */
+    size_t limit = window_max(deliverer) - lane->window_count + lane->items.count + 1;
+    struct due_delivery *rows = page_rows(deliverer, limit);
+    size_t count;
+    struct diag diag;
+    metrics_add(deliverer->options.flow->metrics, METRIC_WINDOW_PAGES, 1);
+    enum ph_error error = delivery_page(deliverer->store, lane->shard, lane->endpoint_id, rows,
+                                        limit, &diag, &count);
+    if (error != PH_OK) {
+        log_write(deliverer->options.flow->log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text));
+        lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
+        return;
+    }
+    lane->next_due_us = LANE_NEVER;
+    lane->more_in_store = take_rows(deliverer, lane, rows, count, count == limit);
+}
+
+static void page_manual(struct deliverer *deliverer, struct lane *lane)
+{
+    struct manual_attempt rows[MANUAL_WINDOW];
+    size_t count;
+    enum ph_error error =
+        manual_attempt_page(deliverer->store, lane->shard, lane->endpoint_id, lane->manual_cursor,
+                            rows, MANUAL_WINDOW, NULL, &count);
+    if (error != PH_OK) {
+        lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
+        return;
+    }
+    for (size_t index = 0; index < count; index++) {
+        if (!load_item(deliverer, lane, rows[index].message_id, rows[index].id, NULL)) {
+            return;
+        }
+        lane->manual_cursor = rows[index].id;
+    }
+    lane->more_manual = count == MANUAL_WINDOW;
+}
+
+static void refill(struct deliverer *deliverer, struct lane *lane)
+{
+    if (!ensure_config(deliverer, lane)) {
+        return;
+    }
+    if (lane->config->is_disabled) {
+        drop_old_generation(deliverer, lane);
+        return;
+    }
+    if (lane->more_manual && lane->manual_count == 0) {
+        page_manual(deliverer, lane);
+    }
+    if (lane->next_due_us <= clock_wall_us()) {
+        lane->more_in_store = true;
+    }
+    if (lane->more_in_store && lane->window_count <= in_flight_cap(deliverer) / 2) {
+        page_window(deliverer, lane);
+    }
+}
+
+/* --- scheduling ----------------------------------------------------------------------------------- */
+
+static bool has_work(const struct lane *lane)
+{
+    return lane->window_count > 0 || lane->manual_count > 0 || lane->more_in_store ||
+           lane->more_manual;
+}
+
+/* Boot time at which the lane wants to run again, LANE_NEVER when nothing but answers can help. */
+static int64_t wake_time(const struct deliverer *deliverer, const struct lane *lane,
+                         int64_t now_boot_us)
+{
+    if (has_work(lane)) {
+        if (lane->in_flight >= in_flight_cap(deliverer)) {
+            return LANE_NEVER;
+        }
+        int64_t at_us = lane->config == NULL ? 0 : throttle_ready_at(&lane->throttle, now_boot_us);
+        return at_us > lane->not_before_us ? at_us : lane->not_before_us;
+    }
+    if (lane->next_due_us == LANE_NEVER) {
+        return LANE_NEVER;
+    }
+    int64_t wait_us = lane->next_due_us - clock_wall_us();
+    int64_t at_us = now_boot_us + (wait_us < 0 ? 0 : wait_us);
+    return at_us > lane->not_before_us ? at_us : lane->not_before_us;
+}
+
+void lane_settle(struct deliverer *deliverer, struct lane *lane)
+{
+    int64_t now_us = clock_boot_us();
+    int64_t at_us = wake_time(deliverer, lane, now_us);
+    bool is_ready = at_us <= now_us;
+    bool is_idle = at_us == LANE_NEVER && lane->items.count == 0 && !has_work(lane);
+    if (is_ready && list_is_alone(&lane->in_ready)) {
+        list_append(&deliverer->ready, &lane->in_ready);
+    } else if (!is_ready) {
+        list_remove(&lane->in_ready);
+    }
+    if (!is_ready && at_us != LANE_NEVER) {
+        heap_set(&deliverer->timers, &lane->timer, at_us);
+    } else {
+        heap_remove(&deliverer->timers, &lane->timer);
+    }
+    if (!is_idle) {
+        leave_idle(deliverer, lane);
+    } else if (list_is_alone(&lane->in_idle)) {
+        lane->idle_since_us = now_us;
+        list_append(&deliverer->idle, &lane->in_idle);
+        deliverer->idle_count++;
+    }
+}
+
+struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
+{
+    int64_t now_us = clock_boot_us();
+    if (lane->in_flight >= in_flight_cap(deliverer) || lane->not_before_us > now_us) {
+        return NULL;
+    }
+    refill(deliverer, lane);
+    struct list_node *list = lane->manual_count > 0 ? &lane->manual : &lane->window;
+    if (list_is_empty(list) || lane->config == NULL || lane->config->is_disabled ||
+        !throttle_take(&lane->throttle, now_us)) {
+        return NULL;
+    }
+    struct item *item = LIST_ELEMENT(list->next, struct item, in_window);
+    leave_window(deliverer, lane, item);
+    return item;
+}
+
+void lanes_run_timers(struct deliverer *deliverer, int64_t now_boot_us)
+{
+    struct heap_node *first;
+    while ((first = heap_first(&deliverer->timers)) != NULL && first->key <= now_boot_us) {
+        struct lane *lane = PH_CONTAINER_OF(first, struct lane, timer);
+        heap_remove(&deliverer->timers, first);
+        if (lane->next_due_us <= clock_wall_us()) {
+            lane->more_in_store = true;
+        }
+        lane_settle(deliverer, lane);
+    }
+}
+
+void lanes_sweep_idle(struct deliverer *deliverer, int64_t now_boot_us)
+{
+    while (!list_is_empty(&deliverer->idle)) {
+        struct lane *lane = LIST_ELEMENT(deliverer->idle.next, struct lane, in_idle);
+        if (now_boot_us - lane->idle_since_us < DELIVER_IDLE_LANE_US &&
+            deliverer->idle_count <= DELIVER_IDLE_LANES_MAX) {
+            return;
+        }
+        lane_free(deliverer, lane);
+    }
+}
+
+static enum ph_error scan_shard(struct deliverer *deliverer, int64_t shard, struct diag *diag)
+{
+    int64_t endpoint_id = 0;
+    int64_t due_us;
+    do {
+        enum ph_error error = delivery_next_endpoint(deliverer->store, shard, endpoint_id, diag,
+                                                     &endpoint_id, &due_us);
+        if (error != PH_OK) {
+            return error;
+        }
+        if (endpoint_id != 0) {
+            struct lane *lane = lane_open(deliverer, endpoint_id, NULL);
+            lane->more_in_store = lane->more_in_store || due_us <= clock_wall_us();
+            lane_due_at(deliverer, lane, due_us);
+            lane_settle(deliverer, lane);
+        }
+    } while (endpoint_id != 0);
+    do {
+        enum ph_error error = manual_attempt_next_endpoint(deliverer->store, shard, endpoint_id,
+                                                           diag, &endpoint_id);
+        if (error != PH_OK) {
+            return error;
+        }
+        if (endpoint_id != 0) {
+            struct lane *lane = lane_open(deliverer, endpoint_id, NULL);
+            lane->more_manual = true;
+            lane_settle(deliverer, lane);
+        }
+    } while (endpoint_id != 0);
+    return PH_OK;
+}
+
+enum ph_error lanes_scan_store(struct deliverer *deliverer, struct diag *diag)
+{
+    for (int64_t shard = 0; shard < DELIVERY_SHARDS; shard++) {
+        if ((uint64_t)shard % deliverer->options.count == deliverer->options.index) {
+            enum ph_error error = scan_shard(deliverer, shard, diag);
+            if (error != PH_OK) {
+                return error;
+            }
+        }
+    }
+    return PH_OK;
+}

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Concurrency: the queue (three lists, a count, two flags) is under `lock`; `is_failing` is an
+ * atomic read by deliverers; everything else belongs to the writer thread.
+ *
+ * A batch that fails as a whole left nothing in the store. Then each of its jobs runs alone, so
+ * that one bad job cannot take its neighbours along; when no space is left, ingest and general
+ * jobs are answered so, and records stay queued and are tried again.
+ */
+#include "flow/writer.h"
+
+#include "base/clock.h"
+#include "flow/writer_int.h"
+#include "store/delivery.h"
+#include "store/message.h"
+
+/* Jobs of one transaction; more wait for the next one. */
+#define BATCH_INGESTS_MAX 1024
+#define BATCH_GENERALS_MAX 256
+/* Pause after a transaction that failed with records in it. */
+#define FAILURE_PAUSE_MS 200
+
+struct batch {
+    struct list_node records;
+    struct list_node ingests;
+    struct list_node generals;
+    size_t count; /* of all three */
+};
+
+void id_list_add(struct id_list *list, int64_t id)
+{
+    if (list->count > 0 && list->ids[list->count - 1] == id) {
+        return; /* the usual repetition */
+    }
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 16 : list->capacity * 2;
+        list->ids = ph_realloc(list->ids, list->capacity * sizeof list->ids[0]);
+    }
+    list->ids[list->count++] = id;
+}
+
+int64_t writer_txn_new_id(struct writer_txn *txn)
+{
+    return id_next(&txn->writer->id_clock, txn->now_us);
+}
+
+void writer_txn_endpoint_changed(struct writer_txn *txn, int64_t endpoint_id)
+{
+    id_list_add(&txn->writer->effects.changed_endpoints, endpoint_id);
+}
+
+void writer_txn_message_expunged(struct writer_txn *txn, int64_t message_id)
+{
+    id_list_add(&txn->writer->effects.expunged_messages, message_id);
+}
+
+void writer_txn_manual_added(struct writer_txn *txn, int64_t endpoint_id)
+{
+    id_list_add(&txn->writer->effects.manual_endpoints, endpoint_id);
+}
+
+struct deliverer *writer_deliverer_of(const struct writer *writer, int64_t shard)
+{
+    PH_ASSERT(writer->deliverer_count > 0 && shard >= 0);
+    return writer->deliverers[(size_t)shard % writer->deliverer_count];
+}
+
+/* --- the queue: any thread ---------------------------------------------------------------- */
+
+static void wake(struct writer *writer)
+{
+    if (writer->is_waiting) {
+        writer->is_waiting = false;
+        (void)pthread_cond_signal(&writer->has_jobs);
+    }
+}
+
+static enum ph_error enqueue(struct writer *writer, struct list_node *list, struct list_node *node,
+                             struct diag *diag)
+{
+    enum ph_error error = PH_OK;
+    (void)pthread_mutex_lock(&writer->lock);
+    if (writer->is_stopping) {
+        error = diag_set(diag, PH_SHUTTING_DOWN, NULL, "the server is shutting down");
+    } else if (writer->queued >= writer->options.settings.writer_queue_max) {
+        error = diag_set(diag, PH_BUSY, NULL, "%zu writes are waiting already", writer->queued);
+    } else {
+        list_append(list, node);
+        writer->queued++;
+        wake(writer);
+    }
+    (void)pthread_mutex_unlock(&writer->lock);
+    return error;
+}
+
+enum ph_error writer_submit(struct writer *writer, struct general_job *job, struct diag *diag)
+{
+    return enqueue(writer, &writer->generals, &job->node, diag);
+}
+
+enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job,
+                                   struct diag *diag)
+{
+    job->submitted_boot_us = clock_boot_us();
+    enum ph_error error = enqueue(writer, &writer->ingests, &job->node, diag);
+    if (error != PH_OK) {
+        metrics_add(writer->options.metrics, METRIC_MESSAGES_REFUSED_BUSY, 1);
+    }
+    return error;
+}
+
+void writer_submit_record(struct writer *writer, struct record_job *job)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    list_append(&writer->records, &job->node);
+    wake(writer);
+    (void)pthread_mutex_unlock(&writer->lock);
+}
+
+bool writer_is_failing(const struct writer *writer)
+{
+    return atomic_load_explicit(&writer->is_failing, memory_order_relaxed);
+}
+
+size_t writer_queue_length(struct writer *writer)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    size_t length = writer->queued;
+    (void)pthread_mutex_unlock(&writer->lock);
+    return length;
+}
+
+/* Moves at most `limit` nodes. */
+static size_t take(struct list_node *from, struct list_node *to, size_t limit)
+{
+    size_t count = 0;
+    struct list_node *node;
+    while (count < limit && (node = list_take_first(from)) != NULL) {
+        list_append(to, node);
+        count++;
+    }
+    return count;
+}
+
+/* Waits for jobs and takes a batch. False when the writer stops and nothing is left. */
+static bool next_batch(struct writer *writer, struct batch *batch)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    while (list_is_empty(&writer->records) && list_is_empty(&writer->ingests) &&
+           list_is_empty(&writer->generals) && !writer->is_stopping) {
+        writer->is_waiting = true;
+        (void)pthread_cond_wait(&writer->has_jobs, &writer->lock);
+    }
+    batch->count = take(&writer->records, &batch->records, SIZE_MAX);
+    size_t taken = take(&writer->ingests, &batch->ingests, BATCH_INGESTS_MAX) +
+                   take(&writer->generals, &batch->generals, BATCH_GENERALS_MAX);
+    batch->count += taken;
+    writer->queued -= taken;
+    (void)pthread_mutex_unlock(&writer->lock);
+    return batch->count > 0;
+}
+
+/* --- one transaction: the writer thread --------------------------------------------------- */
+
+static void clear_effects(struct batch_effects *effects)
+{
+    effects->changed_endpoints.count = 0;
+    effects->expunged_messages.count = 0;
+    effects->manual_endpoints.count = 0;
+    effects->delivery_count = 0;
+}
+
+/* One closure in its savepoint. Returns an error only when the whole transaction is gone. */
+static enum ph_error run_general(struct writer *writer, struct general_job *job, struct diag *diag)
+{
+    struct db *db = writer->store->db;
+    const struct batch_effects before = writer->effects;
+    enum ph_error error = db_savepoint(db, diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    job->diag = (struct diag){0};
+    job->error = job->run(job, &writer->txn, &job->diag);
+    if (!db_in_transaction(db)) {
+        *diag = job->diag;
+        return job->error == PH_OK ? PH_STORE : job->error;
+    }
+    if (job->error == PH_OK) {
+        return db_savepoint_release(db, diag);
+    }
+    db_savepoint_rollback(db);
+    writer->effects.changed_endpoints.count = before.changed_endpoints.count;
+    writer->effects.expunged_messages.count = before.expunged_messages.count;
+    writer->effects.manual_endpoints.count = before.manual_endpoints.count;
+    return PH_OK;
+}
+
+static enum ph_error run_stages(struct writer *writer, struct batch *batch, struct diag *diag)
+{
+    enum ph_error error = PH_OK;
+    if (!list_is_empty(&batch->records)) {
+        error = record_batch(writer, &batch->records, diag);
+    }
+    if (error == PH_OK && !list_is_empty(&batch->ingests)) {
+        error = ingest_batch(writer, &batch->ingests, diag);
+    }
+    LIST_FOR_EACH (node, next, &batch->generals) {
+        if (error == PH_OK) {
+            error = run_general(writer, LIST_ELEMENT(node, struct general_job, node), diag);
+        }
+    }
+    return error;
+}
+
+/* Runs and commits. On error nothing of the batch is in the store. */
+static enum ph_error run_transaction(struct writer *writer, struct batch *batch, struct diag *diag)
+{
+    clear_effects(&writer->effects);
+    application_cache_begin_batch(&writer->applications);
+    writer->txn = (struct writer_txn){writer->store, clock_wall_us(), writer};
+    enum ph_error error = db_begin(writer->store->db, diag);
+    if (error == PH_OK) {
+        error = run_stages(writer, batch, diag);
+    }
+    if (error == PH_OK) {
+        int64_t start_us = clock_boot_us();
+        error = db_commit(writer->store->db, diag);
+        metrics_observe(writer->options.metrics, METRIC_COMMIT_SECONDS,
+                        clock_boot_us() - start_us);
+    }
+    if (error == PH_OK) {
+        metrics_add(writer->options.metrics, METRIC_STORE_COMMITS, 1);
+        metrics_observe(writer->options.metrics, METRIC_BATCH_JOBS, (int64_t)batch->count);
+        return PH_OK;
+    }
+    db_rollback(writer->store->db);
+    metrics_add(writer->options.metrics, METRIC_STORE_ROLLBACKS, 1);
+    /* Snapshots read inside the lost transaction may carry version numbers that come again. */
+    application_cache_done(&writer->applications);
+    application_cache_init(&writer->applications);
+    return error;
+}
+
+/* --- after the commit ---------------------------------------------------------------------- */
+
+static void publish_endpoint(struct writer *writer, int64_t endpoint_id)
+{
+    struct endpoint_config *config;
+    struct diag diag;
+    enum ph_error error = endpoint_config_load(writer->store, endpoint_id, &diag, &config);
+    if (error == PH_OK) {
+        deliverer_push_config(writer_deliverer_of(writer, config->shard), config);
+    } else if (error != PH_NOT_FOUND) {
+        log_write(writer->options.log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text),
+                  LOG_INT("endpoint", endpoint_id));
+    }
+}
+
+static void publish_effects(struct writer *writer)
+{
+    struct batch_effects *effects = &writer->effects;
+    for (size_t index = 0; index < effects->changed_endpoints.count; index++) {
+        publish_endpoint(writer, effects->changed_endpoints.ids[index]);
+    }
+    for (size_t index = 0; index < effects->expunged_messages.count; index++) {
+        for (size_t each = 0; each < writer->deliverer_count; each++) {
+            deliverer_push_expunged(writer->deliverers[each],
+                                    effects->expunged_messages.ids[index]);
+        }
+    }
+    for (size_t index = 0; index < effects->manual_endpoints.count; index++) {
+        int64_t endpoint_id = effects->manual_endpoints.ids[index];
+        deliverer_push_manual(writer_deliverer_of(writer, delivery_shard(endpoint_id)),
+                              endpoint_id);
+    }
+}
+
+static void finish_generals(struct list_node *jobs)
+{
+    struct list_node *node;
+    while ((node = list_take_first(jobs)) != NULL) {
+        struct general_job *job = LIST_ELEMENT(node, struct general_job, node);
+        job->done(job, job->error, &job->diag);
+    }
+}
+
+static void finish(struct writer *writer, struct batch *batch)
+{
+    /* Deliveries go before configuration, so that a lane they open sees a disable of this batch. */
+    ingest_hand_over(writer);
+    publish_effects(writer);
+    record_finish(writer, &batch->records);
+    for (size_t each = 0; each < writer->deliverer_count; each++) {
+        deliverer_wake(writer->deliverers[each]);
+    }
+    ingest_answer(writer, &batch->ingests);
+    finish_generals(&batch->generals);
+}
+
+static void set_failing(struct writer *writer, bool is_failing, const struct diag *diag)
+{
+    bool was_failing =
+        atomic_exchange_explicit(&writer->is_failing, is_failing, memory_order_relaxed);
+    if (is_failing && !was_failing) {
+        log_write(writer->options.log, LOG_STORE_FAILED, LOG_TEXT("error", diag->text));
+    } else if (!is_failing && was_failing) {
+        log_write(writer->options.log, LOG_STORE_RECOVERED);
+    }
+}
+
+static void fail_jobs(struct writer *writer, struct batch *batch, enum ph_error error,
+                      const struct diag *diag)
+{
+    ingest_fail(writer, &batch->ingests, error, diag);
+    LIST_FOR_EACH (node, next, &batch->generals) {
+        struct general_job *job = LIST_ELEMENT(node, struct general_job, node);
+        job->error = error;
+        job->diag = *diag;
+    }
+    finish_generals(&batch->generals);
+}
+
+/* Puts records back in front of the queue and waits a little. At the end of the server they are
+ * let go: their attempts do not count and are made again after the restart. */
+static void keep_records(struct writer *writer, struct list_node *records)
+{
+    if (list_is_empty(records)) {
+        return;
+    }
+    (void)pthread_mutex_lock(&writer->lock);
+    if (writer->is_stopping) {
+        list_init(records);
+        (void)pthread_mutex_unlock(&writer->lock);
+        return;
+    }
+    list_splice(records, &writer->records);
+    list_splice(&writer->records, records);
+    struct timespec until;
+    PH_ASSERT(clock_gettime(CLOCK_REALTIME, &until) == 0);
+    until.tv_nsec += FAILURE_PAUSE_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    (void)pthread_cond_timedwait(&writer->has_jobs, &writer->lock, &until);
+    (void)pthread_mutex_unlock(&writer->lock);
+}
+
+static void init_batch(struct batch *batch)
+{
+    list_init(&batch->records);
+    list_init(&batch->ingests);
+    list_init(&batch->generals);
+    batch->count = 0;
+}
+
+static void run_alone(struct writer *writer, struct batch *single)
+{
+    struct diag diag = {0};
+    single->count = 1;
+    enum ph_error error = run_transaction(writer, single, &diag);
+    if (error == PH_OK) {
+        finish(writer, single);
+    } else {
+        fail_jobs(writer, single, error, &diag);
+        keep_records(writer, &single->records);
+    }
+}
+
+/* The batch is gone as a whole: records together first, then every other job for itself. */
+static void run_one_by_one(struct writer *writer, struct batch *batch)
+{
+    struct batch single;
+    init_batch(&single);
+    list_splice(&single.records, &batch->records);
+    if (!list_is_empty(&single.records)) {
+        run_alone(writer, &single);
+    }
+    struct list_node *node;
+    while ((node = list_take_first(&batch->ingests)) != NULL) {
+        list_append(&single.ingests, node);
+        run_alone(writer, &single);
+    }
+    while ((node = list_take_first(&batch->generals)) != NULL) {
+        list_append(&single.generals, node);
+        run_alone(writer, &single);
+    }
+}
+
+static void run_batch(struct writer *writer, struct batch *batch)
+{
+    struct diag diag = {0};
+    enum ph_error error = run_transaction(writer, batch, &diag);
+    if (error == PH_OK) {
+        set_failing(writer, false, &diag);
+        finish(writer, batch);
+        return;
+    }
+    set_failing(writer, true, &diag);
+    if (batch->count > 1 && error != PH_STORE_FULL) {
+        run_one_by_one(writer, batch);
+        return;
+    }
+    fail_jobs(writer, batch, error, &diag);
+    keep_records(writer, &batch->records);
+}
+
+static void *writer_main(void *argument)
+{
+    struct writer *writer = argument;
+    (void)pthread_setname_np(pthread_self(), "writer");
+    struct batch batch;
+    init_batch(&batch);
+    while (next_batch(writer, &batch)) {
+        run_batch(writer, &batch);
+        PH_ASSERT(list_is_empty(&batch.ingests) && list_is_empty(&batch.generals) &&
+                  list_is_empty(&batch.records));
+    }
+    return NULL;
+}
+
+/* --- start and stop -------------------------------------------------------------------------- */
+
+static void add_stored_auto_key(void *context, struct slice key, int64_t message_id)
+{
+    struct auto_key_table *table = context;
+    int64_t at_us = id_time_us(message_id);
+    if (key.len == 16 && auto_key_has_room(table, at_us)) {
+        auto_key_add(table, (const uint8_t *)key.ptr, message_id, at_us);
+    }
+}
+
+static enum ph_error load_state(struct writer *writer, struct diag *diag)
+{
+    int64_t newest = 0;
+    enum ph_error error = message_newest_id(writer->store, diag, &newest);
+    if (error != PH_OK) {
+        return error;
+    }
+    id_clock_init(&writer->id_clock, 0, newest);
+    int64_t oldest_us = clock_wall_us() - AUTO_KEY_SLICES * AUTO_KEY_SLICE_US;
+    return message_each_auto_key(writer->store, id_floor(oldest_us), add_stored_auto_key,
+                                 &writer->auto_keys, diag);
+}
+
+static void free_writer(struct writer *writer)
+{
+    application_cache_done(&writer->applications);
+    auto_key_done(&writer->auto_keys);
+    store_close(writer->store);
+    free(writer->effects.changed_endpoints.ids);
+    free(writer->effects.expunged_messages.ids);
+    free(writer->effects.manual_endpoints.ids);
+    free(writer->effects.deliveries);
+    free(writer->deliverers);
+    (void)pthread_cond_destroy(&writer->has_jobs);
+    (void)pthread_mutex_destroy(&writer->lock);
+    free(writer);
+}
+
+enum ph_error writer_start(const struct flow_options *options, struct diag *diag,
+                           struct writer **ret_writer)
+{
+    struct store *store;
+    enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &store);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct writer *writer = ph_calloc(1, sizeof *writer);
+    writer->options = *options;
+    writer->store = store;
+    list_init(&writer->records);
+    list_init(&writer->ingests);
+    list_init(&writer->generals);
+    application_cache_init(&writer->applications);
+    auto_key_init(&writer->auto_keys, AUTO_KEY_ENTRIES_MAX);
+    (void)pthread_mutex_init(&writer->lock, NULL);
+    (void)pthread_cond_init(&writer->has_jobs, NULL);
+    error = load_state(writer, diag);
+    if (error == PH_OK && pthread_create(&writer->thread, NULL, writer_main, writer) != 0) {
+        error = diag_set(diag, PH_INTERNAL, NULL, "could not start the writer thread");
+    }
+    if (error != PH_OK) {
+        free_writer(writer);
+        return error;
+    }
+    *ret_writer = writer;
+    return PH_OK;
+}
+
+void writer_set_deliverers(struct writer *writer, struct deliverer **deliverers, size_t count)
+{
+    PH_ASSERT(count > 0);
+    writer->deliverers = ph_calloc(count, sizeof(struct deliverer *));
+    memcpy(writer->deliverers, deliverers, count * sizeof(struct deliverer *));
+    writer->deliverer_count = count;
+}
+
+const struct id_codec *writer_id_codec(const struct writer *writer)
+{
+    return &writer->store->codec;
+}
+
+void writer_stop(struct writer *writer)
+{
+    if (writer == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&writer->lock);
+    writer->is_stopping = true;
+    (void)pthread_cond_signal(&writer->has_jobs);
+    (void)pthread_mutex_unlock(&writer->lock);
+    (void)pthread_join(writer->thread, NULL);
+    free_writer(writer);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the writer's stages (record.c, ingest.c) share with writer.c. Everything but the queue
+ * belongs to the writer thread.
+ */
+#ifndef PH_FLOW_WRITER_INT_H
+#define PH_FLOW_WRITER_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "flow/application_cache.h"
+#include "flow/auto_key.h"
+#include "flow/deliver.h"
+#include "flow/ingest.h"
+#include "flow/record.h"
+#include "flow/writer.h"
+
+/* A growing array of ids that a batch collects for after its commit. */
+struct id_list {
+    int64_t *ids;
+    size_t count;
+    size_t capacity;
+};
+
+void id_list_add(struct id_list *list, int64_t id);
+
+/* A delivery inserted in this batch, to be handed over after the commit. */
+struct batch_delivery {
+    struct ingest_job *job;
+    struct endpoint_config *config; /* kept alive by job->application */
+};
+
+/* What hangs on a batch until it is committed. */
+struct batch_effects {
+    struct id_list changed_endpoints;
+    struct id_list expunged_messages;
+    struct id_list manual_endpoints;
+    struct batch_delivery *deliveries;
+    size_t delivery_count;
+    size_t delivery_capacity;
+};
+
+struct writer {
+    /* The queue, under `lock`. */
+    pthread_mutex_t lock;
+    pthread_cond_t has_jobs;
+    struct list_node records;
+    struct list_node ingests;
+    struct list_node generals;
+    size_t queued; /* ingests and generals */
+    bool is_stopping;
+    bool is_waiting;
+
+    atomic_bool is_failing;
+    pthread_t thread;
+
+    /* The writer thread's own. */
+    struct flow_options options;
+    struct store *store;
+    struct id_clock id_clock;
+    struct application_cache applications;
+    struct auto_key_table auto_keys;
+    struct batch_effects effects;
+    struct writer_txn txn;
+    struct deliverer **deliverers;
+    size_t deliverer_count;
+};
+
+/* Inserts the attempts and moves their deliveries. Jobs stay on the list. */
+PH_NODISCARD enum ph_error record_batch(struct writer *writer, struct list_node *jobs,
+                                        struct diag *diag);
+/* Gives the committed jobs back to their deliverers; the list is empty afterwards. */
+void record_finish(struct writer *writer, struct list_node *jobs);
+
+/* Inserts messages, payloads and deliveries. A job that is refused has job->error set and wrote
+ * nothing; an error of the whole batch is returned. Jobs stay on the list. */
+PH_NODISCARD enum ph_error ingest_batch(struct writer *writer, struct list_node *jobs,
+                                        struct diag *diag);
+/* After the commit: hands the batch's deliveries over. */
+void ingest_hand_over(struct writer *writer);
+/* After the commit: answers the jobs; the list is empty afterwards. */
+void ingest_answer(struct writer *writer, struct list_node *jobs);
+/* The batch failed: answers every job with the error; the list is empty afterwards. */
+void ingest_fail(struct writer *writer, struct list_node *jobs, enum ph_error error,
+                 const struct diag *diag);
+
+/* The deliverer that owns the endpoint's shard. */
+struct deliverer *writer_deliverer_of(const struct writer *writer, int64_t shard);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What handlers read from a request. */
+#include "http/server_int.h"
+
+enum http_method http_method_of(const struct http_request *request)
+{
+    return request->method;
+}
+
+const struct http_route *http_route_of(const struct http_request *request)
+{
+    return request->row == NULL ? NULL : request->row->route;
+}
+
+void *http_context(const struct http_request *request)
+{
+    return request->daemon->server->options.context;
+}
+
+void *http_thread_context(const struct http_request *request)
+{
+    return request->daemon->thread_context;
+}
+
+struct slice http_path(const struct http_request *request)
+{
+    return request->path;
+}
+
+struct slice http_param(const struct http_request *request, const char *name)
+{
+    PH_ASSERT(request->row != NULL);
+    for (size_t i = 0; i < request->row->parameter_count; i++) {
+        const struct router_parameter *parameter = &request->row->parameters[i];
+        if (slice_equal_text(parameter->name, name)) {
+            return request->segments[parameter->segment];
+        }
+    }
+    ph_assert_failed("the pattern has this parameter", __FILE__, __LINE__);
+}
+
+struct slice http_header(const struct http_request *request, const char *name)
+{
+    struct slice wanted = slice_of(name);
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (request->fields[i].name.len == wanted.len &&
+            slice_equal_nocase(request->fields[i].name, wanted)) {
+            return request->fields[i].value;
+        }
+    }
+    return SLICE_NONE;
+}
+
+struct slice http_body(const struct http_request *request)
+{
+    if (request->body_length == 0) {
+        return SLICE_LITERAL("");
+    }
+    return (struct slice){request->body, request->body_length};
+}
+
+struct arena *http_arena(struct http_request *request)
+{
+    return &request->arena;
+}
+
+void http_set_user(struct http_request *request, void *user)
+{
+    request->user = user;
+}
+
+void *http_user(const struct http_request *request)
+{
+    return request->user;
+}

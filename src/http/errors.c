@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The envelopes of error answers (API specification, section 4). */
+#include "base/json_out.h"
+#include "http/server_int.h"
+
+#define ERROR_BODY_MAX_BYTES ((size_t)16 * 1024)
+
+struct status_row {
+    int status;
+    const char *code;
+    const char *detail;
+};
+
+/* The defaults of the API specification, section 4; 503 and 507 are ours. */
+static const struct status_row status_rows[] = {
+    {400, "generic_error", "Generic error"},
+    {401, "authentication_failed", "Incorrect authentication credentials."},
+    {403, "insufficient access", "The credentials do not allow this."},
+    {404, "not_found", "Entity not found"},
+    {409, "conflict", "A conflict has occurred"},
+    {413, "payload_too_large", "Request payload is too large."},
+    {500, "server_error", "Internal Server Error"},
+    {501, "not_implemented", "This API endpoint is not yet implemented."},
+    {503, "service_unavailable", "The server is busy, try again soon."},
+    {507, "insufficient_storage", "No space is left for the store."},
+};
+
+static const struct status_row *status_row_of(int status)
+{
+    for (size_t i = 0; i < PH_ARRAY_LENGTH(status_rows); i++) {
+        if (status_rows[i].status == status) {
+            return &status_rows[i];
+        }
+    }
+    return &status_rows[6];
+}
+
+static void write_envelope(struct buf *body, const char *code, const char *detail)
+{
+    struct json_out out;
+    json_out_init(&out, body);
+    json_out_begin_object(&out);
+    json_out_member_text(&out, "code", code);
+    json_out_member_text(&out, "detail", detail);
+    json_out_end_object(&out);
+    json_out_end_document(&out);
+}
+
+/* {"detail":[{"loc":["body","eventTypes"],"msg":"…","type":"value_error"}]} */
+static void write_validation(struct buf *body, const struct diag *diag)
+{
+    struct json_out out;
+    json_out_init(&out, body);
+    json_out_begin_object(&out);
+    json_out_key(&out, "detail");
+    json_out_begin_array(&out);
+    json_out_begin_object(&out);
+    json_out_key(&out, "loc");
+    json_out_begin_array(&out);
+    struct slice rest = slice_of(diag->field[0] == '\0' ? "body" : diag->field);
+    struct slice part;
+    while (slice_next(&rest, '.', &part)) {
+        json_out_string(&out, part);
+    }
+    json_out_end_array(&out);
+    json_out_member_text(&out, "msg", diag->text);
+    json_out_member_text(&out, "type", diag->code[0] == '\0' ? "value_error" : diag->code);
+    json_out_end_object(&out);
+    json_out_end_array(&out);
+    json_out_end_object(&out);
+    json_out_end_document(&out);
+}
+
+void http_answer_code(struct http_request *request, int status, const char *code,
+                      const char *detail)
+{
+    BUF_AUTO struct buf body;
+    buf_init(&body, ERROR_BODY_MAX_BYTES);
+    write_envelope(&body, code, detail);
+    if (status == 503 || status == 507) {
+        http_add_header(request, "Retry-After", "1");
+    }
+    http_respond_json(request, status, &body);
+}
+
+void http_respond_error(struct http_request *request, const struct diag *diag)
+{
+    PH_ASSERT(diag->error != PH_OK);
+    int status = ph_error_http_status(diag->error);
+    BUF_AUTO struct buf body;
+    buf_init(&body, ERROR_BODY_MAX_BYTES);
+    if (status == 422) {
+        write_validation(&body, diag);
+    } else if (status == 500) {
+        /* What failed inside is for the log, not for the client. */
+        buf_append_text(&body, "{}");
+    } else {
+        const struct status_row *row = status_row_of(status);
+        const char *code = diag->code[0] == '\0' ? row->code : diag->code;
+        http_answer_code(request, status, code, diag->text[0] == '\0' ? row->detail : diag->text);
+        return;
+    }
+    http_respond_json(request, status, &body);
+}

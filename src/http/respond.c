@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Answers. http_respond stores the answer in the request; the daemon's thread gives it to
+ * libmicrohttpd, after the handler returned or after the resumed connection called again.
+ */
+#include "base/clock.h"
+#include "http/server_int.h"
+
+#define JSON_TYPE "application/json"
+#define ANSWER_MIN_BYTES_PER_MS 8 /* the slowest client that may read, beside the idle time */
+
+void http_add_header(struct http_request *request, const char *name, const char *value)
+{
+    PH_ASSERT(request->is_handed_over || request->state != REQUEST_ANSWERED);
+    struct http_answer_header *header = arena_alloc(&request->arena, sizeof *header);
+    char *name_copy = arena_dup(&request->arena, slice_of(name));
+    char *value_copy = arena_dup(&request->arena, slice_of(value));
+    if (header == NULL || name_copy == NULL || value_copy == NULL) {
+        return; /* a handler that filled its 4 MiB gets an answer without the header */
+    }
+    /* A value made from what a client sent must not begin a new line. */
+    for (char *byte = value_copy; *byte != '\0'; byte++) {
+        if ((unsigned char)*byte < 0x20 || *byte == 0x7f) {
+            *byte = ' ';
+        }
+    }
+    *header = (struct http_answer_header){NULL, name_copy, value_copy};
+    struct http_answer_header **end = &request->answer_headers;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    *end = header;
+}
+
+static void store_answer(struct http_request *request, int status, const char *content_type,
+                         char *data, size_t length)
+{
+    request->state = REQUEST_ANSWERED;
+    request->status = status;
+    request->content_type = content_type;
+    request->answer = data;
+    request->answer_length = length;
+}
+
+/* The owner of a suspended request answers, perhaps after the server gave the request up. */
+static void answer_parked(struct http_request *request, int status, const char *content_type,
+                          char *data, size_t length)
+{
+    struct http_daemon *daemon = request->daemon;
+    struct http_server *server = daemon->server;
+    PH_ASSERT(pthread_mutex_lock(&daemon->lock) == 0);
+    if (request->state == REQUEST_ABANDONED) {
+        PH_ASSERT(pthread_mutex_unlock(&daemon->lock) == 0);
+        free(data);
+        http_request_unref(request);
+        http_server_unref(server);
+        return;
+    }
+    PH_ASSERT(request->state == REQUEST_PARKED);
+    store_answer(request, status, content_type, data, length);
+    list_remove(&request->parked);
+    (void)atomic_fetch_sub(&request->references, 1);
+    /* Under the lock, so that a stopping server sees either a parked or a resumed connection. */
+    MHD_resume_connection(request->mhd);
+    PH_ASSERT(pthread_mutex_unlock(&daemon->lock) == 0);
+}
+
+void http_respond(struct http_request *request, int status, const char *content_type,
+                  struct buf *body)
+{
+    PH_ASSERT(status >= 200 && status <= 599);
+    char *data = NULL;
+    size_t length = 0;
+    if (body != NULL) {
+        data = buf_take(body, &length);
+        if (data == NULL) {
+            buf_done(body);
+            status = 500;
+            content_type = JSON_TYPE;
+            data = ph_strdup("{}");
+            length = 2;
+        }
+    }
+    if (request->is_handed_over) {
+        answer_parked(request, status, content_type, data, length);
+        return;
+    }
+    PH_ASSERT(request->state == REQUEST_HANDLED || request->state == REQUEST_READING);
+    store_answer(request, status, content_type, data, length);
+}
+
+void http_respond_json(struct http_request *request, int status, struct buf *body)
+{
+    http_respond(request, status, JSON_TYPE, body);
+}
+
+void http_respond_empty(struct http_request *request, int status)
+{
+    http_respond(request, status, NULL, NULL);
+}
+
+/* --- giving it to libmicrohttpd ---------------------------------------------------------------- */
+
+static const char *method_name(enum http_method method)
+{
+    static const char *const names[] = {"GET",   "HEAD",   "POST",    "PUT",
+                                        "PATCH", "DELETE", "OPTIONS", "other"};
+    return names[method];
+}
+
+static void note_outcome(const struct http_request *request, int status)
+{
+    const struct http_server *server = request->daemon->server;
+    http_count(server, METRIC_HTTP_REQUESTS, 1);
+    if (status >= 500) {
+        http_count(server, METRIC_HTTP_REQUESTS_5XX, 1);
+    } else if (status >= 400) {
+        http_count(server, METRIC_HTTP_REQUESTS_4XX, 1);
+    }
+    /* 503 is the normal answer to overload: the metric counts it, the log would only grow. */
+    enum log_event event =
+        status >= 500 && status != 503 ? LOG_REQUEST_FAILED : LOG_REQUEST_SERVED;
+    if (request->state != REQUEST_ABANDONED) {
+        log_write(server->options.log, event, LOG_TEXT("method", method_name(request->method)),
+                  LOG_SLICE("path", request->path), LOG_INT("status", status),
+                  LOG_TEXT("peer", request->peer));
+    }
+}
+
+static struct MHD_Response *make_response(struct http_request *request)
+{
+    if (request->answer == NULL) {
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        request->answer_length, request->answer, MHD_RESPMEM_MUST_FREE);
+    if (response != NULL) {
+        request->answer = NULL; /* libmicrohttpd frees it */
+        if (request->content_type != NULL) {
+            (void)MHD_add_response_header(response, "Content-Type", request->content_type);
+        }
+    }
+    return response;
+}
+
+/* The owner of an abandoned request may still write to it: only what it cannot touch is used. */
+static struct MHD_Response *make_abandoned(void)
+{
+    static const char text[] = "{\"code\":\"service_unavailable\","
+                               "\"detail\":\"The server is shutting down.\"}";
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        sizeof text - 1, ph_strdup(text), MHD_RESPMEM_MUST_FREE);
+    if (response != NULL) {
+        (void)MHD_add_response_header(response, "Content-Type", JSON_TYPE);
+        (void)MHD_add_response_header(response, "Retry-After", "1");
+    }
+    return response;
+}
+
+enum MHD_Result http_answer_queue(struct http_request *request)
+{
+    struct http_server *server = request->daemon->server;
+    bool is_abandoned = request->state == REQUEST_ABANDONED;
+    int status = is_abandoned ? 503 : request->status;
+    note_outcome(request, status);
+    int64_t timeout_us = server->options.idle_timeout_s * CLOCK_US_PER_S +
+                         (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS *
+                             CLOCK_US_PER_MS;
+    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
+    struct MHD_Response *response = is_abandoned ? make_abandoned() : make_response(request);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    if (!is_abandoned) {
+        for (const struct http_answer_header *header = request->answer_headers; header != NULL;
+             header = header->next) {
+            (void)MHD_add_response_header(response, header->name, header->value);
+        }
+    }
+    if (request->has_origin) {
+        (void)MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");
+    }
+    if (atomic_load_explicit(&server->is_stopping, memory_order_relaxed)) {
+        (void)MHD_add_response_header(response, "Connection", "close");
+    }
+    enum MHD_Result result = MHD_queue_response(request->mhd, (unsigned)status, response);
+    MHD_destroy_response(response);
+    return result;
+}

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Life of a sink and of its attempts:
+ *
+ *   send ──> [waits for the name] ──> with curl ──> result ──> idle, to be used again
+ *                   └─ no address, time over ──────────┘
+ *
+ * The total time is our own timer, because curl does not count while it waits for a connection.
+ */
+#include "sinks/http_int.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+
+/* Attempts that start from within on_result are begun in the same run, this many times. */
+enum { ROUNDS_PER_RUN = 4 };
+
+enum ph_error sink_http_global_init(struct diag *diag)
+{
+    if (curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK) {
+        return diag_set(diag, PH_INTERNAL, NULL, "could not initialise libcurl");
+    }
+    return PH_OK;
+}
+
+void sink_http_global_done(void)
+{
+    curl_global_cleanup();
+}
+
+static struct http_pool *current_pool(const struct sink_http *sink)
+{
+    return LIST_ELEMENT(sink->pools.previous, struct http_pool, node);
+}
+
+static enum ph_error add_pool(struct sink_http *sink, struct diag *diag)
+{
+    struct http_pool *pool = http_pool_new(sink);
+    if (pool == NULL) {
+        return diag_set(diag, PH_NO_MEMORY, NULL, "could not make a curl handle");
+    }
+    list_append(&sink->pools, &pool->node);
+    return PH_OK;
+}
+
+static void destroy(struct sink_http *sink)
+{
+    LIST_FOR_EACH(node, following, &sink->idle)
+    {
+        list_remove(node);
+        http_transfer_free(LIST_ELEMENT(node, struct http_transfer, node));
+    }
+    LIST_FOR_EACH(node, following, &sink->pools)
+    {
+        http_pool_free(LIST_ELEMENT(node, struct http_pool, node));
+    }
+    http_routes_done(sink);
+    resolver_client_free(sink->resolver);
+    if (sink->epoll_fd >= 0) {
+        close(sink->epoll_fd);
+    }
+    heap_done(&sink->timers);
+    free(sink->sockets);
+    ph_free_pointer(&sink->options.ca_file);
+    ph_free_pointer(&sink->options.user_agent);
+    free(sink);
+}
+
+static enum ph_error open_epoll(struct sink_http *sink, struct diag *diag)
+{
+    sink->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (sink->epoll_fd < 0) {
+        return diag_set(diag, PH_IO, NULL, "could not make an epoll set");
+    }
+    int fd = resolver_client_fd(sink->resolver);
+    struct epoll_event event = {.events = EPOLLIN, .data = {.fd = fd}};
+    if (epoll_ctl(sink->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        return diag_set(diag, PH_IO, NULL, "could not watch the resolver");
+    }
+    return PH_OK;
+}
+
+enum ph_error sink_http_new(const struct sink_http_options *options, struct diag *diag,
+                            struct sink_http **ret_sink)
+{
+    PH_ASSERT(options->resolver != NULL && options->on_result != NULL);
+    PH_ASSERT(options->keep_max_bytes > 0 && options->read_max_bytes > 0);
+    PH_ASSERT(options->connections_max > 0);
+    if (options->ca_file != NULL && access(options->ca_file, R_OK) != 0) {
+        return diag_set(diag, PH_IO, "ca_file", "could not read the file");
+    }
+    struct sink_http *sink = ph_calloc(1, sizeof *sink);
+    sink->options = *options;
+    sink->options.ca_file = options->ca_file == NULL ? NULL : ph_strdup(options->ca_file);
+    sink->options.user_agent = options->user_agent == NULL ? NULL : ph_strdup(options->user_agent);
+    sink->allow_subnets = options->allow_subnets;
+    sink->epoll_fd = -1;
+    list_init(&sink->pools);
+    list_init(&sink->active);
+    list_init(&sink->idle);
+    list_init(&sink->forgotten);
+    heap_init(&sink->timers);
+    random_bytes(sink->hash_key, sizeof sink->hash_key);
+    enum ph_error error = resolver_client_new(options->resolver, diag, &sink->resolver);
+    if (error == PH_OK) {
+        error = open_epoll(sink, diag);
+    }
+    if (error == PH_OK) {
+        error = add_pool(sink, diag);
+    }
+    if (error != PH_OK) {
+        destroy(sink);
+        return error;
+    }
+    *ret_sink = sink;
+    return PH_OK;
+}
+
+/* Takes the attempt away from the resolver or from curl; an open exchange is cut. */
+static void withdraw(struct http_transfer *transfer)
+{
+    if (transfer->is_waiting_for_name) {
+        resolver_forget(&transfer->query);
+        transfer->is_waiting_for_name = false;
+    }
+    if (transfer->pool != NULL) {
+        (void)curl_multi_remove_handle(transfer->pool->multi, transfer->easy);
+        transfer->pool->in_flight--;
+        transfer->pool = NULL;
+    }
+}
+
+/* The transfer is with neither any more: tells the owner and keeps the handle. */
+static void give_result(struct http_transfer *transfer, const struct sink_result *result)
+{
+    struct sink_http *sink = transfer->sink;
+    heap_remove(&sink->timers, &transfer->timer);
+    list_remove(&transfer->node);
+    sink->in_flight--;
+    sink->options.on_result(sink->options.context, result);
+    http_transfer_reset(transfer);
+    if (sink->idle_count >= sink->options.connections_max) {
+        http_transfer_free(transfer);
+        return;
+    }
+    list_prepend(&sink->idle, &transfer->node);
+    sink->idle_count++;
+}
+
+static void fail(struct http_transfer *transfer, enum attempt_failure failure, const char *words)
+{
+    struct sink_result result;
+    withdraw(transfer);
+    http_result_of_failure(transfer, failure, words, &result);
+    give_result(transfer, &result);
+}
+
+/* Gives the transfer to curl; its place has an address. */
+static bool start(struct http_transfer *transfer)
+{
+    struct http_pool *pool = current_pool(transfer->sink);
+    const struct http_place *place = transfer->route->place;
+    bool must_load = http_place_load(pool, transfer);
+    if (must_load) {
+        curl_easy_setopt(transfer->easy, CURLOPT_RESOLVE, transfer->resolve_nodes);
+        transfer->has_resolve = true;
+    }
+    /* Lets curl share the time between several addresses of a name. */
+    bool has_choice = place->answer == NULL || strchr(place->answer->text, ',') != NULL;
+    int64_t connect_timeout_ms = has_choice ? transfer->timeout_ms : 0;
+    if (connect_timeout_ms != transfer->connect_timeout_ms) {
+        curl_easy_setopt(transfer->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_timeout_ms);
+        transfer->connect_timeout_ms = connect_timeout_ms;
+    }
+    if (curl_multi_add_handle(pool->multi, transfer->easy) != CURLM_OK) {
+        return false;
+    }
+    transfer->pool = pool;
+    pool->in_flight++;
+    if (must_load) {
+        /* Others rely on the addresses from now on, so curl takes them in before anything else
+         * can happen to this transfer. */
+        http_pool_run_timer(pool, INT64_MAX);
+        pool->deadline_us = 0;
+    }
+    return true;
+}
+
+/* Asks the resolver: afterwards the place has an answer or the transfer waits for one. */
+static enum ph_error ask_name(struct http_transfer *transfer, struct diag *diag)
+{
+    struct http_place *place = transfer->route->place;
+    struct resolver_answer *answer = NULL;
+    enum ph_error error =
+        resolver_ask(transfer->sink->resolver, place->host, &transfer->query, &answer);
+    if (error != PH_OK) {
+        return diag_set(diag, error, "url", "too many host names are being looked up");
+    }
+    if (answer == NULL) {
+        transfer->is_waiting_for_name = true;
+        return PH_OK;
+    }
+    resolver_answer_unref(place->answer);
+    place->answer = answer;
+    return PH_OK;
+}
+
+/* Its name is known to have none: the attempt ends with the next run. */
+static bool is_without_address(const struct http_transfer *transfer)
+{
+    return !transfer->is_waiting_for_name && transfer->query.answer != NULL;
+}
+
+static struct http_transfer *take_idle(struct sink_http *sink)
+{
+    struct list_node *node = list_take_first(&sink->idle);
+    if (node == NULL) {
+        return http_transfer_new(sink);
+    }
+    sink->idle_count--;
+    return LIST_ELEMENT(node, struct http_transfer, node);
+}
+
+static enum ph_error begin(struct http_transfer *transfer, const struct sink_request *request,
+                           int64_t now_us, struct diag *diag)
+{
+    enum ph_error error = http_transfer_prepare(transfer, request, diag);
+    if (error == PH_OK && !http_place_is_known(transfer->route->place, now_us)) {
+        error = ask_name(transfer, diag);
+    }
+    if (error != PH_OK || transfer->is_waiting_for_name) {
+        return error;
+    }
+    const struct http_place *place = transfer->route->place;
+    if (place->answer != NULL && !place->answer->is_found) {
+        /* Known already; a result like any other, which the next run gives. */
+        transfer->query.answer = resolver_answer_ref(place->answer);
+        return PH_OK;
+    }
+    return start(transfer) ? PH_OK : diag_set(diag, PH_NO_MEMORY, NULL, "out of memory");
+}
+
+enum ph_error sink_http_send(struct sink_http *sink, const struct sink_request *request,
+                             struct diag *diag)
+{
+    if (sink->is_closing) {
+        return diag_set(diag, PH_SHUTTING_DOWN, NULL, "the server is shutting down");
+    }
+    struct http_transfer *transfer = take_idle(sink);
+    if (transfer == NULL) {
+        return diag_set(diag, PH_NO_MEMORY, NULL, "could not make a curl handle");
+    }
+    int64_t now_us = clock_boot_us();
+    transfer->started_us = now_us;
+    enum ph_error error = begin(transfer, request, now_us, diag);
+    if (error != PH_OK) {
+        http_transfer_reset(transfer);
+        list_prepend(&sink->idle, &transfer->node);
+        sink->idle_count++;
+        return error;
+    }
+    list_append(&sink->active, &transfer->node);
+    sink->in_flight++;
+    heap_set(&sink->timers, &transfer->timer,
+             is_without_address(transfer) ? now_us
+                                          : now_us + request->timeout_ms * CLOCK_US_PER_MS);
+    return PH_OK;
+}
+
+static void take_answers(struct sink_http *sink)
+{
+    struct resolver_query *query;
+    while ((query = resolver_take(sink->resolver)) != NULL) {
+        struct http_transfer *transfer = PH_CONTAINER_OF(query, struct http_transfer, query);
+        struct http_place *place = transfer->route->place;
+        transfer->is_waiting_for_name = false;
+        resolver_answer_unref(place->answer);
+        place->answer = query->answer;
+        query->answer = NULL;
+        if (!place->answer->is_found) {
+            fail(transfer, ATTEMPT_DNS, place->answer->text);
+        } else if (!start(transfer)) {
+            fail(transfer, ATTEMPT_CANCELLED, "out of memory");
+        }
+    }
+}
+
+static void take_finished(struct http_pool *pool)
+{
+    CURLMsg *message;
+    int left = 0;
+    while ((message = curl_multi_info_read(pool->multi, &left)) != NULL) {
+        char *private_pointer = NULL;
+        CURLcode code = message->data.result;
+        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_pointer);
+        struct http_transfer *transfer = (struct http_transfer *)(void *)private_pointer;
+        struct sink_result result;
+        http_result_of_curl(transfer, code, &result);
+        withdraw(transfer);
+        give_result(transfer, &result);
+    }
+}
+
+static void end_overdue(struct sink_http *sink, int64_t now_us)
+{
+    struct heap_node *first;
+    while ((first = heap_first(&sink->timers)) != NULL && first->key <= now_us) {
+        struct http_transfer *transfer = PH_CONTAINER_OF(first, struct http_transfer, timer);
+        if (is_without_address(transfer)) {
+            fail(transfer, ATTEMPT_DNS, transfer->query.answer->text);
+            continue;
+        }
+        struct sink_result result;
+        http_result_of_timeout(transfer, &result);
+        withdraw(transfer);
+        give_result(transfer, &result);
+    }
+}
+
+static void drop_drained_pools(struct sink_http *sink)
+{
+    LIST_FOR_EACH(node, following, &sink->pools)
+    {
+        struct http_pool *pool = LIST_ELEMENT(node, struct http_pool, node);
+        if (pool->in_flight == 0 && pool != current_pool(sink)) {
+            http_pool_free(pool);
+        }
+    }
+}
+
+void sink_http_run(struct sink_http *sink)
+{
+    bool has_answers = false;
+    http_events_poll(sink, &has_answers);
+    if (has_answers) {
+        take_answers(sink);
+    }
+    for (int round = 0; round < ROUNDS_PER_RUN; round++) {
+        int64_t now_us = clock_boot_us();
+        LIST_FOR_EACH(node, following, &sink->pools)
+        {
+            struct http_pool *pool = LIST_ELEMENT(node, struct http_pool, node);
+            http_pool_run_timer(pool, now_us);
+            take_finished(pool);
+        }
+        end_overdue(sink, now_us);
+        if (sink_http_deadline_us(sink) > now_us) {
+            break;
+        }
+    }
+    drop_drained_pools(sink);
+}
+
+int sink_http_fd(const struct sink_http *sink)
+{
+    return sink->epoll_fd;
+}
+
+int64_t sink_http_deadline_us(const struct sink_http *sink)
+{
+    const struct heap_node *first = heap_first(&sink->timers);
+    int64_t deadline_us = first == NULL ? INT64_MAX : first->key;
+    LIST_FOR_EACH(node, following, &sink->pools)
+    {
+        const struct http_pool *pool = LIST_ELEMENT(node, struct http_pool, node);
+        if (pool->deadline_us < deadline_us) {
+            deadline_us = pool->deadline_us;
+        }
+    }
+    return deadline_us;
+}
+
+size_t sink_http_in_flight(const struct sink_http *sink)
+{
+    return sink->in_flight;
+}
+
+void sink_http_set_allow_subnets(struct sink_http *sink, const struct cidr_set *allow_subnets)
+{
+    /* Curl asks the guard for new connections only, so kept ones must not be used again: new
+     * attempts get a pool without any, and what the old pool has not yet sent connects anew. */
+    sink->allow_subnets = allow_subnets;
+    LIST_FOR_EACH(node, following, &sink->active)
+    {
+        struct http_transfer *transfer = LIST_ELEMENT(node, struct http_transfer, node);
+        if (transfer->pool != NULL) {
+            http_transfer_make_fresh(transfer);
+        }
+    }
+    struct http_pool *old = current_pool(sink);
+    struct http_pool *pool = http_pool_new(sink);
+    PH_ASSERT(pool != NULL); /* there is no safe way to go on with the old one */
+    list_append(&sink->pools, &pool->node);
+    http_places_forget(sink);
+    old->deadline_us = 0; /* a run is due, which drops it once nothing of it is in flight */
+}
+
+void sink_http_free(struct sink_http *sink)
+{
+    if (sink == NULL) {
+        return;
+    }
+    sink->is_closing = true;
+    while (!list_is_empty(&sink->active)) {
+        fail(LIST_ELEMENT(sink->active.next, struct http_transfer, node), ATTEMPT_CANCELLED,
+             "cancelled, because the server is shutting down");
+    }
+    destroy(sink);
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From what curl says to a result. The words are for the person who owns the endpoint; they name
+ * host and address, never the URL's path, query or user info.
+ */
+#include "sinks/http_int.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+
+#include "base/clock.h"
+
+void http_address_text(const struct sockaddr *address, char *ret_text, size_t text_size)
+{
+    char number[INET6_ADDRSTRLEN];
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        if (inet_ntop(AF_INET, &v4->sin_addr, number, sizeof number) != NULL) {
+            (void)snprintf(ret_text, text_size, "%s:%u", number, (unsigned)ntohs(v4->sin_port));
+            return;
+        }
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        if (inet_ntop(AF_INET6, &v6->sin6_addr, number, sizeof number) != NULL) {
+            (void)snprintf(ret_text, text_size, "[%s]:%u", number, (unsigned)ntohs(v6->sin6_port));
+            return;
+        }
+    }
+    (void)snprintf(ret_text, text_size, "?");
+}
+
+static void fill(struct http_transfer *transfer, enum attempt_failure failure,
+                 struct sink_result *ret_result)
+{
+    *ret_result = (struct sink_result){
+        .user = transfer->user,
+        .failure = failure,
+        .status_code = transfer->status_code >= 200 || transfer->status_code == 101
+                           ? transfer->status_code
+                           : 0,
+        .body = buf_slice(&transfer->body),
+        .error_text = failure == ATTEMPT_ANSWERED ? SLICE_NONE : slice_of(transfer->error_text),
+        .retry_after = transfer->has_retry_after ? slice_of(transfer->retry_after) : SLICE_NONE,
+        .delivery_hint = transfer->has_hint ? slice_of(transfer->hint) : SLICE_NONE,
+        .duration_us = clock_boot_us() - transfer->started_us,
+        .is_new_connection = transfer->has_opened,
+    };
+}
+
+PH_PRINTF(3, 4)
+static enum attempt_failure say(struct http_transfer *transfer, enum attempt_failure failure,
+                                const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(transfer->error_text, sizeof transfer->error_text, format, arguments);
+    va_end(arguments);
+    return failure;
+}
+
+static enum attempt_failure say_connect(struct http_transfer *transfer)
+{
+    if (transfer->blocked_text[0] != '\0' && !transfer->has_opened) {
+        return say(transfer, ATTEMPT_BLOCKED, "%s", transfer->blocked_text);
+    }
+    const struct sockaddr *address = (const struct sockaddr *)(const void *)&transfer->address;
+    char where[80];
+    if (transfer->has_opened) {
+        http_address_text(address, where, sizeof where);
+    } else {
+        (void)snprintf(where, sizeof where, "%.70s", transfer->route->place->key);
+    }
+    long code = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &code);
+    switch ((int)code) {
+    case ECONNREFUSED:
+        return say(transfer, ATTEMPT_CONNECT, "connection refused by %s", where);
+    case ECONNRESET:
+        return say(transfer, ATTEMPT_CONNECT, "connection reset by %s", where);
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+        return say(transfer, ATTEMPT_CONNECT, "no route to %s", where);
+    case EMFILE:
+    case ENFILE:
+        return say(transfer, ATTEMPT_CONNECT, "no descriptor left to connect to %s", where);
+    default:
+        return say(transfer, ATTEMPT_CONNECT, "could not connect to %s", where);
+    }
+}
+
+static enum attempt_failure say_tls(struct http_transfer *transfer)
+{
+    static const char prefix[] = "SSL certificate problem: ";
+    const char *words = transfer->curl_error;
+    if (strncmp(words, prefix, sizeof prefix - 1) == 0) {
+        return say(transfer, ATTEMPT_TLS, "certificate verify failed: %s",
+                   words + sizeof prefix - 1);
+    }
+    return say(transfer, ATTEMPT_TLS, "TLS failed: %s",
+               words[0] != '\0' ? words : "the handshake did not succeed");
+}
+
+/* The connection ended or broke too early. */
+static enum attempt_failure say_broken(struct http_transfer *transfer)
+{
+    if (transfer->status_code >= 200) {
+        return say(transfer, ATTEMPT_PROTOCOL, "the connection broke while the answer was read");
+    }
+    if (transfer->header_bytes > 0) {
+        return say(transfer, ATTEMPT_PROTOCOL, "the connection broke within the answer's headers");
+    }
+    return say(transfer, ATTEMPT_CONNECT, "the connection was closed before an answer came");
+}
+
+static enum attempt_failure say_phase(struct http_transfer *transfer)
+{
+    const char *phase = "looking up the name";
+    if (!transfer->is_waiting_for_name) {
+        curl_off_t connected = 0;
+        curl_off_t handshaken = 0;
+        curl_off_t uploaded = 0;
+        long requested = 0;
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected);
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &handshaken);
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+        (void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &requested);
+        if (transfer->header_bytes > 0) {
+            phase = "reading the answer";
+        } else if (requested > 0) {
+            phase = uploaded < (curl_off_t)transfer->body_bytes ? "sending the request"
+                                                                : "waiting for the answer";
+        } else if (!transfer->has_opened) {
+            phase = "waiting for a connection";
+        } else if (connected == 0) {
+            phase = "connecting";
+        } else if (transfer->route->is_https && handshaken == 0) {
+            phase = "the TLS handshake was going on";
+        } else {
+            phase = "sending the request";
+        }
+    }
+    return say(transfer, ATTEMPT_TIMEOUT, "timed out after %lld ms while %s",
+               (long long)transfer->timeout_ms, phase);
+}
+
+static enum attempt_failure say_stopped(struct http_transfer *transfer)
+{
+    switch (transfer->stop) {
+    case HTTP_STOP_BODY:
+        return ATTEMPT_ANSWERED;
+    case HTTP_STOP_HEADERS:
+        return say(transfer, ATTEMPT_PROTOCOL, "the answer's headers exceed %d bytes",
+                   SINK_HTTP_HEADER_BYTES_MAX);
+    case HTTP_STOP_INFORMATIONAL:
+        return say(transfer, ATTEMPT_PROTOCOL, "more than %d informational (1xx) answers",
+                   SINK_HTTP_INFORMATIONAL_MAX);
+    case HTTP_STOP_NONE:
+        break;
+    }
+    return say(transfer, ATTEMPT_PROTOCOL, "the answer could not be read");
+}
+
+static enum attempt_failure classify(struct http_transfer *transfer, CURLcode code)
+{
+    if (transfer->stop != HTTP_STOP_NONE) {
+        return say_stopped(transfer);
+    }
+    switch ((int)code) {
+    case CURLE_OK:
+        return ATTEMPT_ANSWERED;
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return say(transfer, ATTEMPT_DNS, "the name has no address: %.200s",
+                   transfer->route->place->host);
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED:
+        return say_connect(transfer);
+    case CURLE_OPERATION_TIMEDOUT:
+        return say_phase(transfer);
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_INVALIDCERTSTATUS:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_ENGINE_INITFAILED:
+        return say_tls(transfer);
+    case CURLE_SSL_CACERT_BADFILE:
+        /* Curl would name the path. */
+        return say(transfer, ATTEMPT_TLS, "our file of trusted certificates cannot be used");
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return say_broken(transfer);
+    case CURLE_PARTIAL_FILE:
+        return say(transfer, ATTEMPT_PROTOCOL, "the answer is shorter than it said");
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+        return say(transfer, ATTEMPT_PROTOCOL, "the answer is not HTTP");
+    case CURLE_OUT_OF_MEMORY:
+        /* Curl's own limit of one header line gives this. */
+        return say(transfer, ATTEMPT_PROTOCOL, "a header line of the answer is too long");
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+        return say(transfer, ATTEMPT_PROTOCOL, "HTTP/2 error: %.200s", transfer->curl_error);
+    default:
+        return say(transfer, ATTEMPT_PROTOCOL, "%s", curl_easy_strerror(code));
+    }
+}
+
+void http_result_of_curl(struct http_transfer *transfer, CURLcode code,
+                         struct sink_result *ret_result)
+{
+    fill(transfer, classify(transfer, code), ret_result);
+}
+
+void http_result_of_timeout(struct http_transfer *transfer, struct sink_result *ret_result)
+{
+    fill(transfer, say_phase(transfer), ret_result);
+}
+
+void http_result_of_failure(struct http_transfer *transfer, enum attempt_failure failure,
+                            const char *words, struct sink_result *ret_result)
+{
+    fill(transfer, say(transfer, failure, "%s", words), ret_result);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/delivery.h"
+
+#include "base/map.h"
+
+int64_t delivery_shard(int64_t endpoint_id)
+{
+    return (int64_t)(map_mix((uint64_t)endpoint_id) % DELIVERY_SHARDS);
+}
+
+enum ph_error delivery_insert(struct store *store, int64_t message_id, int64_t endpoint_id,
+                              int64_t shard, int64_t now_us, int64_t generation,
+                              struct diag *diag)
+{
+    PH_ASSERT(shard >= 0 && shard < DELIVERY_SHARDS);
+    struct db_statement *insert = db_prepare(
+        store->db, "INSERT INTO delivery (message_id, endpoint_id, shard, state, reason, attempts,"
+                   " next_attempt_at, generation) VALUES ($1, $2, $3, 0, 0, 0, $4, $5)");
+    db_bind_int64(insert, 1, message_id);
+    db_bind_int64(insert, 2, endpoint_id);
+    db_bind_int64(insert, 3, shard);
+    db_bind_int64(insert, 4, now_us);
+    db_bind_int64(insert, 5, generation);
+    return db_exec(insert, diag);
+}
+
+enum ph_error delivery_record(struct store *store, const struct delivery_outcome *outcome,
+                              struct diag *diag)
+{
+    bool is_pending = outcome->state == DELIVERY_PENDING;
+    PH_ASSERT(!is_pending || outcome->next_attempt_at_us > 0);
+    struct db_statement *update;
+    if (outcome->is_manual) {
+        /* A manual attempt never consumes the schedule; only its success says something. */
+        PH_ASSERT(outcome->state == DELIVERY_SUCCEEDED);
+        update = db_prepare(store->db,
+                            "UPDATE delivery SET state = $3, reason = 0, next_attempt_at = $4"
+                            " WHERE message_id = $1 AND endpoint_id = $2 AND state <> $3");
+    } else {
+        update = db_prepare(
+            store->db, "UPDATE delivery SET state = $3, attempts = attempts + 1,"
+                       " next_attempt_at = $4 WHERE message_id = $1 AND endpoint_id = $2"
+                       " AND state = 0");
+    }
+    db_bind_int64(update, 1, outcome->message_id);
+    db_bind_int64(update, 2, outcome->endpoint_id);
+    db_bind_int64(update, 3, outcome->state);
+    if (is_pending) {
+        db_bind_int64(update, 4, outcome->next_attempt_at_us);
+    } else {
+        db_bind_null(update, 4);
+    }
+    return db_exec(update, diag);
+}
+
+enum ph_error delivery_page(struct store *store, int64_t shard, int64_t endpoint_id,
+                            struct due_delivery *rows, size_t limit, struct diag *diag,
+                            size_t *ret_count)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT message_id, attempts, next_attempt_at, generation FROM delivery"
+                   " WHERE state = 0 AND shard = $1 AND endpoint_id = $2"
+                   " ORDER BY next_attempt_at, message_id LIMIT $3");
+    db_bind_int64(select, 1, shard);
+    db_bind_int64(select, 2, endpoint_id);
+    db_bind_int64(select, 3, (int64_t)limit);
+    size_t count = 0;
+    for (;;) {
+        bool has_row;
+        enum ph_error error = db_step(select, diag, &has_row);
+        if (error != PH_OK) {
+            return error;
+        }
+        if (!has_row) {
+            break;
+        }
+        PH_ASSERT(count < limit);
+        rows[count++] = (struct due_delivery){
+            .message_id = db_int64(select, 0),
+            .attempts = db_int64(select, 1),
+            .next_attempt_at_us = db_int64(select, 2),
+            .generation = db_int64(select, 3),
+        };
+    }
+    *ret_count = count;
+    return PH_OK;
+}
+
+enum ph_error delivery_next_endpoint(struct store *store, int64_t shard, int64_t after_endpoint_id,
+                                     struct diag *diag, int64_t *ret_endpoint_id,
+                                     int64_t *ret_due_us)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT endpoint_id, next_attempt_at FROM delivery WHERE state = 0"
+                   " AND shard = $1 AND endpoint_id > $2"
+                   " ORDER BY endpoint_id, next_attempt_at LIMIT 1");
+    db_bind_int64(select, 1, shard);
+    db_bind_int64(select, 2, after_endpoint_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_endpoint_id = has_row ? db_int64(select, 0) : 0;
+        *ret_due_us = has_row ? db_int64(select, 1) : 0;
+        db_done(select);
+    }
+    return error;
+}
+
+enum ph_error delivery_cancel_old(struct store *store, int64_t shard, int64_t endpoint_id,
+                                  int64_t generation, int64_t limit, struct diag *diag,
+                                  int64_t *ret_cancelled)
+{
+    struct db_statement *update = db_prepare(
+        store->db,
+        "UPDATE delivery SET state = $5, reason = $6, next_attempt_at = NULL"
+        " WHERE endpoint_id = $2 AND message_id IN (SELECT message_id FROM delivery"
+        " WHERE state = 0 AND shard = $1 AND endpoint_id = $2 AND generation < $3 LIMIT $4)");
+    db_bind_int64(update, 1, shard);
+    db_bind_int64(update, 2, endpoint_id);
+    db_bind_int64(update, 3, generation);
+    db_bind_int64(update, 4, limit);
+    db_bind_int64(update, 5, DELIVERY_CANCELLED);
+    db_bind_int64(update, 6, DELIVERY_REASON_GENERATION);
+    enum ph_error error = db_exec(update, diag);
+    if (error == PH_OK) {
+        *ret_cancelled = db_changes(store->db);
+    }
+    return error;
+}
+
+enum ph_error manual_attempt_insert(struct store *store, int64_t id, int64_t message_id,
+                                    int64_t endpoint_id, struct diag *diag)
+{
+    struct db_statement *insert =
+        db_prepare(store->db, "INSERT INTO manual_attempt (id, message_id, endpoint_id, shard)"
+                              " VALUES ($1, $2, $3, $4)");
+    db_bind_int64(insert, 1, id);
+    db_bind_int64(insert, 2, message_id);
+    db_bind_int64(insert, 3, endpoint_id);
+    db_bind_int64(insert, 4, delivery_shard(endpoint_id));
+    return db_exec(insert, diag);
+}
+
+enum ph_error manual_attempt_delete(struct store *store, int64_t id, struct diag *diag)
+{
+    struct db_statement *statement =
+        db_prepare(store->db, "DELETE FROM manual_attempt WHERE id = $1");
+    db_bind_int64(statement, 1, id);
+    return db_exec(statement, diag);
+}
+
+enum ph_error manual_attempt_delete_all(struct store *store, int64_t endpoint_id,
+                                        struct diag *diag)
+{
+    struct db_statement *statement = db_prepare(
+        store->db, "DELETE FROM manual_attempt WHERE shard = $1 AND endpoint_id = $2");
+    db_bind_int64(statement, 1, delivery_shard(endpoint_id));
+    db_bind_int64(statement, 2, endpoint_id);
+    return db_exec(statement, diag);
+}
+
+enum ph_error manual_attempt_page(struct store *store, int64_t shard, int64_t endpoint_id,
+                                  int64_t after_id, struct manual_attempt *rows, size_t limit,
+                                  struct diag *diag, size_t *ret_count)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT id, message_id FROM manual_attempt"
+                   " WHERE shard = $1 AND endpoint_id = $2 AND id > $3 ORDER BY id LIMIT $4");
+    db_bind_int64(select, 1, shard);
+    db_bind_int64(select, 2, endpoint_id);
+    db_bind_int64(select, 3, after_id);
+    db_bind_int64(select, 4, (int64_t)limit);
+    size_t count = 0;
+    for (;;) {
+        bool has_row;
+        enum ph_error error = db_step(select, diag, &has_row);
+        if (error != PH_OK) {
+            return error;
+        }
+        if (!has_row) {
+            break;
+        }
+        PH_ASSERT(count < limit);
+        rows[count++] = (struct manual_attempt){db_int64(select, 0), db_int64(select, 1)};
+    }
+    *ret_count = count;
+    return PH_OK;
+}
+
+enum ph_error manual_attempt_next_endpoint(struct store *store, int64_t shard,
+                                           int64_t after_endpoint_id, struct diag *diag,
+                                           int64_t *ret_endpoint_id)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT endpoint_id FROM manual_attempt WHERE shard = $1 AND endpoint_id > $2"
+                   " ORDER BY endpoint_id LIMIT 1");
+    db_bind_int64(select, 1, shard);
+    db_bind_int64(select, 2, after_endpoint_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_endpoint_id = has_row ? db_int64(select, 0) : 0;
+        db_done(select);
+    }
+    return error;
+}
+
+enum ph_error attempt_insert(struct store *store, const struct attempt_insert_row *row,
+                             struct diag *diag)
+{
+    struct db_statement *insert = db_prepare(
+        store->db, "INSERT INTO attempt (id, message_id, endpoint_id, status, response_code,"
+                   " duration_ms, trigger_type, next_attempt_at, url, response)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+    db_bind_int64(insert, 1, row->id);
+    db_bind_int64(insert, 2, row->message_id);
+    db_bind_int64(insert, 3, row->endpoint_id);
+    db_bind_int64(insert, 4, row->is_success ? 0 : 2);
+    db_bind_int64(insert, 5, row->response_code);
+    db_bind_int64(insert, 6, row->duration_ms);
+    db_bind_int64(insert, 7, row->is_manual ? 1 : 0);
+    if (row->next_attempt_at_us > 0) {
+        db_bind_int64(insert, 8, row->next_attempt_at_us);
+    } else {
+        db_bind_null(insert, 8);
+    }
+    db_bind_text(insert, 9, row->url);
+    db_bind_blob(insert, 10, row->response);
+    return db_exec(insert, diag);
+}
+
+enum ph_error delivery_backlog(struct store *store, struct diag *diag, int64_t *ret_pending,
+                               int64_t *ret_oldest_due_us)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT count(*), min(next_attempt_at) FROM delivery WHERE state = 0");
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_pending = has_row ? db_int64(select, 0) : 0;
+        *ret_oldest_due_us = has_row ? db_int64(select, 1) : 0;
+        db_done(select);
+    }
+    return error;
+}

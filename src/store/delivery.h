@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deliveries and manual attempts: what is due, and how an attempt changes it.
+ * Thread: the store's owner.
+ */
+#ifndef PH_STORE_DELIVERY_H
+#define PH_STORE_DELIVERY_H
+
+#include "core/delivery_state.h"
+#include "store/store.h"
+
+#define DELIVERY_SHARDS 256
+
+/* Shard of an endpoint: fixed when it is made (engineering rule 10). 0..255. */
+int64_t delivery_shard(int64_t endpoint_id);
+
+/* May run in a pipeline. The new delivery is pending and due at once. */
+PH_NODISCARD enum ph_error delivery_insert(struct store *store, int64_t message_id,
+                                           int64_t endpoint_id, int64_t shard, int64_t now_us,
+                                           int64_t generation, struct diag *diag);
+
+struct delivery_outcome {
+    int64_t message_id;
+    int64_t endpoint_id;
+    enum delivery_state state;
+    int64_t next_attempt_at_us; /* used when state is pending */
+    bool is_manual; /* a manual success may also end a failed or cancelled delivery */
+};
+
+/* Moves a pending delivery after an attempt; one that is not pending any more stays as it is
+ * (save for a manual success). May run in a pipeline. */
+PH_NODISCARD enum ph_error delivery_record(struct store *store,
+                                           const struct delivery_outcome *outcome,
+                                           struct diag *diag);
+
+struct due_delivery {
+    int64_t message_id;
+    int64_t attempts;
+    int64_t next_attempt_at_us;
+    int64_t generation;
+};
+
+/* The first `limit` pending deliveries of an endpoint by due time, those of the future too.
+ * `rows` has room for `limit`. */
+PH_NODISCARD enum ph_error delivery_page(struct store *store, int64_t shard, int64_t endpoint_id,
+                                         struct due_delivery *rows, size_t limit,
+                                         struct diag *diag, size_t *ret_count);
+/* Skip scan: the next endpoint of a shard after `after_endpoint_id` that has pending work, with
+ * its earliest due time. *ret_endpoint_id is 0 at the end. */
+PH_NODISCARD enum ph_error delivery_next_endpoint(struct store *store, int64_t shard,
+                                                  int64_t after_endpoint_id, struct diag *diag,
+                                                  int64_t *ret_endpoint_id, int64_t *ret_due_us);
+/* Cancels at most `limit` pending deliveries of an endpoint that are older than `generation`. */
+PH_NODISCARD enum ph_error delivery_cancel_old(struct store *store, int64_t shard,
+                                               int64_t endpoint_id, int64_t generation,
+                                               int64_t limit, struct diag *diag,
+                                               int64_t *ret_cancelled);
+
+struct manual_attempt {
+    int64_t id;
+    int64_t message_id;
+};
+
+PH_NODISCARD enum ph_error manual_attempt_insert(struct store *store, int64_t id,
+                                                 int64_t message_id, int64_t endpoint_id,
+                                                 struct diag *diag);
+PH_NODISCARD enum ph_error manual_attempt_delete(struct store *store, int64_t id,
+                                                 struct diag *diag);
+/* Those of one endpoint: a disabled or deleted endpoint makes no manual attempts. */
+PH_NODISCARD enum ph_error manual_attempt_delete_all(struct store *store, int64_t endpoint_id,
+                                                     struct diag *diag);
+/* Oldest first, after `after_id`. */
+PH_NODISCARD enum ph_error manual_attempt_page(struct store *store, int64_t shard,
+                                               int64_t endpoint_id, int64_t after_id,
+                                               struct manual_attempt *rows, size_t limit,
+                                               struct diag *diag, size_t *ret_count);
+/* The next endpoint of a shard that has manual attempts; 0 at the end. */
+PH_NODISCARD enum ph_error manual_attempt_next_endpoint(struct store *store, int64_t shard,
+                                                        int64_t after_endpoint_id,
+                                                        struct diag *diag,
+                                                        int64_t *ret_endpoint_id);
+
+struct attempt_insert_row {
+    int64_t id;
+    int64_t message_id;
+    int64_t endpoint_id;
+    bool is_success;
+    int64_t response_code;
+    int64_t duration_ms;
+    bool is_manual;
+    int64_t next_attempt_at_us; /* 0 = none */
+    struct slice url;
+    struct slice response;
+};
+
+/* May run in a pipeline. */
+PH_NODISCARD enum ph_error attempt_insert(struct store *store,
+                                          const struct attempt_insert_row *row,
+                                          struct diag *diag);
+
+/* Counts for doctor: pending deliveries and the oldest due time (0 when none). */
+PH_NODISCARD enum ph_error delivery_backlog(struct store *store, struct diag *diag,
+                                            int64_t *ret_pending, int64_t *ret_oldest_due_us);
+
+#endif

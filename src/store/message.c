@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/message.h"
+
+#include "core/delivery_state.h"
+
+enum ph_error message_insert(struct store *store, const struct message_row *row, struct diag *diag)
+{
+    PH_ASSERT(row->id > 0 && row->application_id > 0 && row->event_type.len > 0);
+    struct db_statement *insert = db_prepare(
+        store->db, "INSERT INTO message (id, application_id, event_type, event_id, channels,"
+                   " payload_expires_at, auto_key) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+    db_bind_int64(insert, 1, row->id);
+    db_bind_int64(insert, 2, row->application_id);
+    db_bind_text(insert, 3, row->event_type);
+    db_bind_text(insert, 4, row->event_id);
+    db_bind_text(insert, 5, row->channels);
+    db_bind_int64(insert, 6, row->payload_expires_at_us);
+    db_bind_blob(insert, 7, row->auto_key);
+    return db_exec(insert, diag);
+}
+
+enum ph_error message_insert_payload(struct store *store, int64_t message_id, struct slice payload,
+                                     struct slice raw_body, struct diag *diag)
+{
+    struct db_statement *insert = db_prepare(
+        store->db, "INSERT INTO payload (message_id, body, raw_body) VALUES ($1, $2, $3)");
+    db_bind_int64(insert, 1, message_id);
+    db_bind_blob(insert, 2, payload);
+    db_bind_blob(insert, 3, raw_body);
+    return db_exec(insert, diag);
+}
+
+enum ph_error message_claim_event_id(struct store *store, int64_t application_id,
+                                     struct slice event_id, int64_t message_id, struct diag *diag,
+                                     bool *ret_is_new)
+{
+    struct db_statement *insert =
+        db_prepare(store->db, "INSERT INTO message_event_id (application_id, event_id, message_id)"
+                              " VALUES ($1, $2, $3) ON CONFLICT (application_id, event_id)"
+                              " DO NOTHING RETURNING message_id");
+    db_bind_int64(insert, 1, application_id);
+    db_bind_text(insert, 2, event_id);
+    db_bind_int64(insert, 3, message_id);
+    enum ph_error error = db_step(insert, diag, ret_is_new);
+    db_done(insert);
+    return error;
+}
+
+/* Copies a column's text; a NULL column stays absent. False past the arena's cap. */
+static bool copy_text(struct arena *arena, struct slice text, struct slice *ret_copy)
+{
+    if (text.ptr == NULL) {
+        *ret_copy = SLICE_NONE;
+        return true;
+    }
+    char *copy = arena_dup(arena, text);
+    if (copy == NULL) {
+        return false;
+    }
+    *ret_copy = (struct slice){copy, text.len};
+    return true;
+}
+
+static enum ph_error memory_limit(struct diag *diag)
+{
+    return diag_set(diag, PH_NO_MEMORY, NULL, "the request needs more memory than its limit");
+}
+
+enum ph_error message_find(struct store *store, int64_t application_id, int64_t message_id,
+                           struct arena *arena, struct diag *diag, struct message_row *ret_row)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT event_type, event_id, channels, payload_expires_at FROM message"
+                   " WHERE id = $1 AND application_id = $2");
+    db_bind_int64(select, 1, message_id);
+    db_bind_int64(select, 2, application_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+    }
+    struct message_row row = {.id = message_id, .application_id = application_id};
+    row.payload_expires_at_us = db_int64(select, 3);
+    bool is_copied = copy_text(arena, db_text(select, 0), &row.event_type) &&
+                     copy_text(arena, db_text(select, 1), &row.event_id) &&
+                     copy_text(arena, db_text(select, 2), &row.channels);
+    db_done(select);
+    if (!is_copied) {
+        return memory_limit(diag);
+    }
+    *ret_row = row;
+    return PH_OK;
+}
+
+enum ph_error message_find_by_event_id(struct store *store, int64_t application_id,
+                                       struct slice event_id, struct diag *diag,
+                                       int64_t *ret_message_id)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT message_id FROM message_event_id"
+                              " WHERE application_id = $1 AND event_id = $2");
+    db_bind_int64(select, 1, application_id);
+    db_bind_text(select, 2, event_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+    }
+    *ret_message_id = db_int64(select, 0);
+    db_done(select);
+    return PH_OK;
+}
+
+enum ph_error message_payload(struct store *store, int64_t message_id, struct arena *arena,
+                              struct diag *diag, struct slice *ret_payload, struct slice *ret_sent)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT body, raw_body FROM payload WHERE message_id = $1");
+    db_bind_int64(select, 1, message_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
+    }
+    struct slice payload = SLICE_NONE;
+    struct slice sent = SLICE_NONE;
+    bool has_raw_body = !db_is_null(select, 1);
+    bool is_copied = ret_payload == NULL || copy_text(arena, db_blob(select, 0), &payload);
+    if (is_copied && ret_sent != NULL) {
+        is_copied = copy_text(arena, db_blob(select, has_raw_body ? 1 : 0), &sent);
+    }
+    db_done(select);
+    if (!is_copied) {
+        return memory_limit(diag);
+    }
+    if (ret_payload != NULL) {
+        *ret_payload = payload;
+    }
+    if (ret_sent != NULL) {
+        *ret_sent = sent;
+    }
+    return PH_OK;
+}
+
+/* Runs a statement with one id as its only parameter. */
+static enum ph_error exec_with_id(struct store *store, const char *sql, int64_t id,
+                                  struct diag *diag)
+{
+    struct db_statement *statement = db_prepare(store->db, sql);
+    db_bind_int64(statement, 1, id);
+    return db_exec(statement, diag);
+}
+
+enum ph_error message_expunge(struct store *store, int64_t message_id, struct diag *diag)
+{
+    enum ph_error error =
+        exec_with_id(store, "DELETE FROM payload WHERE message_id = $1", message_id, diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (db_changes(store->db) == 0) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
+    }
+    struct db_statement *cancel =
+        db_prepare(store->db, "UPDATE delivery SET state = $2, reason = $3, next_attempt_at = NULL"
+                              " WHERE message_id = $1 AND state = 0");
+    db_bind_int64(cancel, 1, message_id);
+    db_bind_int64(cancel, 2, DELIVERY_CANCELLED);
+    db_bind_int64(cancel, 3, DELIVERY_REASON_EXPUNGED);
+    error = db_exec(cancel, diag);
+    if (error == PH_OK) {
+        error = exec_with_id(store, "DELETE FROM manual_attempt WHERE message_id = $1", message_id,
+                             diag);
+    }
+    if (error == PH_OK) {
+        error = exec_with_id(store, "UPDATE attempt SET response = NULL WHERE message_id = $1",
+                             message_id, diag);
+    }
+    return error;
+}
+
+/* One number from a statement with at most one row; 0 for none or NULL. */
+static enum ph_error select_number(struct store *store, const char *sql, struct diag *diag,
+                                   int64_t *ret_number)
+{
+    struct db_statement *select = db_prepare(store->db, sql);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_number = has_row ? db_int64(select, 0) : 0;
+        db_done(select);
+    }
+    return error;
+}
+
+enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t *ret_id)
+{
+    static const char *const queries[] = {
+        "SELECT max(id) FROM message",     "SELECT max(id) FROM attempt",
+        "SELECT max(id) FROM endpoint",    "SELECT max(id) FROM application",
+        "SELECT max(id) FROM event_type",  "SELECT max(id) FROM endpoint_secret",
+        "SELECT max(id) FROM manual_attempt",
+    };
+    int64_t newest = 0;
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(queries); index++) {
+        int64_t id;
+        enum ph_error error = select_number(store, queries[index], diag, &id);
+        if (error != PH_OK) {
+            return error;
+        }
+        newest = id > newest ? id : newest;
+    }
+    *ret_id = newest;
+    return PH_OK;
+}
+
+enum ph_error message_each_auto_key(struct store *store, int64_t oldest_id,
+                                    void (*each)(void *context, struct slice key,
+                                                 int64_t message_id),
+                                    void *context, struct diag *diag)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT auto_key, id FROM message"
+                              " WHERE id >= $1 AND auto_key IS NOT NULL ORDER BY id");
+    db_bind_int64(select, 1, oldest_id);
+    for (;;) {
+        bool has_row;
+        enum ph_error error = db_step(select, diag, &has_row);
+        if (error != PH_OK || !has_row) {
+            return error;
+        }
+        each(context, db_blob(select, 0), db_int64(select, 1));
+    }
+}
+
+enum ph_error message_delete_old(struct store *store, int64_t before_id, int64_t limit,
+                                 struct diag *diag, int64_t *ret_deleted)
+{
+    int64_t ids[256];
+    PH_ASSERT(limit > 0 && limit <= (int64_t)PH_ARRAY_LENGTH(ids));
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT id FROM message WHERE id < $1 AND NOT EXISTS (SELECT 1 FROM delivery"
+                   " WHERE delivery.message_id = message.id AND delivery.state = 0)"
+                   " ORDER BY id LIMIT $2");
+    db_bind_int64(select, 1, before_id);
+    db_bind_int64(select, 2, limit);
+    size_t count = 0;
+    bool has_row = true;
+    enum ph_error error = PH_OK;
+    while (error == PH_OK && has_row) {
+        error = db_step(select, diag, &has_row);
+        if (error == PH_OK && has_row) {
+            ids[count++] = db_int64(select, 0);
+        }
+    }
+    static const char *const deletes[] = {
+        "DELETE FROM attempt WHERE message_id = $1",
+        "DELETE FROM manual_attempt WHERE message_id = $1",
+        "DELETE FROM delivery WHERE message_id = $1",
+        "DELETE FROM payload WHERE message_id = $1",
+        "DELETE FROM message_event_id WHERE message_id = $1",
+        "DELETE FROM message WHERE id = $1",
+    };
+    for (size_t index = 0; index < count; index++) {
+        for (size_t step = 0; error == PH_OK && step < PH_ARRAY_LENGTH(deletes); step++) {
+            error = exec_with_id(store, deletes[step], ids[index], diag);
+        }
+    }
+    if (error == PH_OK) {
+        *ret_deleted = (int64_t)count;
+    }
+    return error;
+}
+
+enum ph_error message_expire_payloads(struct store *store, int64_t after_id, int64_t before_id,
+                                      int64_t now_us, struct diag *diag, int64_t *ret_last_id,
+                                      int64_t *ret_deleted)
+{
+    int64_t expired[MESSAGE_EXPIRE_STEP];
+    size_t count = 0;
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT id, payload_expires_at FROM message WHERE id > $1 AND id < $2"
+                              " ORDER BY id LIMIT $3");
+    db_bind_int64(select, 1, after_id);
+    db_bind_int64(select, 2, before_id);
+    db_bind_int64(select, 3, MESSAGE_EXPIRE_STEP);
+    int64_t last_id = 0;
+    bool has_row = true;
+    enum ph_error error = PH_OK;
+    while (error == PH_OK && has_row) {
+        error = db_step(select, diag, &has_row);
+        if (error == PH_OK && has_row) {
+            last_id = db_int64(select, 0);
+            if (db_int64(select, 1) <= now_us) {
+                expired[count++] = last_id;
+            }
+        }
+    }
+    int64_t deleted = 0;
+    for (size_t index = 0; error == PH_OK && index < count; index++) {
+        error = exec_with_id(store,
+                             "DELETE FROM payload WHERE message_id = $1 AND NOT EXISTS (SELECT 1"
+                             " FROM delivery WHERE delivery.message_id = $1 AND state = 0)",
+                             expired[index], diag);
+        deleted += db_changes(store->db);
+    }
+    if (error == PH_OK) {
+        *ret_last_id = last_id;
+        *ret_deleted = deleted;
+    }
+    return error;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages, payloads and the deliveries made with them: the write side, and reads by key.
+ * Lists for the API are in message_list.h. Thread: the store's owner.
+ */
+#ifndef PH_STORE_MESSAGE_H
+#define PH_STORE_MESSAGE_H
+
+#include "base/arena.h"
+#include "store/store.h"
+
+/* Messages that one step of message_expire_payloads looks at. */
+#define MESSAGE_EXPIRE_STEP 500
+
+struct message_row {
+    int64_t id;
+    int64_t application_id;
+    struct slice event_type;
+    struct slice event_id; /* SLICE_NONE when the publisher gave none */
+    struct slice channels; /* JSON array text, SLICE_NONE = none */
+    int64_t payload_expires_at_us;
+    struct slice auto_key; /* 16 bytes or SLICE_NONE */
+};
+
+/* Writes; inside a transaction of the writer. May run in a pipeline. */
+PH_NODISCARD enum ph_error message_insert(struct store *store, const struct message_row *row,
+                                          struct diag *diag);
+/* `raw_body` SLICE_NONE: the payload itself is sent. */
+PH_NODISCARD enum ph_error message_insert_payload(struct store *store, int64_t message_id,
+                                                  struct slice payload, struct slice raw_body,
+                                                  struct diag *diag);
+/* Claims an eventId: false in *ret_is_new when a message of the application has it already. Not
+ * inside a pipeline. */
+PH_NODISCARD enum ph_error message_claim_event_id(struct store *store, int64_t application_id,
+                                                  struct slice event_id, int64_t message_id,
+                                                  struct diag *diag, bool *ret_is_new);
+
+/* One message of an application. Texts are copied into `arena`. PH_NOT_FOUND. */
+PH_NODISCARD enum ph_error message_find(struct store *store, int64_t application_id,
+                                        int64_t message_id, struct arena *arena,
+                                        struct diag *diag, struct message_row *ret_row);
+/* Id of the message that has this eventId. PH_NOT_FOUND. */
+PH_NODISCARD enum ph_error message_find_by_event_id(struct store *store, int64_t application_id,
+                                                    struct slice event_id, struct diag *diag,
+                                                    int64_t *ret_message_id);
+/* The payload and what is sent (equal unless raw). PH_NOT_FOUND when it expired or was expunged.
+ * Either output may be NULL. Copied into `arena`; PH_NO_MEMORY past its cap. */
+PH_NODISCARD enum ph_error message_payload(struct store *store, int64_t message_id,
+                                           struct arena *arena, struct diag *diag,
+                                           struct slice *ret_payload, struct slice *ret_sent);
+/* Removes the payload and cancels what is pending. PH_NOT_FOUND when there was no payload. */
+PH_NODISCARD enum ph_error message_expunge(struct store *store, int64_t message_id,
+                                           struct diag *diag);
+/* Newest id in the tables that hold ids of the writer's clock, 0 in an empty store. */
+PH_NODISCARD enum ph_error message_newest_id(struct store *store, struct diag *diag,
+                                             int64_t *ret_id);
+/* Calls `each` for the messages from `oldest_id` on that have an auto key. */
+PH_NODISCARD enum ph_error message_each_auto_key(struct store *store, int64_t oldest_id,
+                                                 void (*each)(void *context, struct slice key,
+                                                              int64_t message_id),
+                                                 void *context, struct diag *diag);
+/* Retention: deletes at most `limit` messages older than `before_id` with everything that hangs
+ * on them, skipping those with pending deliveries; *ret_deleted counts the messages. */
+PH_NODISCARD enum ph_error message_delete_old(struct store *store, int64_t before_id,
+                                              int64_t limit, struct diag *diag,
+                                              int64_t *ret_deleted);
+/* Retention: looks at the next MESSAGE_EXPIRE_STEP messages with after_id < id < before_id and
+ * deletes the payloads whose time has passed and that no pending delivery needs. *ret_last_id is
+ * the last id looked at, 0 when there was none. */
+PH_NODISCARD enum ph_error message_expire_payloads(struct store *store, int64_t after_id,
+                                                   int64_t before_id, int64_t now_us,
+                                                   struct diag *diag, int64_t *ret_last_id,
+                                                   int64_t *ret_deleted);
+
+#endif

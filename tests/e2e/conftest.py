@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the end-to-end suites. `server` is shared by a whole module; tests stay apart by applications and
+organisations of their own."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness.api import unique  # noqa: E402
+from harness.receiver import Receiver  # noqa: E402
+from harness.server import Server  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server with the defaults of the suites. It must still run, and end with 0, when the module is done."""
+    with Server() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(server):
+    """A client of the default organisation."""
+    return server.api()
+
+
+@pytest.fixture(scope="module")
+def receiver():
+    with Receiver() as running:
+        yield running
+
+
+@pytest.fixture
+def app(api):
+    """A new application."""
+    return api.new_app()
+
+
+@pytest.fixture
+def path():
+    """A receiver path that no other test uses."""
+    return "/" + unique("hook")
+
+
+@pytest.fixture
+def org(server):
+    """A client of a new, empty organisation."""
+    letters = unique("o").replace("-", "")
+    return server.api(server.jwt("org_" + letters.rjust(27, "0")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of the log of every server among its fixtures."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Server):
+                report.sections.append((f"log of {name}", value.log()[-4000:]))
+    return report
