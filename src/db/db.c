@@ -20,8 +20,7 @@ void db_refuse_sql(const char *sql, const char *words)
     abort();
 }
 
-enum ph_error db_open(const char *address, enum db_mode mode, struct diag *diag,
-                      struct db **ret_db)
+enum ph_error db_open(const char *address, enum db_mode mode, struct diag *diag, struct db **ret_db)
 {
     struct slice whole = slice_of(address);
     if (slice_starts_with(whole, "sqlite:")) {
@@ -278,8 +277,7 @@ enum ph_error db_listen(struct db *db, const char *channel, struct diag *diag)
     return db->driver->listen(db, channel, diag);
 }
 
-enum ph_error db_notify(struct db *db, const char *channel, struct slice payload,
-                        struct diag *diag)
+enum ph_error db_notify(struct db *db, const char *channel, struct slice payload, struct diag *diag)
 {
     PH_ASSERT(!db->is_pipeline);
     return db->driver->notify(db, channel, payload, diag);
@@ -292,8 +290,7 @@ enum ph_error db_wait_notification(struct db *db, int timeout_ms, struct diag *d
     return db->driver->wait_notification(db, timeout_ms, diag, ret_notified);
 }
 
-enum ph_error db_checkpoint(struct db *db, bool truncate, struct diag *diag,
-                            int64_t *ret_wal_bytes)
+enum ph_error db_checkpoint(struct db *db, bool truncate, struct diag *diag, int64_t *ret_wal_bytes)
 {
     PH_ASSERT(!db_in_transaction(db));
     return db->driver->checkpoint(db, truncate, diag, ret_wal_bytes);

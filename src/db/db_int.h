@@ -72,8 +72,8 @@ struct db_statement {
 };
 
 /* `directory` without the scheme. */
-PH_NODISCARD enum ph_error sqlite_open(const char *directory, enum db_mode mode,
-                                       struct diag *diag, struct db **ret_db);
+PH_NODISCARD enum ph_error sqlite_open(const char *directory, enum db_mode mode, struct diag *diag,
+                                       struct db **ret_db);
 PH_NODISCARD enum ph_error postgres_open(const char *url, enum db_mode mode, struct diag *diag,
                                          struct db **ret_db);
 

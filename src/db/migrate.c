@@ -11,7 +11,7 @@
 #define MIGRATION_MAX_BYTES (4 << 20)
 
 /* The advisory lock's number is arbitrary ("posthorn" in ASCII) and must never change. */
-static const char lock_sql[] = "{if_postgres}SELECT pg_advisory_xact_lock(8101821131246465646)"
+static const char lock_sql[] = "{if_postgres}SELECT pg_advisory_xact_lock(8101821198468346478)"
                                "{end}{if_sqlite}SELECT 1{end}";
 static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migration ("
                                 "number BIGINT NOT NULL PRIMARY KEY, "
@@ -49,15 +49,14 @@ static enum ph_error run_statements(struct db *db, const struct db_migration *mi
         struct diag cause = {0};
         enum ph_error error = db->driver->run(db, sql, &cause);
         if (error != PH_OK) {
-            return diag_set(diag, error, NULL, "migration %d (%s), line %d: %s",
-                            migration->number, migration->name, statement_line, cause.text);
+            return diag_set(diag, error, NULL, "migration %d (%s), line %d: %s", migration->number,
+                            migration->name, statement_line, cause.text);
         }
     }
     return PH_OK;
 }
 
-static enum ph_error record(struct db *db, const struct db_migration *migration,
-                            struct diag *diag)
+static enum ph_error record(struct db *db, const struct db_migration *migration, struct diag *diag)
 {
     struct db_statement *insert = db_prepare(
         db, "INSERT INTO schema_migration (number, name, applied_at) VALUES ($1, $2, $3)");
@@ -68,8 +67,8 @@ static enum ph_error record(struct db *db, const struct db_migration *migration,
 }
 
 /* Inside a transaction: applies the migration after the newest one. */
-static enum ph_error apply_next(struct db *db, const struct db_migration *migrations,
-                                size_t count, struct diag *diag, bool *ret_was_newest)
+static enum ph_error apply_next(struct db *db, const struct db_migration *migrations, size_t count,
+                                struct diag *diag, bool *ret_was_newest)
 {
     int64_t newest = 0;
     enum ph_error error = db_exec(db_prepare(db, lock_sql), diag);

@@ -441,10 +441,9 @@ static enum ph_error configure(struct sqlite *sqlite, enum db_mode mode, struct 
     bool is_wal = false;
     int64_t number = 0;
     if (error == PH_OK) {
-        error = read_pragma(sqlite,
-                            mode == DB_READ_WRITE ? "PRAGMA journal_mode=WAL"
-                                                  : "PRAGMA journal_mode",
-                            diag, &is_wal, &number);
+        error = read_pragma(
+            sqlite, mode == DB_READ_WRITE ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode", diag,
+            &is_wal, &number);
     }
     if (error == PH_OK && !is_wal) {
         error = diag_set(diag, PH_STORE, NULL, "the file system cannot hold a write-ahead log");

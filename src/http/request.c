@@ -5,10 +5,10 @@
  * then once more with nothing; that last call runs the route's handler. An answer during the
  * first call ends the connection after it, one during the pieces is not possible.
  */
+#include <fcntl.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <fcntl.h>
 
 #include "base/clock.h"
 #include "http/server_int.h"
@@ -164,14 +164,14 @@ static bool body_grow(struct http_request *request, size_t capacity)
     return true;
 }
 
-static enum MHD_Result on_head(struct http_request *request, const char *method, const char *url,
+static enum MHD_Result on_head(struct http_request *request, const char *method,
                                const char *version)
 {
     struct http_daemon *daemon = request->daemon;
     const struct http_server *server = daemon->server;
     request->is_counted = true;
     (void)atomic_fetch_add(&daemon->in_progress, 1);
-    const char *problem = http_head_read(request, method, url, version);
+    const char *problem = http_head_read(request, method, version);
     if (problem != NULL) {
         return refuse(request, 400, "bad_request", problem);
     }
@@ -288,10 +288,11 @@ enum MHD_Result http_on_access(void *context, struct MHD_Connection *mhd, const 
 {
     (void)context;
     (void)mhd;
+    (void)url; /* the target came to http_on_target, unchanged */
     struct http_request *request = *request_pointer;
     PH_ASSERT(request != NULL);
     if (!request->is_counted) {
-        return on_head(request, method, url, version);
+        return on_head(request, method, version);
     }
     if (*data_size > 0) {
         return on_body(request, data, data_size);
@@ -364,4 +365,8 @@ void http_abandon_parked(struct http_daemon *daemon)
         MHD_resume_connection(request->mhd);
     }
     PH_ASSERT(pthread_mutex_unlock(&daemon->lock) == 0);
+    /* Who took a request off the list before is about to resume it; that takes microseconds. */
+    while (atomic_load(&daemon->resuming) != 0) {
+        (void)sched_yield();
+    }
 }

@@ -60,9 +60,13 @@ static void answer_parked(struct http_request *request, int status, const char *
     store_answer(request, status, content_type, data, length);
     list_remove(&request->parked);
     (void)atomic_fetch_sub(&request->references, 1);
-    /* Under the lock, so that a stopping server sees either a parked or a resumed connection. */
-    MHD_resume_connection(request->mhd);
+    struct MHD_Connection *mhd = request->mhd;
+    (void)atomic_fetch_add(&daemon->resuming, 1);
     PH_ASSERT(pthread_mutex_unlock(&daemon->lock) == 0);
+    /* Outside the lock: resuming writes to an event descriptor, and the daemon's thread may want
+     * to park the next request meanwhile. A stopping server waits for `resuming`. */
+    MHD_resume_connection(mhd);
+    (void)atomic_fetch_sub(&daemon->resuming, 1);
 }
 
 void http_respond(struct http_request *request, int status, const char *content_type,

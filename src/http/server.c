@@ -82,6 +82,7 @@ static struct http_server *server_new(const struct http_server_options *options)
     server->options = *options;
     atomic_init(&server->references, 1);
     server->router = router_new(options->routes, options->route_count);
+    server->is_head_layout_known = http_head_layout_is_known();
     server->wake_fd = -1;
     list_init(&server->connections);
     map_init(&server->address_counts);
@@ -117,12 +118,14 @@ static enum ph_error start_daemon(struct http_daemon *daemon, const struct tls_t
     } else {
         tls_items[0].option = MHD_OPTION_END;
     }
+    /* Where head.c sees all by itself the library need not be strict: its own refusals are HTML. */
+    int strictness = daemon->server->is_head_layout_known ? 0 : 1;
     /* The daemon's own limit is never reached: ours comes first and answers. */
     daemon->mhd = MHD_start_daemon(
         flags, 0, NULL, NULL, http_on_access, daemon, MHD_OPTION_NOTIFY_COMPLETED,
         http_on_completed, daemon, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, daemon,
         MHD_OPTION_URI_LOG_CALLBACK, http_on_target, daemon, MHD_OPTION_UNESCAPE_CALLBACK,
-        keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
+        keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, strictness, MHD_OPTION_CONNECTION_LIMIT,
         options->connections_max + 1024, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         HTTP_CONNECTION_POOL_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)options->idle_timeout_s, MHD_OPTION_ARRAY, tls_items, MHD_OPTION_END);

@@ -52,6 +52,7 @@ struct http_daemon {
     struct http_server *server;
     struct MHD_Daemon *mhd;
     atomic_uint connection_count;
+    atomic_int resuming; /* threads between an answer and the end of MHD_resume_connection */
     atomic_int in_progress; /* requests whose head is complete and that are not completed */
 
     pthread_mutex_t lock;
@@ -87,6 +88,7 @@ struct http_server {
     size_t listener_count;
     struct http_network *proxies;
     size_t proxy_count;
+    bool is_head_layout_known; /* see head.c */
     pthread_key_t thread_key; /* its destructor runs thread_stop on the daemon's thread */
 
     atomic_bool is_stopping; /* answers say `Connection: close` */
@@ -251,8 +253,9 @@ void http_abandon_parked(struct http_daemon *daemon);
 /* --- head.c --- */
 /* What is wrong with the head, or NULL: copies the header fields into the request, splits and
  * checks the target. The text is for the client. */
-const char *http_head_read(struct http_request *request, const char *method, const char *url,
-                           const char *version);
+const char *http_head_read(struct http_request *request, const char *method, const char *version);
+/* Whether libmicrohttpd is the version whose way of parsing head.c knows. */
+bool http_head_layout_is_known(void);
 
 /* --- query.c --- */
 /* Decodes the query; false when an escape is malformed or the text is not UTF-8. */

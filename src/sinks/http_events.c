@@ -110,6 +110,7 @@ curl_socket_t http_open_socket(void *transfer_pointer, curlsocktype purpose,
     }
     *socket_at(sink, fd) = (struct http_socket){.is_connection = true};
     transfer->has_opened = true;
+    transfer->last_fd = fd;
     size_t length =
         address->addrlen < sizeof transfer->address ? address->addrlen : sizeof transfer->address;
     memcpy(&transfer->address, &address->addr, length);

@@ -52,6 +52,7 @@ struct http_place {
     struct resolver_answer *answer; /* the last one; NULL before the first and for literals */
     uint64_t loaded_serial;         /* pool that was given `loaded_generation`; 0 = none */
     uint64_t loaded_generation;
+    bool is_localhost;       /* curl knows its addresses */
     bool needs_lookup;       /* a name, not an address */
     char *host;              /* as curl writes it: lower case, punycode, no brackets */
     char key[HTTP_NAME_MAX]; /* "host:port" as CURLOPT_RESOLVE wants it */
@@ -108,6 +109,7 @@ struct http_transfer {
 
     /* Connection. */
     struct sockaddr_storage address; /* last one tried; AF_UNSPEC when none */
+    int last_fd;                     /* its socket, which may be closed again */
     bool has_opened;                 /* a socket was opened for this attempt */
     char blocked_text[160];          /* why an address was refused, or empty */
 

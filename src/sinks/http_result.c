@@ -92,11 +92,15 @@ static enum attempt_failure say_connect(struct http_transfer *transfer)
 
 static enum attempt_failure say_tls(struct http_transfer *transfer)
 {
-    static const char prefix[] = "SSL certificate problem: ";
+    static const char problem[] = "SSL certificate problem: ";
     const char *words = transfer->curl_error;
-    if (strncmp(words, prefix, sizeof prefix - 1) == 0) {
+    if (strncmp(words, problem, sizeof problem - 1) == 0) {
         return say(transfer, ATTEMPT_TLS, "certificate verify failed: %s",
-                   words + sizeof prefix - 1);
+                   words + sizeof problem - 1);
+    }
+    if (strstr(words, "subject name") != NULL) {
+        return say(transfer, ATTEMPT_TLS, "certificate verify failed: it is not for %.200s",
+                   transfer->route->place->host);
     }
     return say(transfer, ATTEMPT_TLS, "TLS failed: %s",
                words[0] != '\0' ? words : "the handshake did not succeed");
@@ -114,16 +118,20 @@ static enum attempt_failure say_broken(struct http_transfer *transfer)
     return say(transfer, ATTEMPT_CONNECT, "the connection was closed before an answer came");
 }
 
+/* Curl tells this only when the handshake is over too. Only words depend on it. */
+static bool is_tcp_connected(const struct http_transfer *transfer)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof peer;
+    return getpeername(transfer->last_fd, (struct sockaddr *)(void *)&peer, &length) == 0;
+}
+
 static enum attempt_failure say_phase(struct http_transfer *transfer)
 {
     const char *phase = "looking up the name";
     if (!transfer->is_waiting_for_name) {
-        curl_off_t connected = 0;
-        curl_off_t handshaken = 0;
         curl_off_t uploaded = 0;
         long requested = 0;
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_CONNECT_TIME_T, &connected);
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &handshaken);
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &requested);
         if (transfer->header_bytes > 0) {
@@ -133,12 +141,10 @@ static enum attempt_failure say_phase(struct http_transfer *transfer)
                                                                 : "waiting for the answer";
         } else if (!transfer->has_opened) {
             phase = "waiting for a connection";
-        } else if (connected == 0) {
-            phase = "connecting";
-        } else if (transfer->route->is_https && handshaken == 0) {
+        } else if (transfer->route->is_https && is_tcp_connected(transfer)) {
             phase = "the TLS handshake was going on";
         } else {
-            phase = "sending the request";
+            phase = "connecting";
         }
     }
     return say(transfer, ATTEMPT_TIMEOUT, "timed out after %lld ms while %s",

@@ -22,6 +22,12 @@ static bool is_localhost(const char *host)
            (length > suffix_length && strcasecmp(host + length - suffix_length, suffix) == 0);
 }
 
+static bool is_literal_address(const char *host)
+{
+    struct in_addr address;
+    return host[0] == '[' || inet_pton(AF_INET, host, &address) == 1;
+}
+
 static void place_remove(struct sink_http *sink, struct http_place *place)
 {
     struct http_place **link = &sink->places[place->hash & (HTTP_PLACE_BUCKETS - 1)];
@@ -54,8 +60,7 @@ static void place_unref(struct sink_http *sink, struct http_place *place)
 }
 
 /* With a reference. Takes `host` (its memory). */
-static struct http_place *place_find(struct sink_http *sink, char *host, const char *port,
-                                     bool needs_lookup)
+static struct http_place *place_find(struct sink_http *sink, char *host, const char *port)
 {
     char key[HTTP_NAME_MAX];
     (void)snprintf(key, sizeof key, "%s:%s", host, port);
@@ -73,19 +78,13 @@ static struct http_place *place_find(struct sink_http *sink, char *host, const c
     list_init(&place->forgotten_node);
     place->hash = hash;
     place->references = 1;
-    place->needs_lookup = needs_lookup;
+    place->is_localhost = is_localhost(host);
+    place->needs_lookup = !place->is_localhost && !is_literal_address(host);
     place->host = host;
     memcpy(place->key, key, sizeof key);
     place->next = *bucket;
     *bucket = place;
     return place;
-}
-
-/* Without brackets. */
-static bool is_literal_address(const char *host)
-{
-    struct in_addr address;
-    return host[0] == '[' || inet_pton(AF_INET, host, &address) == 1;
 }
 
 static enum ph_error parse_url(CURLU *parsed, struct sink_http *sink, const char *url,
@@ -106,9 +105,8 @@ static enum ph_error parse_url(CURLU *parsed, struct sink_http *sink, const char
         error = diag_set(diag, PH_INVALID, "url", "the host name is too long");
     } else {
         route->is_https = strcmp(scheme, "https") == 0;
-        bool needs_lookup = !is_literal_address(host) && !is_localhost(host);
         /* A copy in our own memory; curl's is freed by curl. */
-        route->place = place_find(sink, ph_strdup(host), port, needs_lookup);
+        route->place = place_find(sink, ph_strdup(host), port);
     }
     curl_free(scheme);
     curl_free(host);

@@ -101,9 +101,7 @@ def test_bad_tokens(server, token):
     is_error(server.api(token).get("/app"), 401, "authentication_failed", "Invalid token")
 
 
-def test_the_signing_secret_is_not_a_token(server):
-    body = is_error(server.api(SECRET.replace(" ", "-")).get("/app"), 401, "authentication_failed", "Invalid token")
-    assert body
+def test_the_signing_secret_is_not_a_token():
     with Server(settings={"jwt_secret": "shared-secret-word"}) as other:
         body = is_error(other.api("shared-secret-word").get("/app"), 401, "authentication_failed")
         assert body["detail"] != "Invalid token" and "secret" in body["detail"].lower()

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of this folder share: the server's side, one request's side, and jobs.
+ *
+ * One operation is one row of the table in routes.c and one function of the type `api_function`.
+ * The function runs on an http thread after the token was judged. It answers (api_answer*), or
+ * hands a job to the writer (api_submit), and returns PH_OK; or it returns an error with the diag
+ * filled, and the error is answered for it.
+ */
+#ifndef PH_API_API_INT_H
+#define PH_API_API_INT_H
+
+#include "api/api.h"
+#include "api/auth.h"
+#include "base/json_out.h"
+#include "flow/writer.h"
+#include "store/application.h"
+#include "store/endpoint.h"
+
+#define API_BODY_MAX ((size_t)2 * 1024 * 1024)    /* of requests */
+#define API_ANSWER_MAX ((size_t)64 * 1024 * 1024) /* of answers */
+#define API_ROWS_MAX ((size_t)32 * 1024 * 1024)   /* arena of one page's rows */
+
+struct api {
+    struct flow *flow;
+    char *store_address;
+    struct secret jwt_secret;
+    struct log *log;
+    struct metrics *metrics;
+};
+
+/* Owned by one http thread. */
+struct api_thread {
+    struct api *api;
+    struct store *store; /* read only; NULL until opened, or after it failed */
+    struct auth_cache *auth_cache;
+};
+
+/* One request. In the request's arena, so it lives until the answer. */
+struct api_call {
+    struct http_request *request;
+    struct api *api;
+    struct api_thread *thread; /* on the http thread only: jobs use their transaction's store */
+    struct arena *arena;       /* the request's */
+    const struct id_codec *codec;
+    struct principal principal;
+};
+
+typedef enum ph_error api_function(struct api_call *call, struct diag *diag);
+
+/* The `data` of each route: what the table says about the operation beside method and path. */
+struct api_operation {
+    enum api_auth auth;
+    api_function *function;
+    const char *id; /* "v1.application.create", as in the OpenAPI document */
+};
+
+/* The http handler of every row. */
+void api_handle(struct http_request *request);
+
+/* --- reading, on the http thread --------------------------------------------------------------- */
+
+/* The thread's store with a read snapshot open; it is closed when the function returns. */
+PH_NODISCARD enum ph_error api_begin_read(struct api_call *call, struct diag *diag,
+                                          struct store **ret_store);
+/*
+ * The application named by the path's `app_id` (id or uid), which must be the token's own if it is
+ * an application token. PH_NOT_FOUND otherwise. `store` is the reader's or a transaction's.
+ */
+PH_NODISCARD enum ph_error api_path_application(struct api_call *call, struct store *store,
+                                                struct diag *diag, int64_t *ret_application_id);
+/* The application and the endpoint named by the path's `endpoint_id`. */
+PH_NODISCARD enum ph_error api_path_endpoint(struct api_call *call, struct store *store,
+                                             enum endpoint_scope scope, struct diag *diag,
+                                             int64_t *ret_application_id,
+                                             int64_t *ret_endpoint_id);
+
+/* An answer in the making: `out` writes into a buffer of at most API_ANSWER_MAX bytes. Finish with
+ * api_answer, or drop it with buf_done(&answer.body). */
+struct api_answer {
+    struct buf body;
+    struct json_out out;
+};
+
+void api_answer_init(struct api_answer *answer);
+void api_answer_send(struct api_call *call, int status, struct api_answer *answer);
+
+/* --- writing, through the writer ------------------------------------------------------------------ */
+
+/*
+ * A general job that answers the request. Embed it first in a struct of the request's arena and
+ * give it to api_submit; the rest of that struct is the operation's own.
+ *
+ * `run` is called on the writer thread inside the transaction, perhaps more than once: it reads the
+ * struct, writes the store, sets `status`, and writes the body into `answer` (emptied before each
+ * call; nothing written means an empty body). With an error nothing of it stays and the error is
+ * answered. Idempotency keys of POST requests are looked after around it.
+ */
+struct api_job {
+    struct general_job job;
+    struct api_call *call;
+    enum ph_error (*run)(struct api_job *job, struct writer_txn *txn, struct diag *diag);
+    int status;
+    struct api_answer answer;
+    bool has_key;
+    uint8_t key_hash[16];
+};
+
+/* A cleared struct of the request's arena whose first member is an api_job. NULL at the cap: then
+ * the diag is filled with PH_NO_MEMORY. */
+PH_NODISCARD void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag);
+/* Suspends the request and queues the job. After PH_OK neither may be touched. */
+PH_NODISCARD enum ph_error api_submit(struct api_call *call, struct api_job *job,
+                                      enum ph_error (*run)(struct api_job *job,
+                                                           struct writer_txn *txn,
+                                                           struct diag *diag),
+                                      struct diag *diag);
+
+/* --- shared pieces -------------------------------------------------------------------------------- */
+
+/* PH_NO_MEMORY with words: the request's arena is at its cap. */
+PH_NODISCARD enum ph_error api_no_memory(struct diag *diag);
+
+/* ApplicationIn as it stands in a body, and as message create brings it along. */
+struct application_input {
+    struct slice name;
+    struct slice uid;
+    int64_t throttle_rate;
+    struct slice metadata;
+};
+struct input;
+void application_input_read(struct input *input, struct application_input *ret_application);
+/* Inside a transaction: a new application. PH_CONFLICT when the uid is taken. */
+PH_NODISCARD enum ph_error application_create_in(struct writer_txn *txn, struct slice org,
+                                                 const struct application_input *application,
+                                                 struct diag *diag,
+                                                 struct application_row *ret_row);
+void application_write(struct json_out *out, const struct id_codec *codec,
+                       const struct application_row *row);
+
+/* The members that EndpointOut and MessageEndpointOut share (without `id`), into an open object. */
+void endpoint_write_common(struct json_out *out, const struct endpoint_row *row);
+void endpoint_write(struct json_out *out, const struct id_codec *codec,
+                    const struct endpoint_row *row);
+
+/* --- operations ------------------------------------------------------------------------------------ */
+
+api_function api_not_implemented;
+api_function api_health_live, api_health_ready, api_metrics, api_health, api_health_ping;
+
+api_function api_application_list, api_application_create, api_application_get;
+api_function api_application_put, api_application_patch, api_application_delete;
+
+api_function api_event_type_list, api_event_type_create, api_event_type_get;
+api_function api_event_type_put, api_event_type_patch, api_event_type_delete;
+
+api_function api_endpoint_list, api_endpoint_create, api_endpoint_get;
+api_function api_endpoint_put, api_endpoint_patch, api_endpoint_delete;
+api_function api_endpoint_secret_get, api_endpoint_secret_rotate;
+api_function api_endpoint_headers_get, api_endpoint_headers_put, api_endpoint_headers_patch;
+
+api_function api_message_create, api_message_list, api_message_get, api_message_expunge;
+api_function api_message_resend;
+
+api_function api_attempt_list_by_endpoint, api_attempt_list_by_message;
+api_function api_attempt_get, api_attempt_expunge;
+api_function api_attempted_messages, api_attempted_endpoints;
+/* Deprecated: GET …/msg/{msg_id}/attempt and GET …/msg/{msg_id}/endpoint/{endpoint_id}/attempt. */
+api_function api_attempt_list_of_message, api_attempt_list_of_delivery;
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK_BYTES 16384
+#define PATH_BYTES_MAX 4096
+
+enum ph_error file_read_fd(int fd, const char *name, struct buf *text, struct diag *diag)
+{
+    char chunk[CHUNK_BYTES];
+    for (;;) {
+        ssize_t got = read(fd, chunk, sizeof chunk);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return diag_set(diag, PH_IO, NULL, "could not read %s: %s", name, strerror(errno));
+        }
+        if (got == 0) {
+            return PH_OK;
+        }
+        buf_append(text, chunk, (size_t)got);
+        if (text->failed) {
+            return diag_set(diag, PH_TOO_LARGE, NULL, "%s is larger than %zu bytes", name,
+                            text->max);
+        }
+    }
+}
+
+enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return diag_set(diag, errno == ENOENT ? PH_NOT_FOUND : PH_IO, NULL,
+                        "could not open %s: %s", path, strerror(errno));
+    }
+    enum ph_error error = file_read_fd(fd, path, text, diag);
+    (void)close(fd);
+    return error;
+}
+
+static bool write_all(int fd, struct slice content)
+{
+    while (content.len > 0) {
+        ssize_t put = write(fd, content.ptr, content.len);
+        if (put < 0 && errno == EINTR) {
+            continue;
+        }
+        if (put <= 0) {
+            return false;
+        }
+        content.ptr += put;
+        content.len -= (size_t)put;
+    }
+    return true;
+}
+
+static void sync_directory_of(const char *path)
+{
+    PH_AUTO_FREE char *directory = ph_strdup(path);
+    char *slash = strrchr(directory, '/');
+    if (slash != NULL) {
+        slash[slash == directory ? 1 : 0] = '\0';
+    }
+    int fd = open(slash == NULL ? "." : directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd); /* the file itself is synced; its name is a matter of comfort */
+        (void)close(fd);
+    }
+}
+
+enum ph_error file_write(const char *path, struct slice content, mode_t mode, bool is_new_only,
+                         struct diag *diag)
+{
+    BUF_AUTO struct buf temporary;
+    buf_init(&temporary, PATH_BYTES_MAX);
+    buf_append_format(&temporary, "%s.new.%ld", path, (long)getpid());
+    if (temporary.failed) {
+        return diag_set(diag, PH_INVALID, NULL, "the path %.200s is too long", path);
+    }
+    int fd = open(buf_text(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+                  mode);
+    bool is_written = fd >= 0 && fchmod(fd, mode) == 0 && write_all(fd, content) && fsync(fd) == 0;
+    int reason = errno;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    /* A hard link fails where the name exists; a rename would replace what another process has
+     * just made. */
+    bool is_placed = is_written && (is_new_only ? link(buf_text(&temporary), path) == 0
+                                                : rename(buf_text(&temporary), path) == 0);
+    if (is_written && !is_placed) {
+        reason = errno;
+    }
+    if (fd >= 0 && (is_new_only || !is_placed)) {
+        (void)unlink(buf_text(&temporary));
+    }
+    if (!is_placed) {
+        return diag_set(diag, reason == EEXIST ? PH_CONFLICT : PH_IO, NULL,
+                        "could not write %s: %s", path, strerror(reason));
+    }
+    sync_directory_of(path);
+    return PH_OK;
+}
+
+void file_remove(const char *path)
+{
+    (void)unlink(path);
+}

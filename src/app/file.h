@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only file of src/app that reads and writes files. Any thread. Errors are PH_IO with words
+ * that name the path and the reason.
+ */
+#ifndef PH_APP_FILE_H
+#define PH_APP_FILE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+
+/* Appends the whole file. PH_NOT_FOUND when there is none; PH_TOO_LARGE past the buffer's maximum. */
+PH_NODISCARD enum ph_error file_read(const char *path, struct buf *text, struct diag *diag);
+/* The same for an open descriptor; `name` stands for it in errors. */
+PH_NODISCARD enum ph_error file_read_fd(int fd, const char *name, struct buf *text,
+                                        struct diag *diag);
+/* Writes a new file beside `path`, syncs it and puts it in place, so that a reader sees the old
+ * content or the new, never a part. With `is_new_only` an existing file stays: PH_CONFLICT. */
+PH_NODISCARD enum ph_error file_write(const char *path, struct slice content, mode_t mode,
+                                      bool is_new_only, struct diag *diag);
+void file_remove(const char *path); /* no error when it is not there */
+
+#endif

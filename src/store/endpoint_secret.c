@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/endpoint_secret.h"
+
+enum ph_error endpoint_secret_insert(struct store *store, int64_t id, int64_t endpoint_id,
+                                     const struct signing_key *key, struct diag *diag)
+{
+    struct slice bytes = signing_key_bytes(key);
+    PH_ASSERT(id > 0 && endpoint_id > 0 && bytes.len > 0);
+    struct db_statement *insert =
+        db_prepare(store->db, "INSERT INTO endpoint_secret (id, endpoint_id, scheme, secret)"
+                              " VALUES ($1, $2, $3, $4)");
+    db_bind_int64(insert, 1, id);
+    db_bind_int64(insert, 2, endpoint_id);
+    db_bind_int64(insert, 3, signing_key_scheme(key));
+    db_bind_blob(insert, 4, bytes);
+    return db_exec(insert, diag);
+}
+
+enum ph_error endpoint_secret_current(struct store *store, int64_t endpoint_id, struct diag *diag,
+                                      struct signing_key **ret_key)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT scheme, secret FROM endpoint_secret WHERE endpoint_id = $1"
+                              " AND expires_at IS NULL ORDER BY id DESC LIMIT 1");
+    db_bind_int64(select, 1, endpoint_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+    }
+    error = signing_key_from_bytes((enum signature_scheme)db_int64(select, 0), db_blob(select, 1),
+                                   NULL, ret_key);
+    db_done(select);
+    if (error != PH_OK) {
+        error = diag_set(diag, PH_STORE, "store", "the stored secret of endpoint %lld is no key",
+                         (long long)endpoint_id);
+    }
+    return error;
+}
+
+enum ph_error endpoint_secret_count_old(struct store *store, int64_t endpoint_id, int64_t now_us,
+                                        struct diag *diag, int64_t *ret_count)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT count(*) FROM endpoint_secret WHERE endpoint_id = $1"
+                   " AND expires_at > $2");
+    db_bind_int64(select, 1, endpoint_id);
+    db_bind_int64(select, 2, now_us);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        PH_ASSERT(has_row);
+        *ret_count = db_int64(select, 0);
+        db_done(select);
+    }
+    return error;
+}
+
+enum ph_error endpoint_secret_expire_current(struct store *store, int64_t endpoint_id,
+                                             int64_t expires_at_us, int64_t now_us,
+                                             struct diag *diag)
+{
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE endpoint_secret SET expires_at = $2"
+                              " WHERE endpoint_id = $1 AND expires_at IS NULL");
+    db_bind_int64(update, 1, endpoint_id);
+    db_bind_int64(update, 2, expires_at_us);
+    enum ph_error error = db_exec(update, diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct db_statement *statement = db_prepare(
+        store->db, "DELETE FROM endpoint_secret WHERE endpoint_id = $1 AND expires_at <= $2");
+    db_bind_int64(statement, 1, endpoint_id);
+    db_bind_int64(statement, 2, now_us);
+    return db_exec(statement, diag);
+}
