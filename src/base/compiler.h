@@ -51,6 +51,6 @@ PH_NODISCARD char *ph_memdup_text(const char *bytes, size_t length); /* adds a N
 void ph_free_pointer(void *pointer_to_pointer);
 #define PH_AUTO_FREE PH_CLEANUP(ph_free_pointer)
 
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol gets system popen rand srand
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol gets system popen
 
 #endif

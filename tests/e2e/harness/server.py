@@ -78,7 +78,8 @@ class Server:
             words += ["--set", f"{key}={value}"]
         return words
 
-    def start(self, timeout=15.0):
+    def spawn(self):
+        """Start the process without waiting for anything; gives a queue on which the address will come (None: ended)."""
         assert self.process is None, "the server runs already"
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
@@ -92,6 +93,11 @@ class Server:
         log.close()
         ready = queue.Queue()
         threading.Thread(target=self._read_stdout, args=(self.process.stdout, ready), daemon=True).start()
+        return ready
+
+    def start(self, timeout=15.0):
+        """Start and wait for the ready line."""
+        ready = self.spawn()
         try:
             url = ready.get(timeout=timeout * SLOWNESS)
         except queue.Empty:

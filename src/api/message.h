@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the operations on messages and on attempts share. Thread: the one that runs the call. */
+#ifndef PH_API_MESSAGE_H
+#define PH_API_MESSAGE_H
+
+#include "api/api_int.h"
+#include "api/paging.h"
+#include "store/message_list.h"
+
+/* The message named by the path's `msg_id`: an id, or an eventId of the application. Whether an id
+ * belongs to the application is not looked at. PH_NOT_FOUND. */
+PH_NODISCARD enum ph_error message_path_id(struct api_call *call, struct store *store,
+                                           int64_t application_id, struct diag *diag,
+                                           int64_t *ret_message_id);
+/* The application and a message that is really there. */
+PH_NODISCARD enum ph_error message_path_resolve(struct api_call *call, struct store *store,
+                                                struct diag *diag, int64_t *ret_application_id,
+                                                int64_t *ret_message_id);
+
+/* MessageOut's members into an open object. `payload` is JSON text; SLICE_NONE = expired. */
+void message_write_members(struct json_out *out, const struct id_codec *codec,
+                           const struct message_row *row, struct slice payload);
+/* What stands for a payload that was not asked for. */
+#define MESSAGE_NO_CONTENT SLICE_LITERAL("{}")
+
+/* `channel` and `event_types` of the query. */
+PH_NODISCARD enum ph_error message_filter_read(struct http_request *request, struct diag *diag,
+                                               struct message_filter *ret_filter);
+
+/* Everything that the query of a message list says; the application is left to the caller. */
+PH_NODISCARD enum ph_error message_query_read(struct api_call *call, struct diag *diag,
+                                              struct message_query *ret_query);
+
+/* Ids at both ends of a page, in the list's order; a scan that gave up early goes on behind the
+ * last row that it examined. */
+struct page_ends {
+    int64_t first;
+    int64_t last;
+};
+struct page_ends message_page_ends(const struct id_page *page, const struct list_end *end,
+                                   int64_t first, int64_t last);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Message create, the hot path: no query, no tree, no general job. The http thread reads the body
+ * and hands one ingest job to the writer; the writer thread answers after the commit. The job, its
+ * slices and the request's arena live until that answer.
+ */
+#include "api/idempotency.h"
+#include "api/message.h"
+#include "api/message_input.h"
+#include "base/clock.h"
+
+/* Of a MessageOut beside payload, channels and names. */
+#define ANSWER_FRAME_BYTES 256
+
+struct create_job {
+    struct ingest_job ingest;
+    struct general_job replay;
+    struct api_call *call;
+    struct application_input application;
+    struct slice path_application; /* the path's own text */
+    bool with_content;
+    struct message_item replayed;
+};
+
+static void answer_message(struct create_job *create, const struct message_row *row,
+                           struct slice payload)
+{
+    BUF_AUTO struct buf body;
+    buf_init(&body, API_ANSWER_MAX);
+    struct slice content = create->with_content ? payload : MESSAGE_NO_CONTENT;
+    (void)buf_reserve(&body, content.len + row->channels.len + row->event_type.len +
+                                 row->event_id.len + ANSWER_FRAME_BYTES);
+    struct json_out out;
+    json_out_init(&out, &body);
+    json_out_begin_object(&out);
+    message_write_members(&out, create->call->codec, row, content);
+    json_out_end_object(&out);
+    http_respond_json(create->call->request, 202, &body);
+}
+
+/* --- an idempotency key that was answered before ---------------------------------------------- */
+
+/* Reads the message again: the key's hash covers the URI, so it is of the same application. */
+static enum ph_error run_replay(struct general_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct create_job *create = PH_CONTAINER_OF(job, struct create_job, replay);
+    struct api_call *call = create->call;
+    struct message_query query = {.with_payload = create->with_content, .now_us = txn->now_us};
+    enum ph_error error = application_resolve(
+        txn->store, call->principal.org, create->path_application, diag, &query.application_id);
+    if (error == PH_OK) {
+        error = message_item_find(txn->store, &query, create->ingest.message_id, call->arena, diag,
+                                  &create->replayed);
+    }
+    return error;
+}
+
+static void finish_replay(struct general_job *job, enum ph_error error, const struct diag *diag)
+{
+    struct create_job *create = PH_CONTAINER_OF(job, struct create_job, replay);
+    if (error != PH_OK) {
+        http_respond_error(create->call->request, diag);
+        return;
+    }
+    answer_message(create, &create->replayed.row, create->replayed.payload);
+}
+
+static void replay(struct create_job *create)
+{
+    create->replay = (struct general_job){.run = run_replay, .done = finish_replay};
+    struct diag diag;
+    if (writer_submit(flow_writer(create->call->api->flow), &create->replay, &diag) != PH_OK) {
+        http_respond_error(create->call->request, &diag);
+    }
+}
+
+/* --- after the commit: the writer thread ------------------------------------------------------ */
+
+static void finish_create(struct ingest_job *job)
+{
+    struct create_job *create = PH_CONTAINER_OF(job, struct create_job, ingest);
+    message_body_unref(job->body);
+    job->body = NULL;
+    if (job->error != PH_OK) {
+        if (job->error == PH_NOT_FOUND) {
+            (void)diag_set(&job->diag, PH_NOT_FOUND, NULL, "Application not found");
+        }
+        http_respond_error(create->call->request, &job->diag);
+        return;
+    }
+    if (job->is_replayed) {
+        replay(create);
+        return;
+    }
+    const struct message_row row = {
+        .id = job->message_id,
+        .event_type = job->event_type,
+        .event_id = job->event_id,
+        .channels = job->channels_json,
+    };
+    answer_message(create, &row, job->payload);
+}
+
+/* The application is missing and the message brings it along. Its uid must be the one in the path:
+ * else the message would go to an application that the path does not name. */
+static enum ph_error create_application(struct ingest_job *job, struct writer_txn *txn,
+                                        struct diag *diag, int64_t *ret_application_id)
+{
+    struct create_job *create = PH_CONTAINER_OF(job, struct create_job, ingest);
+    struct slice uid = create->application.uid;
+    if (!slice_equal(uid, create->path_application)) {
+        bool is_missing = uid.ptr == NULL;
+        enum ph_error error =
+            diag_set(diag, PH_INVALID, "body.application.uid", "%s",
+                     is_missing ? "Application UID must be set and match the path"
+                                : "Application UID in the path and body must match");
+        diag_code(diag, is_missing ? "application_uid_missing" : "application_uid_mismatch");
+        return error;
+    }
+    struct application_row row;
+    enum ph_error error = application_create_in(txn, job->org, &create->application, diag, &row);
+    if (error == PH_OK) {
+        *ret_application_id = row.id;
+    }
+    return error;
+}
+
+/* --- on the http thread ----------------------------------------------------------------------- */
+
+static void fill_job(struct create_job *create, const struct message_input *message)
+{
+    struct ingest_job *job = &create->ingest;
+    struct api_call *call = create->call;
+    *job = (struct ingest_job){
+        .org = call->principal.org,
+        .event_type = message->event_type,
+        .event_id = message->event_id,
+        .channels_json = message->channels_json,
+        .channel_count = message->channel_count,
+        .payload = message->payload,
+        .raw_body = message->raw_body,
+        .payload_retention_us = message->payload_retention_us,
+        .done = finish_create,
+    };
+    for (size_t index = 0; index < message->channel_count; index++) {
+        job->channels[index] = message->channels[index];
+    }
+    /* A text that looks like an id and is none stays as a uid: nothing is found, as no uid begins
+     * with the prefix of ids. */
+    if (!id_parse(call->codec, ID_APPLICATION, create->path_application, &job->application_id)) {
+        job->application_id = 0;
+        job->application_uid = create->path_application;
+    }
+    if (message->has_application) {
+        create->application = message->application;
+        job->create_application = create_application;
+    }
+    bool is_auto;
+    if (api_idempotency_hash(call->request, call->codec, job->key_hash, &is_auto)) {
+        job->key_kind = is_auto ? INGEST_KEY_AUTO : INGEST_KEY_CALLER;
+    }
+    job->body =
+        message_body_new(message->raw_body.ptr != NULL ? message->raw_body : message->payload);
+}
+
+enum ph_error api_message_create(struct api_call *call, struct diag *diag)
+{
+    struct create_job *create = arena_alloc(call->arena, sizeof *create);
+    if (create == NULL) {
+        return api_no_memory(diag);
+    }
+    create->call = call;
+    create->path_application = http_param(call->request, "app_id");
+    struct message_input message;
+    enum ph_error error =
+        query_bool(call->request, "with_content", true, diag, &create->with_content);
+    if (error == PH_OK) {
+        error = message_input_read(http_body(call->request),
+                                   flow_settings(call->api->flow)->payload_retention_us,
+                                   call->arena, diag, &message);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    fill_job(create, &message);
+    struct http_request *request = call->request;
+    http_suspend(request);
+    error = writer_submit_ingest(flow_writer(call->api->flow), &create->ingest, diag);
+    if (error != PH_OK) {
+        message_body_unref(create->ingest.body);
+        http_respond_error(request, diag);
+    }
+    return PH_OK;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * MessageIn (svix-api spec section 9): the body of the hot path. Small bodies are read with a table
+ * of members on the stack; the payload is kept as the slice that the publisher sent. Pure but for
+ * the arena. Thread: the request's.
+ */
+#ifndef PH_API_MESSAGE_INPUT_H
+#define PH_API_MESSAGE_INPUT_H
+
+#include "api/api_int.h"
+#include "flow/ingest.h"
+
+#define MESSAGE_RETENTION_DAYS_MAX 90
+#define MESSAGE_RETENTION_HOURS_MAX 2160
+
+struct message_input {
+    struct slice event_type;
+    struct slice event_id;      /* SLICE_NONE = none */
+    struct slice channels_json; /* SLICE_NONE = none */
+    const struct slice *channels;
+    size_t channel_count;  /* 0..INGEST_CHANNELS_MAX */
+    struct slice payload;  /* the object as it stands in the body */
+    struct slice raw_body; /* decoded transformationsParams.rawPayload, SLICE_NONE = none */
+    int64_t payload_retention_us;
+    bool has_application;
+    struct application_input application;
+};
+
+/*
+ * Reads a body; unknown members are ignored. What is not given takes `default_retention_us`. All
+ * slices live as long as `body` and `arena`. PH_INVALID as input.h says; PH_NO_MEMORY.
+ */
+PH_NODISCARD enum ph_error message_input_read(struct slice body, int64_t default_retention_us,
+                                              struct arena *arena, struct diag *diag,
+                                              struct message_input *ret_message);
+
+#endif
