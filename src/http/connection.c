@@ -97,7 +97,7 @@ struct http_connection *http_connection_new(struct http_server *server, int fd,
     connection->fd = fd;
     uint8_t bytes[16];
     if (http_address_bytes(address, bytes)) {
-        http_address_text(bytes, connection->peer);
+        http_peer_text(bytes, connection->peer);
         connection->is_proxy = http_networks_contain(server->proxies, server->proxy_count, bytes);
         if (server->options.connections_per_address_max > 0 && !connection->is_proxy) {
             connection->address_key = address_key(server, bytes);

@@ -28,7 +28,7 @@ bool http_address_bytes(const struct sockaddr *address, uint8_t ret_bytes[16])
     return false;
 }
 
-void http_address_text(const uint8_t address[16], char ret_text[HTTP_PEER_MAX])
+void http_peer_text(const uint8_t address[16], char ret_text[HTTP_PEER_MAX])
 {
     bool is_mapped = memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0;
     const char *text = is_mapped ? inet_ntop(AF_INET, address + 12, ret_text, HTTP_PEER_MAX)
@@ -140,7 +140,7 @@ static void find_client(struct http_request *request, char ret_text[HTTP_PEER_MA
             if (!parse_address(text, address, &ignored)) {
                 return;
             }
-            http_address_text(address, ret_text);
+            http_peer_text(address, ret_text);
             if (!http_networks_contain(server->proxies, server->proxy_count, address)) {
                 return;
             }

@@ -236,7 +236,7 @@ bool http_networks_contain(const struct http_network *networks, size_t count,
 /* Sets request->peer to what trusted proxies say, when the connection is from one. */
 void http_peer_read(struct http_request *request);
 /* "192.0.2.1" or "2001:db8::1". */
-void http_address_text(const uint8_t address[16], char ret_text[HTTP_PEER_MAX]);
+void http_peer_text(const uint8_t address[16], char ret_text[HTTP_PEER_MAX]);
 
 /* --- request.c: callbacks of libmicrohttpd, on the daemon's thread --- */
 void *http_on_target(void *daemon, const char *target, struct MHD_Connection *mhd);

@@ -124,13 +124,18 @@ static pid_t start_server(const struct postgres_harness *harness)
     char file[PATH_BYTES];
     (void)snprintf(file, sizeof file, "--config-file=%s/server/data/postgresql.conf",
                    harness->folder);
+    char hba[PATH_BYTES];
+    char ident[PATH_BYTES];
+    (void)snprintf(hba, sizeof hba, "--hba-file=%s/server/data/pg_hba.conf", harness->folder);
+    (void)snprintf(ident, sizeof ident, "--ident-file=%s/server/data/pg_ident.conf",
+                   harness->folder);
     char no_tcp[] = "--listen-addresses=";
     char no_sync[] = "--fsync=off";
     char no_full_pages[] = "--full-page-writes=off";
     char no_vacuum[] = "--autovacuum=off";
     char memory[] = "--shared-buffers=32MB";
     char timeout[] = "--deadlock-timeout=100ms";
-    char *arguments[] = {name,          data,      sockets, file,    no_tcp, no_sync,
+    char *arguments[] = {name,          data,      sockets, file,    hba, ident, no_tcp, no_sync,
                          no_full_pages, no_vacuum, memory,  timeout, NULL};
     pid_t child = fork();
     if (child == 0) {

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Concurrency: `struct api` is read-only once made. A job of api_submit runs and ends on the writer
+ * thread while its request is suspended; the http thread does not touch it meanwhile.
+ */
+#include "api/api_int.h"
+
+#include "api/idempotency.h"
+#include "base/clock.h"
+#include "store/idempotency.h"
+
+struct api *api_new(const struct api_options *options)
+{
+    struct api *api = ph_calloc(1, sizeof *api);
+    api->flow = options->flow;
+    api->store_address = ph_strdup(options->store_address);
+    api->jwt_secret = secret_dup(&options->jwt_secret);
+    api->log = options->log;
+    api->metrics = options->metrics;
+    return api;
+}
+
+void api_free(struct api *api)
+{
+    if (api != NULL) {
+        secret_done(&api->jwt_secret);
+        free(api->store_address);
+        free(api);
+    }
+}
+
+void *api_thread_start(void *api)
+{
+    struct api_thread *thread = ph_calloc(1, sizeof *thread);
+    thread->api = api;
+    thread->auth_cache = auth_cache_new();
+    return thread;
+}
+
+void api_thread_stop(void *api_thread, void *api)
+{
+    (void)api;
+    struct api_thread *thread = api_thread;
+    if (thread != NULL) {
+        auth_cache_free(thread->auth_cache);
+        store_close(thread->store);
+        free(thread);
+    }
+}
+
+/* --- one request ---------------------------------------------------------------------------- */
+
+static void end_read(struct api_thread *thread)
+{
+    if (thread->store != NULL && db_in_transaction(thread->store->db)) {
+        db_rollback(thread->store->db);
+    }
+}
+
+static enum ph_error authenticate(struct api_call *call, enum api_auth auth, struct diag *diag)
+{
+    if (auth == API_AUTH_NONE) {
+        return PH_OK;
+    }
+    const struct auth_context context = {
+        .cache = call->thread->auth_cache,
+        .codec = call->codec,
+        .jwt_secret = {(const char *)call->api->jwt_secret.bytes, call->api->jwt_secret.length},
+        .now_us = clock_wall_us(),
+    };
+    return api_authenticate(&context, auth, http_header(call->request, "authorization"),
+                            call->arena, diag, &call->principal);
+}
+
+void api_handle(struct http_request *request)
+{
+    const struct api_operation *operation = http_route_of(request)->data;
+    struct api_thread *thread = http_thread_context(request);
+    struct diag diag = {0};
+    struct api_call *call = arena_calloc(http_arena(request), 1, sizeof *call);
+    PH_ASSERT(call != NULL); /* the arena is fresh */
+    call->request = request;
+    call->api = http_context(request);
+    call->thread = thread;
+    call->arena = http_arena(request);
+    call->codec = flow_id_codec(call->api->flow);
+    enum ph_error error = authenticate(call, operation->auth, &diag);
+    if (error == PH_OK) {
+        error = operation->function(call, &diag);
+        end_read(thread);
+    }
+    if (error != PH_OK) {
+        if (ph_error_http_status(error) >= 500) {
+            log_write(thread->api->log, LOG_REQUEST_FAILED, LOG_TEXT("operation", operation->id),
+                      LOG_TEXT("error", diag.text));
+        }
+        http_respond_error(request, &diag);
+    }
+}
+
+enum ph_error api_begin_read(struct api_call *call, struct diag *diag, struct store **ret_store)
+{
+    struct api_thread *thread = call->thread;
+    enum ph_error error = PH_OK;
+    if (thread->store == NULL) {
+        error = store_open(call->api->store_address, DB_READ_ONLY, diag, &thread->store);
+    }
+    if (error == PH_OK && !db_in_transaction(thread->store->db)) {
+        error = db_begin_read(thread->store->db, diag);
+        if (error != PH_OK) {
+            store_close(thread->store);
+            thread->store = NULL;
+        }
+    }
+    if (error == PH_OK) {
+        *ret_store = thread->store;
+    }
+    return error;
+}
+
+enum ph_error api_path_application(struct api_call *call, struct store *store, struct diag *diag,
+                                   int64_t *ret_application_id)
+{
+    int64_t id;
+    enum ph_error error = application_resolve(store, call->principal.org,
+                                              http_param(call->request, "app_id"), diag, &id);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (call->principal.application_id != 0 && call->principal.application_id != id) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+    }
+    *ret_application_id = id;
+    return PH_OK;
+}
+
+enum ph_error api_path_endpoint(struct api_call *call, struct store *store,
+                                enum endpoint_scope scope, struct diag *diag,
+                                int64_t *ret_application_id, int64_t *ret_endpoint_id)
+{
+    int64_t application_id;
+    enum ph_error error = api_path_application(call, store, diag, &application_id);
+    if (error == PH_OK) {
+        error = endpoint_resolve(store, application_id, http_param(call->request, "endpoint_id"),
+                                 scope, diag, ret_endpoint_id);
+    }
+    if (error == PH_OK) {
+        *ret_application_id = application_id;
+    }
+    return error;
+}
+
+void api_answer_init(struct api_answer *answer)
+{
+    buf_init(&answer->body, API_ANSWER_MAX);
+    json_out_init(&answer->out, &answer->body);
+}
+
+void api_answer_send(struct api_call *call, int status, struct api_answer *answer)
+{
+    json_out_end_document(&answer->out);
+    http_respond_json(call->request, status, &answer->body);
+    buf_done(&answer->body);
+}
+
+enum ph_error api_no_memory(struct diag *diag)
+{
+    return diag_set(diag, PH_NO_MEMORY, NULL, "the request needs more memory than its limit");
+}
+
+enum ph_error api_not_implemented(struct api_call *call, struct diag *diag)
+{
+    (void)call;
+    return diag_set(diag, PH_NOT_IMPLEMENTED, NULL, "This API endpoint is not yet implemented.");
+}
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag)
+{
+    PH_ASSERT(size_bytes >= sizeof(struct api_job));
+    void *job = arena_calloc(call->arena, 1, size_bytes);
+    if (job == NULL) {
+        (void)api_no_memory(diag);
+    }
+    return job;
+}
+
+/* Gives the answer that the key got before. */
+static enum ph_error replay(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct idempotency_row row;
+    enum ph_error error = idempotency_find(txn->store, job->key_hash, txn->now_us,
+                                           job->call->arena, diag, &row);
+    if (error == PH_OK) {
+        job->status = (int)row.status;
+        buf_append_slice(&job->answer.body, row.response);
+    }
+    return error;
+}
+
+static enum ph_error keep_answer(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    const struct idempotency_row row = {
+        .status = job->status,
+        .response = buf_slice(&job->answer.body),
+    };
+    return idempotency_insert(txn->store, job->key_hash, txn->now_us, &row, diag);
+}
+
+static enum ph_error run_job(struct general_job *general, struct writer_txn *txn,
+                             struct diag *diag)
+{
+    struct api_job *job = PH_CONTAINER_OF(general, struct api_job, job);
+    job->status = 200;
+    buf_clear(&job->answer.body);
+    json_out_init(&job->answer.out, &job->answer.body);
+    if (job->has_key) {
+        enum ph_error error = replay(job, txn, diag);
+        if (error != PH_NOT_FOUND) {
+            return error;
+        }
+    }
+    enum ph_error error = job->run(job, txn, diag);
+    if (error == PH_OK && job->has_key) {
+        error = keep_answer(job, txn, diag);
+    }
+    return error;
+}
+
+static void finish_job(struct general_job *general, enum ph_error error, const struct diag *diag)
+{
+    struct api_job *job = PH_CONTAINER_OF(general, struct api_job, job);
+    struct http_request *request = job->call->request;
+    struct buf body = job->answer.body; /* the job goes with the request's arena */
+    int status = job->status;
+    if (error != PH_OK) {
+        struct diag copy = *diag;
+        buf_done(&body);
+        http_respond_error(request, &copy);
+    } else if (body.len == 0) {
+        buf_done(&body);
+        http_respond_empty(request, status);
+    } else {
+        http_respond_json(request, status, &body);
+        buf_done(&body);
+    }
+}
+
+enum ph_error api_submit(struct api_call *call, struct api_job *job,
+                         enum ph_error (*run)(struct api_job *job, struct writer_txn *txn,
+                                              struct diag *diag),
+                         struct diag *diag)
+{
+    bool is_auto;
+    job->call = call;
+    job->run = run;
+    job->job.run = run_job;
+    job->job.done = finish_job;
+    job->has_key = api_idempotency_hash(call->request, call->codec, job->key_hash, &is_auto);
+    api_answer_init(&job->answer);
+    /* What is borrowed from the http thread's cache ends with the handler. */
+    call->principal.feature_flags = NULL;
+    call->principal.feature_flag_count = 0;
+    end_read(call->thread);
+    http_suspend(call->request);
+    if (writer_submit(flow_writer(call->api->flow), &job->job, diag) != PH_OK) {
+        struct diag copy = *diag;
+        http_respond_error(call->request, &copy);
+    }
+    return PH_OK;
+}

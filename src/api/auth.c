@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/auth.h"
+
+#include "base/clock.h"
+#include "base/map.h"
+#include "base/random.h"
+#include "base/siphash.h"
+#include "core/jwt.h"
+
+#define CLAIMS_ARENA_BYTES 32768
+
+/* Claims of one verified token; the slices live in its arena. */
+struct auth_entry {
+    uint64_t hash;
+    struct slice token;
+    struct jwt_claims claims;
+    int64_t application_id;
+    struct arena arena;
+};
+
+struct auth_cache {
+    uint8_t key[16];
+    struct map by_hash;
+    struct auth_entry *entries[AUTH_CACHE_MAX]; /* a ring: the next one to be replaced is `next` */
+    size_t next;
+};
+
+struct auth_cache *auth_cache_new(void)
+{
+    struct auth_cache *cache = ph_calloc(1, sizeof *cache);
+    random_bytes(cache->key, sizeof cache->key);
+    map_init(&cache->by_hash);
+    return cache;
+}
+
+static void free_entry(struct auth_entry *entry)
+{
+    if (entry != NULL) {
+        arena_done(&entry->arena);
+        free(entry);
+    }
+}
+
+void auth_cache_free(struct auth_cache *cache)
+{
+    if (cache != NULL) {
+        for (size_t index = 0; index < AUTH_CACHE_MAX; index++) {
+            free_entry(cache->entries[index]);
+        }
+        map_done(&cache->by_hash);
+        free(cache);
+    }
+}
+
+static enum ph_error invalid_token(struct diag *diag)
+{
+    return diag_set(diag, PH_UNAUTHORIZED, NULL, "Invalid token");
+}
+
+static bool take_bearer(struct slice header, struct slice *ret_token)
+{
+    static const char scheme[] = "Bearer ";
+    if (header.len <= sizeof scheme - 1 ||
+        !slice_equal_nocase((struct slice){header.ptr, sizeof scheme - 1},
+                            SLICE_LITERAL("Bearer "))) {
+        return false;
+    }
+    *ret_token = slice_trim((struct slice){header.ptr + sizeof scheme - 1,
+                                           header.len - (sizeof scheme - 1)});
+    return ret_token->len > 0 && ret_token->len <= JWT_TEXT_MAX;
+}
+
+/* What `sub` and `org` must look like (svix-api spec section 1). */
+static enum ph_error judge_subject(const struct auth_context *context, struct auth_entry *entry,
+                                   struct diag *diag)
+{
+    const struct jwt_claims *claims = &entry->claims;
+    if (claims->org.ptr == NULL) {
+        if (slice_starts_with(claims->sub, "org_")) {
+            return PH_OK;
+        }
+        enum ph_error error = diag_set(diag, PH_BAD_REQUEST, NULL,
+                                       "`sub' is not an organisation id and there is no `org'");
+        diag_code(diag, "bad_token");
+        return error;
+    }
+    if (!slice_starts_with(claims->org, "org_") || !slice_starts_with(claims->sub, "app_")) {
+        enum ph_error error =
+            diag_set(diag, PH_BAD_REQUEST, NULL, "`sub' or `org' has a wrong prefix");
+        diag_code(diag, "bad token");
+        return error;
+    }
+    if (!id_parse(context->codec, ID_APPLICATION, claims->sub, &entry->application_id)) {
+        entry->application_id = AUTH_NO_SUCH_APPLICATION;
+    }
+    return PH_OK;
+}
+
+static enum ph_error verify(const struct auth_context *context, struct slice token,
+                            struct diag *diag, struct auth_entry **ret_entry)
+{
+    struct auth_entry *entry = ph_calloc(1, sizeof *entry);
+    arena_init(&entry->arena, CLAIMS_ARENA_BYTES);
+    enum ph_error error = jwt_verify(context->jwt_secret, token, context->now_us / CLOCK_US_PER_S,
+                                     &entry->arena, diag, &entry->claims);
+    if (error == PH_OK) {
+        error = judge_subject(context, entry, diag);
+    }
+    if (error == PH_OK) {
+        char *copy = arena_dup(&entry->arena, token);
+        entry->token = (struct slice){copy, token.len};
+        error = copy == NULL ? invalid_token(diag) : PH_OK;
+    }
+    if (error != PH_OK) {
+        free_entry(entry);
+        return error;
+    }
+    *ret_entry = entry;
+    return PH_OK;
+}
+
+static void forget(struct auth_cache *cache, size_t position)
+{
+    struct auth_entry *entry = cache->entries[position];
+    if (entry != NULL) {
+        if (map_get(&cache->by_hash, entry->hash) == entry) {
+            (void)map_remove(&cache->by_hash, entry->hash);
+        }
+        free_entry(entry);
+        cache->entries[position] = NULL;
+    }
+}
+
+static enum ph_error find_or_verify(const struct auth_context *context, struct slice token,
+                                    struct diag *diag, struct auth_entry **ret_entry)
+{
+    struct auth_cache *cache = context->cache;
+    uint64_t hash = siphash64(cache->key, token.ptr, token.len) | 1;
+    struct auth_entry *entry = map_get(&cache->by_hash, hash);
+    int64_t now_s = context->now_us / CLOCK_US_PER_S;
+    if (entry != NULL && slice_equal(entry->token, token) &&
+        (entry->claims.exp_s == 0 || entry->claims.exp_s + JWT_LEEWAY_S >= now_s)) {
+        *ret_entry = entry;
+        return PH_OK;
+    }
+    enum ph_error error = verify(context, token, diag, &entry);
+    if (error != PH_OK) {
+        return error;
+    }
+    forget(cache, cache->next);
+    entry->hash = hash;
+    cache->entries[cache->next] = entry;
+    cache->next = (cache->next + 1) % AUTH_CACHE_MAX;
+    (void)map_set(&cache->by_hash, hash, entry);
+    *ret_entry = entry;
+    return PH_OK;
+}
+
+enum ph_error api_authenticate(const struct auth_context *context, enum api_auth auth,
+                               struct slice header, struct arena *arena, struct diag *diag,
+                               struct principal *ret_principal)
+{
+    PH_ASSERT(auth != API_AUTH_NONE);
+    struct slice token;
+    if (!take_bearer(header, &token)) {
+        return invalid_token(diag);
+    }
+    struct auth_entry *entry;
+    enum ph_error error = find_or_verify(context, token, diag, &entry);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (auth == API_AUTH_ORGANISATION && entry->application_id != 0) {
+        return diag_set(diag, PH_FORBIDDEN, NULL,
+                        "Insufficient access for the given operation.");
+    }
+    struct slice org = entry->application_id != 0 ? entry->claims.org : entry->claims.sub;
+    char *copy = arena_dup(arena, org);
+    if (copy == NULL) {
+        return diag_set(diag, PH_NO_MEMORY, NULL, "the request is too large");
+    }
+    *ret_principal = (struct principal){
+        .org = {copy, org.len},
+        .application_id = entry->application_id,
+        .feature_flags = entry->claims.feature_flags,
+        .feature_flag_count = entry->claims.feature_flag_count,
+    };
+    return PH_OK;
+}
