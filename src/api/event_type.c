@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Event types (svix-api spec section 8). */
+#include "store/event_type.h"
+
+#include <jansson.h>
+
+#include "api/api_int.h"
+#include "api/input.h"
+#include "api/paging.h"
+#include "core/name.h"
+
+#define FEATURE_FLAGS_MAX 64
+
+struct event_type_job {
+    struct api_job job;
+    struct event_type_row row; /* what the body gave */
+    bool is_expunge;
+    /* PATCH: what each field was. */
+    enum input_state description;
+    enum input_state archived;
+    enum input_state deprecated;
+    enum input_state schemas;
+    enum input_state feature_flags;
+    enum input_state group_name;
+};
+
+static struct event_type_job *job_of(struct api_job *job)
+{
+    return PH_CONTAINER_OF(job, struct event_type_job, job);
+}
+
+/* The first flag stands alone in `featureFlag`, as the older form has it. */
+static void write_feature_flags(struct json_out *out, struct slice flags)
+{
+    json_t *array = flags.ptr == NULL ? NULL : json_loadb(flags.ptr, flags.len, 0, NULL);
+    const char *first = json_string_value(json_array_get(array, 0));
+    json_out_member_text(out, "featureFlag", first);
+    if (flags.ptr != NULL) {
+        json_out_member_raw(out, "featureFlags", flags);
+    }
+    json_decref(array);
+}
+
+static void write_row(struct json_out *out, const struct event_type_row *row)
+{
+    json_out_begin_object(out);
+    json_out_member_string(out, "name", row->name);
+    json_out_member_string(out, "description", row->description);
+    json_out_member_bool(out, "archived", row->is_archived);
+    json_out_member_bool(out, "deprecated", row->is_deprecated);
+    if (row->schemas.ptr == NULL) {
+        json_out_member_null(out, "schemas");
+    } else {
+        json_out_member_raw(out, "schemas", row->schemas);
+    }
+    json_out_member_time(out, "createdAt", row->created_at_us);
+    json_out_member_time(out, "updatedAt", row->updated_at_us);
+    write_feature_flags(out, row->feature_flags);
+    if (row->group_name.ptr != NULL) {
+        json_out_member_string(out, "groupName", row->group_name);
+    }
+    json_out_end_object(out);
+}
+
+/* An application token sees types without a flag, and those whose flag it has. */
+static bool may_see(const struct api_call *call, const struct event_type_row *row)
+{
+    if (call->principal.application_id == 0 || row->feature_flags.ptr == NULL) {
+        return true;
+    }
+    json_t *array = json_loadb(row->feature_flags.ptr, row->feature_flags.len, 0, NULL);
+    bool is_visible = json_array_size(array) == 0;
+    for (size_t index = 0; !is_visible && index < json_array_size(array); index++) {
+        const char *flag = json_string_value(json_array_get(array, index));
+        for (size_t each = 0; each < call->principal.feature_flag_count; each++) {
+            is_visible = is_visible || slice_equal_text(call->principal.feature_flags[each], flag);
+        }
+    }
+    json_decref(array);
+    return is_visible;
+}
+
+/* Event types are listed by name, so the iterator is a name. */
+static enum ph_error read_page(struct api_call *call, struct diag *diag,
+                               struct event_type_page *ret_page)
+{
+    struct event_type_page page = {0};
+    enum ph_error error = paging_read_limit(call->request, diag, &page.limit);
+    if (error == PH_OK) {
+        error = query_bool(call->request, "include_archived", false, diag, &page.with_archived);
+    }
+    if (error == PH_OK) {
+        error = query_bool(call->request, "with_content", false, diag, &page.with_schemas);
+    }
+    struct slice iterator = http_query(call->request, "iterator", 0);
+    if (error == PH_OK && iterator.len > 0) {
+        page.is_descending = iterator.ptr[0] == '-';
+        struct slice name = iterator;
+        if (page.is_descending) {
+            name.ptr++;
+            name.len--;
+        }
+        error = name_check_event_type(name, "query.iterator", diag);
+        *(page.is_descending ? &page.upper : &page.lower) = name;
+    }
+    if (error == PH_OK) {
+        *ret_page = page;
+    }
+    return error;
+}
+
+static void write_page(struct api_call *call, const struct event_type_page *page,
+                       struct event_type_row *rows, size_t count, bool has_more)
+{
+    const struct id_page direction = {.is_reversed = page->is_descending};
+    paging_arrange(&direction, rows, sizeof rows[0], count);
+    struct api_answer answer;
+    api_answer_init(&answer);
+    paging_begin_list(&answer.out);
+    for (size_t index = 0; index < count; index++) {
+        if (may_see(call, &rows[index])) {
+            write_row(&answer.out, &rows[index]);
+        }
+    }
+    paging_end_list(&answer.out, count == 0 ? SLICE_NONE : rows[0].name,
+                    count == 0 ? SLICE_NONE : rows[count - 1].name, !has_more);
+    api_answer_send(call, 200, &answer);
+}
+
+enum ph_error api_event_type_list(struct api_call *call, struct diag *diag)
+{
+    struct event_type_page page;
+    struct store *store;
+    size_t count;
+    bool has_more;
+    enum ph_error error = read_page(call, diag, &page);
+    if (error == PH_OK) {
+        error = api_begin_read(call, diag, &store);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    struct event_type_row *rows = arena_calloc(call->arena, page.limit, sizeof *rows);
+    if (rows == NULL) {
+        return api_no_memory(diag);
+    }
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, API_ROWS_MAX);
+    error = event_type_page(store, call->principal.org, &page, &arena, diag, rows, &count,
+                            &has_more);
+    if (error == PH_OK) {
+        write_page(call, &page, rows, count, has_more);
+    }
+    return error;
+}
+
+enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct event_type_row row;
+    enum ph_error error = api_begin_read(call, diag, &store);
+    if (error == PH_OK) {
+        error = event_type_find(store, call->principal.org, http_param(call->request, "name"),
+                                call->arena, diag, &row);
+    }
+    if (error == PH_OK && !may_see(call, &row)) {
+        error = diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+    }
+    if (error == PH_OK) {
+        struct api_answer answer;
+        api_answer_init(&answer);
+        write_row(&answer.out, &row);
+        api_answer_send(call, 200, &answer);
+    }
+    return error;
+}
+
+/* --- writes ------------------------------------------------------------------------------------ */
+
+/* Each version's schema must be a JSON object. */
+static void check_schemas(struct input *input, struct slice schemas)
+{
+    json_t *versions = json_loadb(schemas.ptr, schemas.len, 0, NULL);
+    const char *version;
+    json_t *schema;
+    if (versions == NULL) {
+        input_refuse(input, "schemas", "the schemas cannot be read as JSON");
+    }
+    json_object_foreach(versions, version, schema)
+    {
+        if (!json_is_object(schema) && !json_is_boolean(schema)) {
+            input_refuse(input, "schemas", "version %.40s is not a JSON Schema", version);
+        }
+    }
+    json_decref(versions);
+}
+
+static enum input_state read_flags(struct input *input, enum input_need need,
+                                   struct slice *ret_flags)
+{
+    struct slice *names = NULL;
+    struct slice single;
+    size_t count = 0;
+    *ret_flags = SLICE_NONE;
+    enum input_state state = input_strings(input, "featureFlags", need, "feature_flags",
+                                           FEATURE_FLAGS_MAX, &names, &count);
+    if (state == INPUT_ABSENT) {
+        state = input_string(input, "featureFlag", need, "feature_flag", &single);
+        names = &single;
+        count = 1;
+    }
+    if (state == INPUT_VALUE && input_end(input) == PH_OK) {
+        *ret_flags = input_names_json(input, names, count);
+    }
+    return state;
+}
+
+/* Everything but the name. */
+static void read_fields(struct input *input, struct event_type_job *job, bool is_patch)
+{
+    enum input_need set = is_patch ? INPUT_NOT_NULL : INPUT_OPTIONAL;
+    enum input_need clear = is_patch ? INPUT_NULLABLE : INPUT_OPTIONAL;
+    struct event_type_row *row = &job->row;
+    job->description = input_string(input, "description", is_patch ? set : INPUT_REQUIRED,
+                                    "description", &row->description);
+    job->archived = input_bool(input, "archived", set, &row->is_archived);
+    job->deprecated = input_bool(input, "deprecated", set, &row->is_deprecated);
+    job->schemas = input_raw(input, "schemas", clear, SCAN_OBJECT, &row->schemas);
+    if (job->schemas == INPUT_VALUE && input_end(input) == PH_OK) {
+        check_schemas(input, row->schemas);
+    }
+    job->feature_flags = read_flags(input, clear, &row->feature_flags);
+    job->group_name = input_string(input, "groupName", clear, "group_name", &row->group_name);
+}
+
+static void answer_row(struct api_job *job, int status, const struct event_type_row *row)
+{
+    job->status = status;
+    write_row(&job->answer.out, row);
+}
+
+static enum ph_error insert(struct api_job *job, struct writer_txn *txn, struct slice name,
+                            struct diag *diag)
+{
+    struct event_type_row row = job_of(job)->row;
+    row.id = writer_txn_new_id(txn);
+    row.org = job->call->principal.org;
+    row.name = name;
+    row.created_at_us = txn->now_us;
+    row.updated_at_us = txn->now_us;
+    enum ph_error error = event_type_insert(txn->store, &row, diag);
+    if (error == PH_OK) {
+        answer_row(job, 201, &row);
+    }
+    return error;
+}
+
+/* Overwrites a stored type with what the body gave. */
+static enum ph_error overwrite(struct api_job *job, struct writer_txn *txn, int status,
+                               const struct event_type_row *stored, struct diag *diag)
+{
+    struct event_type_row row = job_of(job)->row;
+    row.id = stored->id;
+    row.org = stored->org;
+    row.name = stored->name;
+    row.created_at_us = stored->created_at_us;
+    row.updated_at_us = txn->now_us;
+    enum ph_error error = event_type_update(txn->store, &row, diag);
+    if (error == PH_OK) {
+        answer_row(job, status, &row);
+    }
+    return error;
+}
+
+static enum ph_error find(struct api_job *job, struct writer_txn *txn, struct slice name,
+                          struct diag *diag, struct event_type_row *ret_row)
+{
+    return event_type_find(txn->store, job->call->principal.org, name, job->call->arena, diag,
+                           ret_row);
+}
+
+static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct slice name = job_of(job)->row.name;
+    struct event_type_row stored;
+    enum ph_error error = find(job, txn, name, diag, &stored);
+    if (error == PH_NOT_FOUND) {
+        return insert(job, txn, name, diag);
+    }
+    if (error == PH_OK && !stored.is_archived) {
+        error = diag_set(diag, PH_CONFLICT, NULL, "An event_type with this name already exists");
+        diag_code(diag, "event_type_exists");
+    }
+    return error != PH_OK ? error : overwrite(job, txn, 201, &stored, diag);
+}
+
+enum ph_error api_event_type_create(struct api_call *call, struct diag *diag)
+{
+    struct event_type_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    struct input input;
+    input_open(&input, http_body(call->request), call->arena, diag);
+    if (input_string(&input, "name", INPUT_REQUIRED, "name", &job->row.name) == INPUT_VALUE) {
+        input_note(&input, name_check_event_type(job->row.name, "body.name", input.diag));
+    }
+    read_fields(&input, job, false);
+    enum ph_error error = input_end(&input);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_create, diag);
+}
+
+static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct slice name = http_param(job->call->request, "name");
+    struct event_type_row stored;
+    enum ph_error error = find(job, txn, name, diag, &stored);
+    if (error == PH_NOT_FOUND) {
+        return insert(job, txn, name, diag);
+    }
+    return error != PH_OK ? error : overwrite(job, txn, 200, &stored, diag);
+}
+
+enum ph_error api_event_type_put(struct api_call *call, struct diag *diag)
+{
+    struct event_type_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    struct input input;
+    input_open(&input, http_body(call->request), call->arena, diag);
+    read_fields(&input, job, false);
+    enum ph_error error = input_end(&input);
+    if (error == PH_OK) {
+        error = name_check_event_type(http_param(call->request, "name"), "path.event_type_name",
+                                      diag);
+    }
+    return error != PH_OK ? error : api_submit(call, &job->job, run_put, diag);
+}
+
+static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct event_type_job *patch = job_of(job);
+    struct event_type_row row;
+    enum ph_error error = find(job, txn, http_param(job->call->request, "name"), diag, &row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (patch->description == INPUT_VALUE) {
+        row.description = patch->row.description;
+    }
+    if (patch->archived == INPUT_VALUE) {
+        row.is_archived = patch->row.is_archived;
+    }
+    if (patch->deprecated == INPUT_VALUE) {
+        row.is_deprecated = patch->row.is_deprecated;
+    }
+    if (patch->schemas != INPUT_ABSENT) {
+        row.schemas = patch->row.schemas;
+    }
+    if (patch->feature_flags != INPUT_ABSENT) {
+        row.feature_flags = patch->row.feature_flags;
+    }
+    if (patch->group_name != INPUT_ABSENT) {
+        row.group_name = patch->row.group_name;
+    }
+    row.updated_at_us = txn->now_us;
+    error = event_type_update(txn->store, &row, diag);
+    if (error == PH_OK) {
+        answer_row(job, 200, &row);
+    }
+    return error;
+}
+
+enum ph_error api_event_type_patch(struct api_call *call, struct diag *diag)
+{
+    struct event_type_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    struct input input;
+    input_open(&input, http_body(call->request), call->arena, diag);
+    read_fields(&input, job, true);
+    enum ph_error error = input_end(&input);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_patch, diag);
+}
+
+/* Archives, or removes for good. */
+static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct event_type_row row;
+    enum ph_error error = find(job, txn, http_param(job->call->request, "name"), diag, &row);
+    if (error != PH_OK) {
+        return error;
+    }
+    job->status = 204;
+    if (job_of(job)->is_expunge) {
+        return event_type_delete(txn->store, row.id, diag);
+    }
+    row.is_archived = true;
+    row.updated_at_us = txn->now_us;
+    return event_type_update(txn->store, &row, diag);
+}
+
+enum ph_error api_event_type_delete(struct api_call *call, struct diag *diag)
+{
+    struct event_type_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    enum ph_error error = query_bool(call->request, "expunge", false, diag, &job->is_expunge);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_delete, diag);
+}
