@@ -181,7 +181,7 @@ void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag)
     PH_ASSERT(size_bytes >= sizeof(struct api_job));
     void *job = arena_calloc(call->arena, 1, size_bytes);
     if (job == NULL) {
-        (void)api_no_memory(diag);
+        diag_set(diag, PH_NO_MEMORY, NULL, "the request needs more memory than its limit");
     }
     return job;
 }

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Endpoints (svix-api spec section 7). Secrets are in endpoint_secret.c, headers in
+ * endpoint_header.c, reading the body in endpoint_input.c. */
+#include "api/endpoint.h"
+
+#include "api/paging.h"
+#include "store/endpoint_secret.h"
+#include "store/event_type.h"
+
+void endpoint_write_common(struct json_out *out, const struct endpoint_row *row)
+{
+    json_out_member_string(out, "description", row->description);
+    json_out_key(out, "rateLimit");
+    if (row->throttle_rate == 0) {
+        json_out_null(out);
+        json_out_member_null(out, "throttleRate");
+    } else {
+        json_out_int(out, row->throttle_rate);
+        json_out_member_int(out, "throttleRate", row->throttle_rate);
+    }
+    json_out_member_string(out, "uid", row->uid);
+    json_out_member_string(out, "url", row->url);
+    json_out_member_int(out, "version", row->version);
+    json_out_member_bool(out, "disabled", row->is_disabled);
+    struct slice none = SLICE_LITERAL("null");
+    struct slice event_types = row->event_types.ptr == NULL ? none : row->event_types;
+    json_out_member_raw(out, "filterTypes", event_types);
+    json_out_member_raw(out, "eventTypes", event_types);
+    json_out_member_raw(out, "channels", row->channels.ptr == NULL ? none : row->channels);
+    json_out_member_raw(out, "metadata", row->metadata);
+    json_out_member_time(out, "createdAt", row->created_at_us);
+    json_out_member_time(out, "updatedAt", row->updated_at_us);
+}
+
+void endpoint_write(struct json_out *out, const struct id_codec *codec,
+                    const struct endpoint_row *row)
+{
+    char id_text[ID_TEXT_MAX];
+    (void)id_format(codec, ID_ENDPOINT, row->id, id_text);
+    json_out_begin_object(out);
+    endpoint_write_common(out, row);
+    json_out_member_text(out, "id", id_text);
+    json_out_end_object(out);
+}
+
+/* --- reads ----------------------------------------------------------------------------------- */
+
+enum ph_error api_endpoint_list(struct api_call *call, struct diag *diag)
+{
+    struct id_page page;
+    struct store *store;
+    int64_t application_id;
+    size_t count;
+    bool has_more;
+    enum ph_error error = paging_read(call->request, call->codec, ID_ENDPOINT, true, diag, &page);
+    struct endpoint_row *rows =
+        error == PH_OK ? arena_calloc(call->arena, page.limit, sizeof *rows) : NULL;
+    if (error == PH_OK && rows == NULL) {
+        error = api_no_memory(diag);
+    }
+    if (error == PH_OK) {
+        error = api_begin_read(call, diag, &store);
+    }
+    if (error == PH_OK) {
+        error = api_path_application(call, store, diag, &application_id);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, API_ROWS_MAX);
+    error = endpoint_page(store, application_id, &page, &arena, diag, rows, &count, &has_more);
+    if (error != PH_OK) {
+        return error;
+    }
+    paging_arrange(&page, rows, sizeof rows[0], count);
+    struct api_answer answer;
+    api_answer_init(&answer);
+    paging_begin_list(&answer.out);
+    for (size_t index = 0; index < count; index++) {
+        endpoint_write(&answer.out, call->codec, &rows[index]);
+    }
+    paging_end_id_list(&answer.out, call->codec, ID_ENDPOINT, count == 0 ? 0 : rows[0].id,
+                       count == 0 ? 0 : rows[count - 1].id, !has_more);
+    api_answer_send(call, 200, &answer);
+    return PH_OK;
+}
+
+enum ph_error endpoint_path_row(struct api_call *call, struct store *store, struct diag *diag,
+                                struct endpoint_row *ret_row)
+{
+    int64_t application_id;
+    int64_t endpoint_id;
+    enum ph_error error =
+        api_path_endpoint(call, store, ENDPOINT_LIVE, diag, &application_id, &endpoint_id);
+    if (error == PH_OK) {
+        error = endpoint_find(store, application_id, endpoint_id, ENDPOINT_LIVE, call->arena, diag,
+                              ret_row);
+    }
+    return error;
+}
+
+enum ph_error api_endpoint_get(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct endpoint_row row;
+    enum ph_error error = api_begin_read(call, diag, &store);
+    if (error == PH_OK) {
+        error = endpoint_path_row(call, store, diag, &row);
+    }
+    if (error == PH_OK) {
+        struct api_answer answer;
+        api_answer_init(&answer);
+        endpoint_write(&answer.out, call->codec, &row);
+        api_answer_send(call, 200, &answer);
+    }
+    return error;
+}
+
+/* --- writes ------------------------------------------------------------------------------------ */
+
+static struct endpoint_job *job_of(struct api_job *job)
+{
+    return PH_CONTAINER_OF(job, struct endpoint_job, job);
+}
+
+/* Every event type must exist and not be archived. */
+static enum ph_error check_event_types(struct api_job *job, struct writer_txn *txn,
+                                       struct diag *diag)
+{
+    const struct endpoint_job *endpoint = job_of(job);
+    BUF_AUTO struct buf missing;
+    buf_init(&missing, 4096);
+    for (size_t index = 0; index < endpoint->event_type_count; index++) {
+        bool is_active;
+        enum ph_error error =
+            event_type_is_active(txn->store, job->call->principal.org,
+                                 endpoint->event_type_names[index], diag, &is_active);
+        if (error != PH_OK) {
+            return error;
+        }
+        if (!is_active) {
+            buf_append_text(&missing, missing.len > 0 ? ", " : "");
+            buf_append_slice(&missing, endpoint->event_type_names[index]);
+        }
+    }
+    if (missing.len == 0) {
+        return PH_OK;
+    }
+    return diag_set(diag, PH_INVALID, "body.eventTypes",
+                    "The following event types don't exist: %s", buf_text(&missing));
+}
+
+enum ph_error endpoint_changed(struct writer_txn *txn, int64_t application_id, int64_t endpoint_id,
+                               struct diag *diag)
+{
+    enum ph_error error = application_touch(txn->store, application_id, diag);
+    writer_txn_endpoint_changed(txn, endpoint_id);
+    return error;
+}
+
+static enum ph_error insert(struct api_job *job, struct writer_txn *txn, int64_t application_id,
+                            struct diag *diag)
+{
+    struct endpoint_job *endpoint = job_of(job);
+    struct endpoint_row row = endpoint->row;
+    row.id = writer_txn_new_id(txn);
+    row.application_id = application_id;
+    row.created_at_us = txn->now_us;
+    row.updated_at_us = txn->now_us;
+    enum ph_error error = endpoint_insert(txn->store, &row, diag);
+    struct signing_key *key = NULL;
+    if (error == PH_OK) {
+        error = endpoint_key_from(job->call, endpoint->secret, diag, &key);
+    }
+    if (error == PH_OK) {
+        error = endpoint_secret_insert(txn->store, writer_txn_new_id(txn), row.id, key, diag);
+    }
+    signing_key_free(key);
+    if (error == PH_OK) {
+        error = endpoint_changed(txn, application_id, row.id, diag);
+    }
+    if (error == PH_OK) {
+        job->status = 201;
+        endpoint_write(&job->answer.out, job->call->codec, &row);
+    }
+    return error;
+}
+
+static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    int64_t application_id;
+    enum ph_error error = api_path_application(job->call, txn->store, diag, &application_id);
+    if (error == PH_OK) {
+        error = check_event_types(job, txn, diag);
+    }
+    return error != PH_OK ? error : insert(job, txn, application_id, diag);
+}
+
+enum ph_error api_endpoint_create(struct api_call *call, struct diag *diag)
+{
+    struct endpoint_job *job;
+    enum ph_error error = endpoint_read_body(call, ENDPOINT_BODY_CREATE, diag, &job);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_create, diag);
+}
+
+static enum ph_error update(struct api_job *job, struct writer_txn *txn, struct endpoint_row *row,
+                            struct diag *diag)
+{
+    row->updated_at_us = txn->now_us;
+    enum ph_error error = endpoint_update(txn->store, row, diag);
+    if (error == PH_OK) {
+        error = endpoint_changed(txn, row->application_id, row->id, diag);
+    }
+    if (error == PH_OK) {
+        job->status = 200;
+        endpoint_write(&job->answer.out, job->call->codec, row);
+    }
+    return error;
+}
+
+static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    const struct endpoint_row *given = &job_of(job)->row;
+    int64_t application_id;
+    struct endpoint_row row;
+    enum ph_error error = api_path_application(job->call, txn->store, diag, &application_id);
+    if (error == PH_OK) {
+        error = check_event_types(job, txn, diag);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    error = endpoint_path_row(job->call, txn->store, diag, &row);
+    if (error == PH_NOT_FOUND) {
+        return insert(job, txn, application_id, diag);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    row.uid = given->uid;
+    row.url = given->url;
+    row.description = given->description;
+    row.throttle_rate = given->throttle_rate;
+    row.version = given->version;
+    row.is_disabled = given->is_disabled;
+    row.event_types = given->event_types;
+    row.channels = given->channels;
+    row.metadata = given->metadata;
+    return update(job, txn, &row, diag);
+}
+
+enum ph_error api_endpoint_put(struct api_call *call, struct diag *diag)
+{
+    struct endpoint_job *job;
+    enum ph_error error = endpoint_read_body(call, ENDPOINT_BODY_UPDATE, diag, &job);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_put, diag);
+}
+
+static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    const struct endpoint_job *patch = job_of(job);
+    const struct endpoint_row *given = &patch->row;
+    struct endpoint_row row;
+    enum ph_error error = endpoint_path_row(job->call, txn->store, diag, &row);
+    if (error == PH_OK) {
+        error = check_event_types(job, txn, diag);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    row.uid = patch->uid == INPUT_ABSENT ? row.uid : given->uid;
+    row.url = patch->url == INPUT_ABSENT ? row.url : given->url;
+    row.description = patch->description == INPUT_ABSENT ? row.description : given->description;
+    row.throttle_rate =
+        patch->throttle_rate == INPUT_ABSENT ? row.throttle_rate : given->throttle_rate;
+    row.version = patch->version == INPUT_ABSENT ? row.version : given->version;
+    row.is_disabled = patch->disabled == INPUT_ABSENT ? row.is_disabled : given->is_disabled;
+    row.event_types = patch->event_types == INPUT_ABSENT ? row.event_types : given->event_types;
+    row.channels = patch->channels == INPUT_ABSENT ? row.channels : given->channels;
+    row.metadata = patch->metadata == INPUT_ABSENT ? row.metadata : given->metadata;
+    return update(job, txn, &row, diag);
+}
+
+enum ph_error api_endpoint_patch(struct api_call *call, struct diag *diag)
+{
+    struct endpoint_job *job;
+    enum ph_error error = endpoint_read_body(call, ENDPOINT_BODY_PATCH, diag, &job);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_patch, diag);
+}
+
+static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    int64_t application_id;
+    int64_t endpoint_id;
+    enum ph_error error = api_path_endpoint(job->call, txn->store, ENDPOINT_LIVE, diag,
+                                            &application_id, &endpoint_id);
+    if (error == PH_OK) {
+        error = endpoint_delete(txn->store, endpoint_id, txn->now_us, diag);
+    }
+    if (error == PH_OK) {
+        error = endpoint_changed(txn, application_id, endpoint_id, diag);
+        job->status = 204;
+    }
+    return error;
+}
+
+enum ph_error api_endpoint_delete(struct api_call *call, struct diag *diag)
+{
+    struct endpoint_job *job = api_job_new(call, sizeof *job, diag);
+    return job == NULL ? PH_NO_MEMORY : api_submit(call, &job->job, run_delete, diag);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the endpoint files share. Thread: as api_int.h says of calls and jobs. */
+#ifndef PH_API_ENDPOINT_H
+#define PH_API_ENDPOINT_H
+
+#include "api/api_int.h"
+#include "api/input.h"
+#include "core/signature.h"
+
+enum endpoint_body { ENDPOINT_BODY_CREATE, ENDPOINT_BODY_UPDATE, ENDPOINT_BODY_PATCH };
+
+struct endpoint_job {
+    struct api_job job;
+    struct endpoint_row row; /* what the body gave */
+    struct slice secret;     /* text of a key, SLICE_NONE = make one */
+    struct slice *event_type_names;
+    size_t event_type_count;
+    /* PATCH: what each field was. */
+    enum input_state uid;
+    enum input_state url;
+    enum input_state description;
+    enum input_state throttle_rate;
+    enum input_state version;
+    enum input_state disabled;
+    enum input_state event_types;
+    enum input_state channels;
+    enum input_state metadata;
+};
+
+/* Reads EndpointIn, EndpointUpdate or EndpointPatch into a new job. */
+PH_NODISCARD enum ph_error endpoint_read_body(struct api_call *call, enum endpoint_body body,
+                                              struct diag *diag, struct endpoint_job **ret_job);
+/* The live endpoint that the path names. */
+PH_NODISCARD enum ph_error endpoint_path_row(struct api_call *call, struct store *store,
+                                             struct diag *diag, struct endpoint_row *ret_row);
+/* The key of a text that was checked before, or a new one of the configured kind for SLICE_NONE. */
+PH_NODISCARD enum ph_error endpoint_key_from(struct api_call *call, struct slice text,
+                                             struct diag *diag, struct signing_key **ret_key);
+/* Inside a transaction: ingest and the deliverer see the change after the commit. */
+PH_NODISCARD enum ph_error endpoint_changed(struct writer_txn *txn, int64_t application_id,
+                                            int64_t endpoint_id, struct diag *diag);
+/* Reads an object of header names and values (`null` values only where `may_be_null`) as JSON
+ * object text. */
+void endpoint_read_headers(struct input *input, enum input_need need, bool may_be_null,
+                           struct slice *ret_json);
+
+#endif
