@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "app/command.h"
+#include "app/demo.h"
+#include "app/file.h"
+#include "app/serve.h"
+
+static void block_signals(sigset_t *ret_set)
+{
+    (void)sigemptyset(ret_set);
+    (void)sigaddset(ret_set, SIGTERM);
+    (void)sigaddset(ret_set, SIGINT);
+    (void)sigaddset(ret_set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, ret_set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Ends the process at the second signal: the first one is being obeyed. */
+static void *watch_second_signal(void *argument)
+{
+    const sigset_t *set = argument;
+    int number;
+    do {
+        if (sigwait(set, &number) != 0) {
+            return NULL;
+        }
+    } while (number == SIGHUP);
+    _exit(EXIT_FAILED);
+}
+
+/* Reads the sources anew, as they were given; nothing changes when they have an error. */
+static void reload(struct server *server, int count, char **arguments,
+                   const struct command_flag *flags, size_t flag_count)
+{
+    struct command_line line;
+    if (command_line_read(&line, count, arguments, flags, flag_count)) {
+        server_reload(server, &line.options);
+    }
+    command_line_done(&line);
+}
+
+static void write_address_file(const struct options *options, const char *url)
+{
+    PH_AUTO_FREE char *path = data_path(options, "address");
+    struct diag diag;
+    if (file_write(path, slice_of(url), 0600, false, &diag) != PH_OK) {
+        command_complain("%s", diag.text);
+    }
+}
+
+int command_serve(int count, char **arguments)
+{
+    bool is_demo = false;
+    const struct command_flag flags[] = {{"--demo", NULL, &is_demo}};
+    struct command_line line;
+    if (!command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags)) ||
+        line.rest_count > 0) {
+        if (line.rest_count > 0) {
+            command_complain("serve takes no argument \"%s\"", line.rest[0]);
+        }
+        command_line_done(&line);
+        return EXIT_USAGE;
+    }
+    PH_AUTO_FREE char *demo_folder = is_demo ? demo_prepare(&line.options) : NULL;
+    sigset_t signals;
+    block_signals(&signals);
+    struct log log;
+    enum log_level level = LOG_LEVEL_INFO;
+    (void)log_level_parse(slice_of(option_text(&line.options, OPTION_LOG_LEVEL)), &level);
+    log_init(&log, STDERR_FILENO, option_int(&line.options, OPTION_LOG_FORMAT) == 1, level);
+    struct server *server;
+    struct diag diag;
+    if (server_start(&line.options, &log, &diag, &server) != PH_OK) {
+        command_complain("%s", diag.text);
+        command_line_done(&line);
+        return EXIT_FAILED;
+    }
+    (void)printf("ready %s\n", server_url(server));
+    (void)fflush(stdout);
+    write_address_file(&line.options, server_url(server));
+    log_write(&log, LOG_SERVER_STARTED, LOG_TEXT("url", server_url(server)));
+    struct demo *demo = is_demo ? demo_start(&line.options, server_url(server)) : NULL;
+    int number;
+    while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
+        reload(server, count, arguments, flags, PH_ARRAY_LENGTH(flags));
+    }
+    log_write(&log, LOG_SERVER_STOPPING);
+    pthread_t watcher;
+    if (pthread_create(&watcher, NULL, watch_second_signal, &signals) == 0) {
+        (void)pthread_detach(watcher);
+    }
+    demo_stop(demo);
+    server_stop(server);
+    PH_AUTO_FREE char *address_path = data_path(&line.options, "address");
+    file_remove(address_path);
+    log_write(&log, LOG_SERVER_STOPPED);
+    command_line_done(&line);
+    return EXIT_DONE;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The data directory: its lock, the token secret, the store's address. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app/command.h"
+#include "app/file.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "core/hex.h"
+#include "core/jwt.h"
+
+#define SECRET_BYTES 32
+#define SECRET_FILE_MAX 4096
+
+char *data_path(const struct options *options, const char *name)
+{
+    BUF_AUTO struct buf path;
+    buf_init(&path, 8192);
+    buf_append_format(&path, "%s/%s", option_text(options, OPTION_DATA), name);
+    char *text = buf_take(&path, NULL);
+    PH_ASSERT(text != NULL);
+    return text;
+}
+
+char *data_store_address(const struct options *options)
+{
+    const char *store = option_text(options, OPTION_STORE);
+    if (store[0] != '\0') {
+        return ph_strdup(store);
+    }
+    BUF_AUTO struct buf address;
+    buf_init(&address, 8192);
+    buf_append_format(&address, "sqlite:%s", option_text(options, OPTION_DATA));
+    char *text = buf_take(&address, NULL);
+    PH_ASSERT(text != NULL);
+    return text;
+}
+
+enum ph_error data_make(const struct options *options, struct diag *diag)
+{
+    const char *path = option_text(options, OPTION_DATA);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return diag_set(diag, PH_IO, "data", "cannot make the data directory %s: %s", path,
+                        strerrordesc_np(errno));
+    }
+    return PH_OK;
+}
+
+static enum ph_error make_secret(const char *path, struct diag *diag)
+{
+    uint8_t bytes[SECRET_BYTES];
+    random_bytes(bytes, sizeof bytes);
+    BUF_AUTO struct buf text;
+    buf_init(&text, 2 * SECRET_BYTES + 2);
+    for (size_t index = 0; index < sizeof bytes; index++) {
+        buf_append_format(&text, "%02x", bytes[index]);
+    }
+    buf_append_byte(&text, '\n');
+    enum ph_error error = file_write(path, buf_slice(&text), 0600, true, diag);
+    secret_wipe(bytes, sizeof bytes);
+    secret_wipe(text.data, text.len);
+    return error == PH_CONFLICT ? PH_OK : error; /* another process was first: read its file */
+}
+
+enum ph_error data_jwt_secret(const struct options *options, struct diag *diag,
+                              struct secret *ret_secret)
+{
+    const char *given = option_text(options, OPTION_JWT_SECRET);
+    if (given[0] != '\0') {
+        *ret_secret = secret_new(given, strlen(given));
+        return PH_OK;
+    }
+    PH_AUTO_FREE char *path = data_path(options, "jwt_secret");
+    BUF_AUTO struct buf text;
+    buf_init(&text, SECRET_FILE_MAX);
+    enum ph_error error = file_read(path, &text, diag);
+    if (error == PH_NOT_FOUND) {
+        error = data_make(options, diag);
+        if (error == PH_OK) {
+            error = make_secret(path, diag);
+        }
+        if (error == PH_OK) {
+            error = file_read(path, &text, diag);
+        }
+    }
+    if (error == PH_OK) {
+        struct slice trimmed = slice_trim(buf_slice(&text));
+        if (trimmed.len == 0) {
+            error = diag_set(diag, PH_IO, "jwt_secret", "the file %s is empty", path);
+        } else {
+            *ret_secret = secret_new(trimmed.ptr, trimmed.len);
+        }
+    }
+    secret_wipe(text.data, text.len);
+    return error;
+}
+
+enum ph_error data_lock(const struct options *options, struct diag *diag, int *ret_fd)
+{
+    PH_AUTO_FREE char *path = data_path(options, "lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return diag_set(diag, PH_IO, "data", "cannot open %s: %s", path, strerrordesc_np(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        return diag_set(diag, PH_CONFLICT, "data",
+                        "another server is running on the data directory %s",
+                        option_text(options, OPTION_DATA));
+    }
+    *ret_fd = fd;
+    return PH_OK;
+}
+
+void token_append(const struct secret *secret, const char *org, const char *application,
+                  int64_t now_us, int64_t expires_us, struct buf *text)
+{
+    char unique[2 * 16 + 1];
+    (void)snprintf(unique, sizeof unique, "%016llx%016llx", (unsigned long long)random_u64(),
+                   (unsigned long long)random_u64());
+    const struct jwt_claims claims = {
+        .iss = SLICE_LITERAL("svix-server"),
+        .sub = slice_of(application == NULL ? org : application),
+        .org = application == NULL ? SLICE_NONE : slice_of(org),
+        .jti = application == NULL ? SLICE_NONE : slice_of(unique),
+        .iat_ms = application == NULL ? now_us / CLOCK_US_PER_S * 1000 : now_us / 1000,
+        .nbf_s = now_us / CLOCK_US_PER_S,
+        .exp_s = expires_us / CLOCK_US_PER_S,
+    };
+    jwt_sign(JWT_HS256, (struct slice){(const char *)secret->bytes, secret->length}, &claims, text);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/command.h"
+
+struct command {
+    const char *name;
+    int (*run)(int count, char **arguments);
+    const char *usage;
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"serve", command_serve,
+     "serve [--config FILE] [--data DIR] [--listen ADDR:PORT] [--set KEY=VALUE]… [--demo]",
+     "run the server"},
+    {"jwt", command_jwt, "jwt generate [ORG] [--data DIR]", "print an organisation's token"},
+    {"token", command_token,
+     "token create --surface native [--app ID] [--expires 30d] [--data DIR]", "print a token"},
+    {"send", command_send, "send --url URL --token T --app ID --type TYPE [--data-json JSON]",
+     "send one message"},
+    {"listen", command_listen, "listen [--listen ADDR:PORT] [--secret whsec_…] [--count N]",
+     "receive webhooks, verify and print them"},
+    {"verify", command_verify,
+     "verify --secret S --id I --timestamp T --signature SIG [--file BODY]",
+     "verify one webhook's signature"},
+    {"doctor", command_doctor, "doctor [--data DIR]", "say what is wrong and what to do"},
+    {"migrate", command_migrate, "migrate [--data DIR]", "bring the store's schema up to date"},
+    {"version", command_version, "version", "print the version"},
+};
+
+static void print_help(FILE *file)
+{
+    (void)fputs("posthorn takes events, keeps them safe, and delivers them as webhooks.\n\n", file);
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
+        (void)fprintf(file, "  posthorn %s\n        %s\n", commands[index].usage,
+                      commands[index].help);
+    }
+    (void)fputs("\n`posthorn help options` lists the options for --set, the environment and the "
+                "configuration file.\n",
+                file);
+}
+
+static int help(int count, char **arguments)
+{
+    BUF_AUTO struct buf text;
+    buf_init(&text, 1024 * 1024);
+    if (count == 0) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(arguments[0], "options") == 0) {
+        option_write_help(&text);
+    } else if (strcmp(arguments[0], "--options-markdown") == 0) {
+        option_write_markdown(&text);
+    } else {
+        command_complain("no help for \"%s\"", arguments[0]);
+        return EXIT_USAGE;
+    }
+    (void)fputs(buf_text(&text), stdout);
+    return EXIT_DONE;
+}
+
+int command_version(int count, char **arguments)
+{
+    (void)arguments;
+    if (count != 0) {
+        command_complain("usage: posthorn version");
+        return EXIT_USAGE;
+    }
+    (void)puts("posthorn " PH_VERSION);
+    return EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+        return help(argc - 2, argv + 2);
+    }
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
+        if (strcmp(argv[1], commands[index].name) == 0) {
+            return commands[index].run(argc - 2, argv + 2);
+        }
+    }
+    command_complain("unknown command \"%s\"; see `posthorn help`", argv[1]);
+    return EXIT_USAGE;
+}
