@@ -75,12 +75,10 @@ static int create_token(const struct options *options, const char *application,
     int64_t now_us = clock_wall_us();
     int64_t expires_us =
         now_us + (application == NULL ? ORGANISATION_TOKEN_US : APPLICATION_TOKEN_US);
-    struct diag diag;
     char id_text[ID_TEXT_MAX];
     if (expires != NULL &&
-        duration_parse_expiry(slice_of(expires), "--expires", now_us, &diag, &expires_us) !=
-            PH_OK) {
-        command_complain("%s", diag.text);
+        duration_parse_expiry(slice_of(expires), now_us, &expires_us) != PH_OK) {
+        command_complain("--expires wants 30d, 12h or an RFC 3339 time, not \"%s\"", expires);
         return EXIT_USAGE;
     }
     if (application != NULL && !find_application(options, application, id_text)) {

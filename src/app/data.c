@@ -56,9 +56,7 @@ static enum ph_error make_secret(const char *path, struct diag *diag)
     random_bytes(bytes, sizeof bytes);
     BUF_AUTO struct buf text;
     buf_init(&text, 2 * SECRET_BYTES + 2);
-    for (size_t index = 0; index < sizeof bytes; index++) {
-        buf_append_format(&text, "%02x", bytes[index]);
-    }
+    hex_append(&text, bytes, sizeof bytes);
     buf_append_byte(&text, '\n');
     enum ph_error error = file_write(path, buf_slice(&text), 0600, true, diag);
     secret_wipe(bytes, sizeof bytes);

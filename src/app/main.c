@@ -15,7 +15,7 @@ static const struct command commands[] = {
     {"jwt", command_jwt, "jwt generate [ORG] [--data DIR]", "print an organisation's token"},
     {"token", command_token,
      "token create --surface native [--app ID] [--expires 30d] [--data DIR]", "print a token"},
-    {"send", command_send, "send --url URL --token T --app ID --type TYPE [--data-json JSON]",
+    {"send", command_send, "send --url URL --token T --app ID --type TYPE [--payload JSON | --file F]",
      "send one message"},
     {"listen", command_listen, "listen [--listen ADDR:PORT] [--secret whsec_…] [--count N]",
      "receive webhooks, verify and print them"},

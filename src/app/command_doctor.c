@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Says in words what is wrong and what to do. */
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "app/client.h"
+#include "app/command.h"
+#include "app/file.h"
+#include "base/clock.h"
+#include "store/delivery.h"
+
+#define SPACE_LOW_BYTES (UINT64_C(512) << 20)
+#define TEXT_MAX 65536
+
+struct doctor {
+    const struct options *options;
+    unsigned failures;
+};
+
+static void say(struct doctor *doctor, bool is_good, const char *what, const char *advice)
+{
+    (void)printf("%s  %s%s%s\n", is_good ? "ok  " : "FAIL", what, is_good ? "" : ": ",
+                 is_good ? "" : advice);
+    doctor->failures += is_good ? 0 : 1;
+}
+
+static void check_folder(struct doctor *doctor)
+{
+    const char *path = option_text(doctor->options, OPTION_DATA);
+    struct stat status;
+    struct statvfs space;
+    bool is_there = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    say(doctor, is_there, "data directory exists", "run `posthorn serve` once, or give --data");
+    if (!is_there) {
+        return;
+    }
+    say(doctor, (status.st_mode & 0077) == 0, "data directory is private",
+        "others can read it; run chmod 700 on it");
+    bool has_space = statvfs(path, &space) == 0 &&
+                     (uint64_t)space.f_bavail * space.f_frsize > SPACE_LOW_BYTES;
+    say(doctor, has_space, "disk has space", "less than 512 MiB are free; publishers get 507 "
+                                             "when it is full");
+    PH_AUTO_FREE char *secret = data_path(doctor->options, "jwt_secret");
+    if (stat(secret, &status) == 0) {
+        say(doctor, (status.st_mode & 0077) == 0, "token secret is private",
+            "run chmod 600 on the file jwt_secret");
+    }
+}
+
+static void check_store(struct doctor *doctor)
+{
+    struct diag diag;
+    struct store *store;
+    PH_AUTO_FREE char *address = data_store_address(doctor->options);
+    if (store_open(address, DB_READ_ONLY, &diag, &store) != PH_OK) {
+        say(doctor, false, "store opens", diag.text);
+        return;
+    }
+    say(doctor, true, "store opens", "");
+    if (db_kind(store->db) == DB_SQLITE) {
+        struct db_statement *check = db_prepare(store->db, "PRAGMA quick_check(1)");
+        bool has_row = false;
+        enum ph_error error = db_step(check, &diag, &has_row);
+        bool is_whole = error == PH_OK && has_row && slice_equal_text(db_text(check, 0), "ok");
+        db_done(check);
+        say(doctor, is_whole, "store is whole", "stop the server and restore a backup");
+    }
+    int64_t pending = 0;
+    int64_t oldest_us = 0;
+    if (delivery_backlog(store, &diag, &pending, &oldest_us) == PH_OK) {
+        int64_t late_s = pending == 0 ? 0 : (clock_wall_us() - oldest_us) / CLOCK_US_PER_S;
+        (void)printf("      %lld deliveries pending", (long long)pending);
+        (void)printf(late_s > 0 ? ", the oldest due %lld s ago\n" : "\n", (long long)late_s);
+    }
+    store_close(store);
+}
+
+static void check_server(struct doctor *doctor)
+{
+    struct diag diag;
+    BUF_AUTO struct buf url;
+    BUF_AUTO struct buf answer;
+    buf_init(&url, TEXT_MAX);
+    buf_init(&answer, TEXT_MAX);
+    int fd;
+    enum ph_error error = data_lock(doctor->options, &diag, &fd);
+    if (error == PH_OK) {
+        (void)close(fd);
+        (void)puts("      no server runs on this data directory");
+        return;
+    }
+    PH_AUTO_FREE char *path = data_path(doctor->options, "address");
+    if (error != PH_CONFLICT || file_read(path, &url, &diag) != PH_OK) {
+        return;
+    }
+    buf_append_text(&url, "/health/ready");
+    const struct client_request request = {.method = "GET", .url = buf_text(&url)};
+    long status = 0;
+    bool answers = client_call(&request, &answer, &diag, &status) == PH_OK && status == 200;
+    say(doctor, answers, "server is ready", "it runs and does not answer well; see its log");
+}
+
+int command_doctor(int count, char **arguments)
+{
+    struct command_line line;
+    int code = EXIT_USAGE;
+    if (command_line_read(&line, count, arguments, NULL, 0)) {
+        struct doctor doctor = {.options = &line.options};
+        check_folder(&doctor);
+        if (doctor.failures == 0) {
+            check_store(&doctor);
+            check_server(&doctor);
+        }
+        code = doctor.failures == 0 ? EXIT_DONE : EXIT_FAILED;
+    }
+    command_line_done(&line);
+    return code;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <unistd.h>
+
+#include "app/client.h"
+#include "app/command.h"
+#include "app/file.h"
+#include "base/clock.h"
+#include "base/json_out.h"
+
+#define BODY_MAX ((size_t)2 * 1024 * 1024)
+#define TEXT_MAX 65536
+#define TOKEN_US (INT64_C(600) * 1000000)
+
+struct send_arguments {
+    const char *url;
+    const char *token;
+    const char *application;
+    const char *type;
+    const char *payload;
+    const char *file;
+    const char *event_id;
+    const char *key;
+    bool is_json;
+};
+
+/* Url and token of the server that runs on the data directory. */
+static bool find_server(const struct options *options, struct send_arguments *given,
+                        struct buf *url, struct buf *token)
+{
+    struct diag diag;
+    if (given->url == NULL) {
+        given->url = secure_getenv("POSTHORN_URL");
+    }
+    if (given->token == NULL) {
+        given->token = secure_getenv("POSTHORN_TOKEN");
+    }
+    if (given->url == NULL) {
+        PH_AUTO_FREE char *path = data_path(options, "address");
+        if (file_read(path, url, &diag) != PH_OK) {
+            command_complain("give --url: no server runs on %s",
+                             option_text(options, OPTION_DATA));
+            return false;
+        }
+        given->url = buf_text(url);
+    }
+    if (given->token == NULL) {
+        SECRET_AUTO struct secret secret = SECRET_NONE;
+        if (data_jwt_secret(options, &diag, &secret) != PH_OK) {
+            command_complain("%s", diag.text);
+            return false;
+        }
+        int64_t now_us = clock_wall_us();
+        token_append(&secret, DEFAULT_ORGANISATION, NULL, now_us, now_us + TOKEN_US, token);
+        given->token = buf_text(token);
+    }
+    return true;
+}
+
+static void write_body(const struct send_arguments *given, struct slice payload, struct buf *body)
+{
+    struct json_out out;
+    json_out_init(&out, body);
+    json_out_begin_object(&out);
+    json_out_member_text(&out, "eventType", given->type);
+    if (given->event_id != NULL) {
+        json_out_member_text(&out, "eventId", given->event_id);
+    }
+    json_out_member_raw(&out, "payload", payload);
+    json_out_end_object(&out);
+}
+
+static int post(const struct send_arguments *given, struct slice body)
+{
+    BUF_AUTO struct buf url;
+    BUF_AUTO struct buf answer;
+    buf_init(&url, TEXT_MAX);
+    buf_init(&answer, 4 * BODY_MAX);
+    buf_append_format(&url, "%s/api/v1/app/%s/msg", given->url, given->application);
+    const struct client_request request = {
+        .method = "POST",
+        .url = buf_text(&url),
+        .token = given->token,
+        .idempotency_key = given->key,
+        .body = body,
+    };
+    struct diag diag;
+    long status = 0;
+    if (client_call(&request, &answer, &diag, &status) != PH_OK) {
+        command_complain("%s", diag.text);
+        return EXIT_FAILED;
+    }
+    if (status != 202) {
+        command_complain("the server answered %ld: %s", status, buf_text(&answer));
+        return EXIT_FAILED;
+    }
+    const char *id = strstr(buf_text(&answer), "\"msg_");
+    if (given->is_json || id == NULL) {
+        (void)puts(buf_text(&answer));
+    } else {
+        (void)printf("%.*s\n", (int)strcspn(id + 1, "\""), id + 1);
+    }
+    return EXIT_DONE;
+}
+
+static int run_send(const struct options *options, struct send_arguments *given)
+{
+    BUF_AUTO struct buf url;
+    BUF_AUTO struct buf token;
+    BUF_AUTO struct buf payload;
+    BUF_AUTO struct buf body;
+    buf_init(&url, TEXT_MAX);
+    buf_init(&token, TEXT_MAX);
+    buf_init(&payload, BODY_MAX);
+    buf_init(&body, 2 * BODY_MAX);
+    struct diag diag;
+    enum ph_error error = PH_OK;
+    if (given->payload != NULL) {
+        buf_append_text(&payload, given->payload);
+    } else if (given->file != NULL) {
+        error = file_read(given->file, &payload, &diag);
+    } else {
+        error = file_read_fd(STDIN_FILENO, "standard input", &payload, &diag);
+    }
+    if (error != PH_OK) {
+        command_complain("%s", diag.text);
+        return EXIT_FAILED;
+    }
+    if (!find_server(options, given, &url, &token)) {
+        return EXIT_FAILED;
+    }
+    write_body(given, slice_trim(buf_slice(&payload)), &body);
+    return post(given, buf_slice(&body));
+}
+
+int command_send(int count, char **arguments)
+{
+    /* --data is the data directory everywhere, so the payload is --payload. */
+    struct send_arguments given = {0};
+    const struct command_flag flags[] = {
+        {"--url", &given.url, NULL},           {"--token", &given.token, NULL},
+        {"--app", &given.application, NULL},   {"--type", &given.type, NULL},
+        {"--payload", &given.payload, NULL},   {"--file", &given.file, NULL},
+        {"--event-id", &given.event_id, NULL}, {"--idempotency-key", &given.key, NULL},
+        {"--json", NULL, &given.is_json},
+    };
+    struct command_line line;
+    int code = EXIT_USAGE;
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags))) {
+        if (given.application == NULL || given.type == NULL) {
+            command_complain("send wants --app and --type");
+        } else {
+            code = run_send(&line.options, &given);
+        }
+    }
+    command_line_done(&line);
+    return code;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <unistd.h>
+
+#include "app/command.h"
+#include "app/file.h"
+#include "base/clock.h"
+#include "core/signature.h"
+
+#define BODY_MAX ((size_t)64 * 1024 * 1024)
+
+struct verify_arguments {
+    const char *secret;
+    const char *id;
+    const char *timestamp;
+    const char *signature;
+    const char *file;
+    const char *tolerance;
+    bool ignores_time;
+};
+
+static int judge(const struct verify_arguments *given, struct slice body)
+{
+    struct diag diag;
+    struct signing_key *key;
+    int64_t tolerance_s = 300;
+    if (given->tolerance != NULL && !slice_to_int64(slice_of(given->tolerance), &tolerance_s)) {
+        command_complain("--tolerance wants seconds");
+        return EXIT_USAGE;
+    }
+    if (signing_key_parse_verifier(slice_of(given->secret), "--secret", &diag, &key) != PH_OK) {
+        command_complain("%s", diag.text);
+        return EXIT_USAGE;
+    }
+    int64_t now_s = clock_wall_us() / CLOCK_US_PER_S;
+    if (given->ignores_time) {
+        (void)slice_to_int64(slice_of(given->timestamp), &now_s);
+    }
+    const struct signature_received received = {
+        .id = slice_of(given->id),
+        .timestamp = slice_of(given->timestamp),
+        .signatures = slice_of(given->signature),
+        .body = body,
+    };
+    const struct signing_key *keys[] = {key};
+    enum ph_error error = signature_verify(keys, 1, &received, now_s, tolerance_s, &diag);
+    signing_key_free(key);
+    (void)puts(error == PH_OK ? "valid" : diag.text);
+    return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
+}
+
+int command_verify(int count, char **arguments)
+{
+    struct verify_arguments given = {0};
+    const struct command_flag flags[] = {
+        {"--secret", &given.secret, NULL},       {"--id", &given.id, NULL},
+        {"--timestamp", &given.timestamp, NULL}, {"--signature", &given.signature, NULL},
+        {"--file", &given.file, NULL},           {"--tolerance", &given.tolerance, NULL},
+        {"--ignore-time", NULL, &given.ignores_time},
+    };
+    struct command_line line;
+    int code = EXIT_USAGE;
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags))) {
+        struct diag diag;
+        BUF_AUTO struct buf body;
+        buf_init(&body, BODY_MAX);
+        if (given.secret == NULL || given.id == NULL || given.timestamp == NULL ||
+            given.signature == NULL) {
+            command_complain("verify wants --secret, --id, --timestamp and --signature");
+        } else if ((given.file != NULL
+                        ? file_read(given.file, &body, &diag)
+                        : file_read_fd(STDIN_FILENO, "standard input", &body, &diag)) != PH_OK) {
+            command_complain("%s", diag.text);
+            code = EXIT_FAILED;
+        } else {
+            code = judge(&given, buf_slice(&body));
+        }
+    }
+    command_line_done(&line);
+    return code;
+}
