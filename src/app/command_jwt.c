@@ -77,7 +77,7 @@ static int create_token(const struct options *options, const char *application,
         now_us + (application == NULL ? ORGANISATION_TOKEN_US : APPLICATION_TOKEN_US);
     char id_text[ID_TEXT_MAX];
     if (expires != NULL &&
-        duration_parse_expiry(slice_of(expires), now_us, &expires_us) != PH_OK) {
+        duration_parse_expiry(slice_of(expires), now_us, "--expires", NULL, &expires_us) != PH_OK) {
         command_complain("--expires wants 30d, 12h or an RFC 3339 time, not \"%s\"", expires);
         return EXIT_USAGE;
     }
