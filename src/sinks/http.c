@@ -291,6 +291,18 @@ static void take_answers(struct sink_http *sink)
     }
 }
 
+/* A kept HTTP/2 connection that the receiver gives up takes every exchange on it along, and curl
+ * does not repeat those by itself as it does with HTTP/1.1. (Its own habit of resetting finished
+ * streams makes some servers give up after a thousand.) Without an answer it is fair to try once
+ * more. */
+static bool can_repeat(const struct http_transfer *transfer, CURLcode code)
+{
+    const struct http_place *place = transfer->route->place;
+    bool has_address = !place->needs_lookup || (place->answer != NULL && place->answer->is_found);
+    return code == CURLE_HTTP2 && !transfer->is_repeated && !transfer->has_opened &&
+           transfer->header_bytes == 0 && has_address;
+}
+
 static void take_finished(struct http_pool *pool)
 {
     CURLMsg *message;
@@ -301,8 +313,15 @@ static void take_finished(struct http_pool *pool)
         (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private_pointer);
         struct http_transfer *transfer = (struct http_transfer *)(void *)private_pointer;
         struct sink_result result;
+        bool is_to_repeat = can_repeat(transfer, code);
         http_result_of_curl(transfer, code, &result);
         withdraw(transfer);
+        if (is_to_repeat) {
+            transfer->is_repeated = true;
+            if (start(transfer)) {
+                continue;
+            }
+        }
         give_result(transfer, &result);
     }
 }

@@ -81,12 +81,13 @@ struct http_transfer {
     struct list_node node; /* in sink.active or sink.idle */
     struct heap_node timer;
     struct resolver_query query;
-    bool is_waiting_for_name; /* `query` is with the resolver; it may have an answer already */
     struct sink_http *sink;
     struct http_pool *pool; /* NULL while it is not with curl */
     struct http_route *route;
     CURL *easy;
-    char curl_error[CURL_ERROR_SIZE];
+    bool is_waiting_for_name; /* `query` is with the resolver; it may have an answer already */
+    bool is_repeated;         /* given to curl a second time */
+    bool has_opened;          /* a socket was opened for this attempt */
 
     /* Request. */
     void *user;
@@ -100,27 +101,27 @@ struct http_transfer {
     struct buf resolve_text;
 
     /* What the curl handle is set to, so that only changes are set. */
-    enum http_method method;
-    char method_name[16];
-    int64_t connect_timeout_ms; /* 0 = curl's default */
     bool has_resolve;
     bool has_pipewait;
     bool is_fresh; /* CURLOPT_FRESH_CONNECT and CURLOPT_FORBID_REUSE */
+    enum http_method method;
+    char method_name[16];
+    int64_t connect_timeout_ms; /* 0 = curl's default */
 
     /* Connection. */
     struct sockaddr_storage address; /* last one tried; AF_UNSPEC when none */
     int last_fd;                     /* its socket, which may be closed again */
-    bool has_opened;                 /* a socket was opened for this attempt */
     char blocked_text[160];          /* why an address was refused, or empty */
+    char curl_error[CURL_ERROR_SIZE];
 
     /* Answer. */
     int status_code;
     unsigned informational_count;
     size_t header_bytes;
-    bool has_final_headers; /* what comes now are trailers */
-    enum http_stop stop;
     size_t body_read_bytes;
     struct buf body;
+    enum http_stop stop;
+    bool has_final_headers; /* what comes now are trailers */
     bool has_retry_after;
     bool has_hint;
     char retry_after[128];

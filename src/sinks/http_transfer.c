@@ -367,6 +367,7 @@ void http_transfer_reset(struct http_transfer *transfer)
     buf_clear(&transfer->body);
     transfer->address.ss_family = AF_UNSPEC;
     transfer->has_opened = false;
+    transfer->is_repeated = false;
     transfer->blocked_text[0] = '\0';
     transfer->curl_error[0] = '\0';
     transfer->status_code = 0;

@@ -28,15 +28,15 @@
 enum { WAIT_MAX_MS = 20000, URL_MAX = 256 };
 
 struct outcome {
-    bool is_done;
     enum attempt_failure failure;
     int status_code;
+    bool is_done;
+    bool is_new_connection;
     char body[256]; /* its start */
     size_t body_bytes;
     char error_text[400];
     char retry_after[64]; /* "-" when absent */
     char hint[64];        /* "-" when absent */
-    bool is_new_connection;
     int64_t duration_us;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP sink and names, the guard on addresses, and cancellation. */
+#include "sinks/http.h"
 #include "unit/sink_rig.h"
 
 #include <pthread.h>
@@ -145,6 +146,59 @@ static void test_changed_guard_closes_kept_connections(void **state)
     /* Without anything in flight they end at once. */
     sink_http_set_allow_subnets(rig.sink, &rig.loopback);
     RUN_UNTIL(&rig, raw_server_ended(server) == 2);
+    rig_stop(&rig);
+    raw_server_stop(server);
+}
+
+/* Holds every answer back until the test opens it. */
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_open;
+};
+
+static void answer_behind_gate(struct raw_server *server, int fd, void *context)
+{
+    struct gate *gate = context;
+    while (raw_server_read(server, fd)) {
+        pthread_mutex_lock(&gate->mutex);
+        while (!gate->is_open) {
+            pthread_cond_wait(&gate->changed, &gate->mutex);
+        }
+        pthread_mutex_unlock(&gate->mutex);
+        if (!raw_server_write(fd, ok_answer)) {
+            return;
+        }
+    }
+}
+
+/* An attempt that waits for a connection when the guard changes must not take over one that was
+ * opened before. */
+static void test_changed_guard_holds_for_waiting_attempts(void **state)
+{
+    (void)state;
+    struct gate gate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct rig rig;
+    struct outcome first;
+    struct outcome second;
+    char url[URL_MAX];
+    rig_init(&rig, &(struct rig_options){.connections_max = 1});
+    struct raw_server *server = raw_server_start(answer_behind_gate, &gate);
+    struct sink_request request = request_of(url_of(server, url), &first);
+    send_request(&rig, &request);
+    RUN_UNTIL(&rig, raw_server_requests(server) == 1);
+    request = request_of(url, &second);
+    send_request(&rig, &request);
+    sink_http_run(rig.sink);
+    sink_http_set_allow_subnets(rig.sink, NULL);
+    pthread_mutex_lock(&gate.mutex);
+    gate.is_open = true;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.mutex);
+    RUN_UNTIL(&rig, first.is_done && second.is_done);
+    assert_int_equal(first.failure, ATTEMPT_ANSWERED);
+    assert_int_equal(second.failure, ATTEMPT_BLOCKED);
+    assert_int_equal(raw_server_requests(server), 1);
     rig_stop(&rig);
     raw_server_stop(server);
 }
@@ -298,17 +352,52 @@ static void test_more_names_than_are_cached(void **state)
     free(outcomes);
 }
 
+static void post_refused(struct rig *rig, const char *url)
+{
+    struct outcome outcome;
+    struct sink_request request = request_of(url, &outcome);
+    exchange(rig, &request);
+    assert_int_equal(outcome.failure, ATTEMPT_BLOCKED);
+}
+
+/* A name that dropped out of the cache and came back before curl was told to forget it. */
+static void test_forgotten_name_comes_back(void **state)
+{
+    (void)state;
+    enum { ENOUGH_TO_EVICT = 30000 };
+    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER,
+                          .addresses = "127.0.0.1"};
+    struct resolver_options resolver = {.lookup = look_up_name, .context = &names};
+    struct rig rig;
+    char url[URL_MAX];
+    rig_init(&rig, &(struct rig_options){.is_guarded = true, .resolver = &resolver});
+    post_refused(&rig, "http://comes.test/");
+    for (unsigned i = 0; i < ENOUGH_TO_EVICT; i++) {
+        /* Refused before a name is needed, so nothing tells curl to forget. */
+        (void)snprintf(url, sizeof url, "http://10.0.0.1/%u", i);
+        post_refused(&rig, url);
+    }
+    post_refused(&rig, "http://comes.test/");
+    post_refused(&rig, "http://other.test/");
+    post_refused(&rig, "http://comes.test/again");
+    post_refused(&rig, "http://comes.test/");
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_guard_refuses_before_a_connection),
         cmocka_unit_test(test_guard_judges_each_address_of_a_name),
         cmocka_unit_test(test_changed_guard_closes_kept_connections),
+        cmocka_unit_test(test_changed_guard_holds_for_waiting_attempts),
         cmocka_unit_test(test_free_cancels),
         cmocka_unit_test(test_hanging_name_delays_nobody),
         cmocka_unit_test(test_name_without_address),
         cmocka_unit_test(test_new_address_replaces_the_old),
         cmocka_unit_test(test_more_names_than_are_cached),
+        cmocka_unit_test(test_forgotten_name_comes_back),
     };
     return cmocka_run_group_tests_name("sink_http_names", tests, rig_set_up, rig_tear_down);
 }

@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "sinks/http.h"
 #include "unit/sink_rig.h"
 
 /* A key, a certificate that signs itself, and the file that has it. */
