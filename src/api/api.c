@@ -190,8 +190,8 @@ void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag)
 static enum ph_error replay(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     struct idempotency_row row;
-    enum ph_error error = idempotency_find(txn->store, job->key_hash, txn->now_us,
-                                           job->call->arena, diag, &row);
+    enum ph_error error =
+        idempotency_find(txn->store, job->key_hash, txn->now_us, job->call->arena, diag, &row);
     if (error == PH_OK) {
         job->status = (int)row.status;
         buf_append_slice(&job->answer.body, row.response);
@@ -208,8 +208,7 @@ static enum ph_error keep_answer(struct api_job *job, struct writer_txn *txn, st
     return idempotency_insert(txn->store, job->key_hash, txn->now_us, &row, diag);
 }
 
-static enum ph_error run_job(struct general_job *general, struct writer_txn *txn,
-                             struct diag *diag)
+static enum ph_error run_job(struct general_job *general, struct writer_txn *txn, struct diag *diag)
 {
     struct api_job *job = PH_CONTAINER_OF(general, struct api_job, job);
     job->status = 200;

@@ -58,7 +58,8 @@ struct api_operation {
 /* The http handler of every row. */
 void api_handle(struct http_request *request);
 
-/* --- reading, on the http thread --------------------------------------------------------------- */
+/* --- reading, on the http thread ---------------------------------------------------------------
+ */
 
 /* The thread's store with a read snapshot open; it is closed when the function returns. */
 PH_NODISCARD enum ph_error api_begin_read(struct api_call *call, struct diag *diag,
@@ -72,8 +73,7 @@ PH_NODISCARD enum ph_error api_path_application(struct api_call *call, struct st
 /* The application and the endpoint named by the path's `endpoint_id`. */
 PH_NODISCARD enum ph_error api_path_endpoint(struct api_call *call, struct store *store,
                                              enum endpoint_scope scope, struct diag *diag,
-                                             int64_t *ret_application_id,
-                                             int64_t *ret_endpoint_id);
+                                             int64_t *ret_application_id, int64_t *ret_endpoint_id);
 
 /* An answer in the making: `out` writes into a buffer of at most API_ANSWER_MAX bytes. Finish with
  * api_answer, or drop it with buf_done(&answer.body). */
@@ -85,7 +85,8 @@ struct api_answer {
 void api_answer_init(struct api_answer *answer);
 void api_answer_send(struct api_call *call, int status, struct api_answer *answer);
 
-/* --- writing, through the writer ------------------------------------------------------------------ */
+/* --- writing, through the writer
+ * ------------------------------------------------------------------ */
 
 /*
  * A general job that answers the request. Embed it first in a struct of the request's arena and
@@ -110,13 +111,13 @@ struct api_job {
  * the diag is filled with PH_NO_MEMORY. */
 PH_NODISCARD void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag);
 /* Suspends the request and queues the job. After PH_OK neither may be touched. */
-PH_NODISCARD enum ph_error api_submit(struct api_call *call, struct api_job *job,
-                                      enum ph_error (*run)(struct api_job *job,
-                                                           struct writer_txn *txn,
-                                                           struct diag *diag),
-                                      struct diag *diag);
+PH_NODISCARD enum ph_error
+api_submit(struct api_call *call, struct api_job *job,
+           enum ph_error (*run)(struct api_job *job, struct writer_txn *txn, struct diag *diag),
+           struct diag *diag);
 
-/* --- shared pieces -------------------------------------------------------------------------------- */
+/* --- shared pieces
+ * -------------------------------------------------------------------------------- */
 
 /* PH_NO_MEMORY with words: the request's arena is at its cap. */
 PH_NODISCARD enum ph_error api_no_memory(struct diag *diag);
@@ -143,7 +144,8 @@ void endpoint_write_common(struct json_out *out, const struct endpoint_row *row)
 void endpoint_write(struct json_out *out, const struct id_codec *codec,
                     const struct endpoint_row *row);
 
-/* --- operations ------------------------------------------------------------------------------------ */
+/* --- operations
+ * ------------------------------------------------------------------------------------ */
 
 api_function api_not_implemented;
 api_function api_health_live, api_health_ready, api_metrics, api_health, api_health_ping;

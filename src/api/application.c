@@ -23,8 +23,8 @@ void application_input_read(struct input *input, struct application_input *ret_a
 }
 
 enum ph_error application_create_in(struct writer_txn *txn, struct slice org,
-                                    const struct application_input *application,
-                                    struct diag *diag, struct application_row *ret_row)
+                                    const struct application_input *application, struct diag *diag,
+                                    struct application_row *ret_row)
 {
     const struct application_row row = {
         .id = writer_txn_new_id(txn),
@@ -87,8 +87,8 @@ enum ph_error api_application_list(struct api_call *call, struct diag *diag)
     }
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
-    error = application_page(store, call->principal.org, &page, &arena, diag, rows, &count,
-                             &has_more);
+    error =
+        application_page(store, call->principal.org, &page, &arena, diag, rows, &count, &has_more);
     if (error != PH_OK) {
         return error;
     }
@@ -126,7 +126,8 @@ enum ph_error api_application_get(struct api_call *call, struct diag *diag)
     return error;
 }
 
-/* --- writes ------------------------------------------------------------------------------------ */
+/* --- writes ------------------------------------------------------------------------------------
+ */
 
 struct application_job {
     struct api_job job;
@@ -175,8 +176,8 @@ static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, str
             return error;
         }
     }
-    enum ph_error error = application_create_in(txn, job->call->principal.org,
-                                                &application->input, diag, &row);
+    enum ph_error error =
+        application_create_in(txn, job->call->principal.org, &application->input, diag, &row);
     if (error == PH_OK) {
         answer_row(job, 201, &row);
     }

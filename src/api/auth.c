@@ -65,8 +65,8 @@ static bool take_bearer(struct slice header, struct slice *ret_token)
                             SLICE_LITERAL("Bearer "))) {
         return false;
     }
-    *ret_token = slice_trim((struct slice){header.ptr + sizeof scheme - 1,
-                                           header.len - (sizeof scheme - 1)});
+    *ret_token = slice_trim(
+        (struct slice){header.ptr + sizeof scheme - 1, header.len - (sizeof scheme - 1)});
     return ret_token->len > 0 && ret_token->len <= JWT_TEXT_MAX;
 }
 
@@ -171,8 +171,7 @@ enum ph_error api_authenticate(const struct auth_context *context, enum api_auth
         return error;
     }
     if (auth == API_AUTH_ORGANISATION && entry->application_id != 0) {
-        return diag_set(diag, PH_FORBIDDEN, NULL,
-                        "Insufficient access for the given operation.");
+        return diag_set(diag, PH_FORBIDDEN, NULL, "Insufficient access for the given operation.");
     }
     struct slice org = entry->application_id != 0 ? entry->claims.org : entry->claims.sub;
     char *copy = arena_dup(arena, org);

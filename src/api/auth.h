@@ -16,8 +16,8 @@
 enum api_auth {
     API_AUTH_NONE,         /* everybody, without a token */
     API_AUTH_ORGANISATION, /* organisation tokens; others are 403 */
-    API_AUTH_APPLICATION,  /* also the token of the application that the path names, see api_int.h */
-    API_AUTH_READ_ALL,     /* any token */
+    API_AUTH_APPLICATION, /* also the token of the application that the path names, see api_int.h */
+    API_AUTH_READ_ALL,    /* any token */
 };
 
 #define AUTH_CACHE_MAX 1024

@@ -117,7 +117,8 @@ enum ph_error api_endpoint_get(struct api_call *call, struct diag *diag)
     return error;
 }
 
-/* --- writes ------------------------------------------------------------------------------------ */
+/* --- writes ------------------------------------------------------------------------------------
+ */
 
 static struct endpoint_job *job_of(struct api_job *job)
 {

@@ -43,17 +43,17 @@ static void read_event_types(struct input *input, enum input_need need, struct e
     job->event_types = input_strings(input, "eventTypes", need, "event_types", EVENT_TYPES_MAX,
                                      &job->event_type_names, &job->event_type_count);
     if (job->event_types == INPUT_ABSENT) {
-        job->event_types = input_strings(input, "filterTypes", need, "event_types",
-                                         EVENT_TYPES_MAX, &job->event_type_names,
-                                         &job->event_type_count);
+        job->event_types = input_strings(input, "filterTypes", need, "event_types", EVENT_TYPES_MAX,
+                                         &job->event_type_names, &job->event_type_count);
     }
     if (job->event_types != INPUT_VALUE || input_end(input) != PH_OK) {
         job->event_type_count = 0;
         return;
     }
     if (job->event_type_count == 0) {
-        input_refuse(input, "event_types", "eventTypes can't be empty, it must have at least one"
-                                           " item.");
+        input_refuse(input, "event_types",
+                     "eventTypes can't be empty, it must have at least one"
+                     " item.");
         return;
     }
     for (size_t index = 0; index < job->event_type_count; index++) {
@@ -89,8 +89,7 @@ static bool check_header(struct input *input, const char *name, const json_t *va
         return false;
     }
     struct slice text = {json_string_value(value), json_string_length(value)};
-    enum ph_error error =
-        header_rule_check_name(slice_of(name), "body.headers", input->diag);
+    enum ph_error error = header_rule_check_name(slice_of(name), "body.headers", input->diag);
     if (error == PH_OK && json_is_string(value)) {
         error = header_rule_check_value(text, "body.headers", input->diag);
     }

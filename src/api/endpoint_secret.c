@@ -60,8 +60,7 @@ struct rotate_job {
     int64_t grace_s;
 };
 
-static enum ph_error check_old_keys(struct writer_txn *txn, int64_t endpoint_id,
-                                    struct diag *diag)
+static enum ph_error check_old_keys(struct writer_txn *txn, int64_t endpoint_id, struct diag *diag)
 {
     int64_t count;
     enum ph_error error =
@@ -95,8 +94,7 @@ static enum ph_error run_rotate(struct api_job *job, struct writer_txn *txn, str
                                                txn->now_us, diag);
     }
     if (error == PH_OK) {
-        error =
-            endpoint_secret_insert(txn->store, writer_txn_new_id(txn), endpoint_id, key, diag);
+        error = endpoint_secret_insert(txn->store, writer_txn_new_id(txn), endpoint_id, key, diag);
     }
     signing_key_free(key);
     if (error == PH_OK) {

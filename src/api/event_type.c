@@ -146,8 +146,8 @@ enum ph_error api_event_type_list(struct api_call *call, struct diag *diag)
     }
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
-    error = event_type_page(store, call->principal.org, &page, &arena, diag, rows, &count,
-                            &has_more);
+    error =
+        event_type_page(store, call->principal.org, &page, &arena, diag, rows, &count, &has_more);
     if (error == PH_OK) {
         write_page(call, &page, rows, count, has_more);
     }
@@ -175,7 +175,8 @@ enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
     return error;
 }
 
-/* --- writes ------------------------------------------------------------------------------------ */
+/* --- writes ------------------------------------------------------------------------------------
+ */
 
 /* Each version's schema must be a JSON object. */
 static void check_schemas(struct input *input, struct slice schemas)
@@ -332,8 +333,8 @@ enum ph_error api_event_type_put(struct api_call *call, struct diag *diag)
     read_fields(&input, job, false);
     enum ph_error error = input_end(&input);
     if (error == PH_OK) {
-        error = name_check_event_type(http_param(call->request, "name"), "path.event_type_name",
-                                      diag);
+        error =
+            name_check_event_type(http_param(call->request, "name"), "path.event_type_name", diag);
     }
     return error != PH_OK ? error : api_submit(call, &job->job, run_put, diag);
 }

@@ -65,8 +65,7 @@ struct health_job {
     bool is_store_ok;
 };
 
-static enum ph_error run_health(struct general_job *job, struct writer_txn *txn,
-                                struct diag *diag)
+static enum ph_error run_health(struct general_job *job, struct writer_txn *txn, struct diag *diag)
 {
     (void)job;
     struct db_statement *select = db_prepare(txn->store->db, "SELECT value FROM meta LIMIT 1");

@@ -10,7 +10,8 @@
 #define CHANNELS_MAX 10
 #define DECODE_CODE "value_error.jsondecode"
 
-/* --- errors ------------------------------------------------------------------------------------ */
+/* --- errors ------------------------------------------------------------------------------------
+ */
 
 static void no_memory(struct input *input)
 {
@@ -78,7 +79,8 @@ const char *input_field(struct input *input, const char *field)
     return whole;
 }
 
-/* --- opening ------------------------------------------------------------------------------------ */
+/* --- opening ------------------------------------------------------------------------------------
+ */
 
 static void open_object(struct input *input, struct slice text)
 {
@@ -87,8 +89,8 @@ static void open_object(struct input *input, struct slice text)
         no_memory(input);
         return;
     }
-    input->error = scan_object(text, input->members, INPUT_MEMBERS_MAX, &input->count, input->diag,
-                               NULL);
+    input->error =
+        scan_object(text, input->members, INPUT_MEMBERS_MAX, &input->count, input->diag, NULL);
     if (input->error != PH_OK) {
         input->count = 0;
     }
@@ -140,8 +142,8 @@ static enum input_state look_up(struct input *input, const char *name, enum inpu
 enum input_state input_open_nested(struct input *parent, const char *name, enum input_need need,
                                    struct input *ret_nested)
 {
-    *ret_nested = (struct input){.arena = parent->arena, .path = parent->path,
-                                 .diag = parent->diag, .error = parent->error};
+    *ret_nested = (struct input){
+        .arena = parent->arena, .path = parent->path, .diag = parent->diag, .error = parent->error};
     struct slice json;
     enum input_state state = input_raw(parent, name, need, SCAN_OBJECT, &json);
     if (state == INPUT_VALUE) {
@@ -159,11 +161,12 @@ void input_close_nested(struct input *parent, const struct input *nested)
     input_note(parent, nested->error);
 }
 
-/* --- one value ------------------------------------------------------------------------------------ */
+/* --- one value
+ * ------------------------------------------------------------------------------------ */
 
 /* Decodes a text value; `field` and `name` say where it stands. */
-static bool read_text(struct input *input, const char *name, const char *field,
-                      enum scan_type type, struct slice value, struct slice *ret_text)
+static bool read_text(struct input *input, const char *name, const char *field, enum scan_type type,
+                      struct slice value, struct slice *ret_text)
 {
     if (type != SCAN_STRING) {
         refuse_type(input, name, type, "a string");
@@ -282,7 +285,8 @@ enum input_state input_raw(struct input *input, const char *name, enum input_nee
     return INPUT_VALUE;
 }
 
-/* --- several values --------------------------------------------------------------------------------- */
+/* --- several values
+ * --------------------------------------------------------------------------------- */
 
 static size_t count_elements(struct slice json)
 {
@@ -355,8 +359,8 @@ static void put_pair(struct pair *pairs, size_t *count, struct pair pair)
 /* Metadata within its limit has fewer members than this: each needs six bytes at least. */
 #define METADATA_PAIRS_MAX (INPUT_METADATA_MAX / 6 + 1)
 
-static bool read_pairs(struct input *input, const char *name, struct slice json,
-                       struct pair *pairs, size_t *ret_count)
+static bool read_pairs(struct input *input, const char *name, struct slice json, struct pair *pairs,
+                       size_t *ret_count)
 {
     struct scan_cursor cursor;
     scan_cursor_init(&cursor, json);
@@ -445,7 +449,8 @@ enum input_state input_metadata(struct input *input, const char *name, enum inpu
     return INPUT_VALUE;
 }
 
-/* --- common fields ----------------------------------------------------------------------------------- */
+/* --- common fields
+ * ----------------------------------------------------------------------------------- */
 
 enum input_state input_uid(struct input *input, enum input_need need, int kind,
                            struct slice *ret_uid)
@@ -536,8 +541,7 @@ enum input_state input_channels(struct input *input, enum input_need need, struc
     for (size_t index = 0; index < count && input->error == PH_OK; index++) {
         char where[32];
         (void)snprintf(where, sizeof where, "channels.[%zu]", index);
-        input_note(input, name_check_channel(names[index], input_field(input, where),
-                                             input->diag));
+        input_note(input, name_check_channel(names[index], input_field(input, where), input->diag));
     }
     count = unique_names(names, count);
     *ret_json = input_names_json(input, names, count);

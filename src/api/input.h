@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "core/scan.h"
 
-#define INPUT_MEMBERS_MAX 256 /* of one object of a request */
+#define INPUT_MEMBERS_MAX 256   /* of one object of a request */
 #define INPUT_METADATA_MAX 4096 /* bytes of JSON */
 
 struct input {

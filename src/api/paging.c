@@ -3,7 +3,8 @@
 
 #include "base/clock.h"
 
-/* --- bounds -------------------------------------------------------------------------------------- */
+/* --- bounds --------------------------------------------------------------------------------------
+ */
 
 void paging_bounds(const struct paging_terms *terms, struct id_page *ret_page)
 {
@@ -38,8 +39,7 @@ static int64_t window_below(int64_t wall_us)
     return floor > 0 ? floor - 1 : 0;
 }
 
-void paging_bounds_timed(const struct paging_terms *terms, int64_t now_us,
-                         struct id_page *ret_page)
+void paging_bounds_timed(const struct paging_terms *terms, int64_t now_us, struct id_page *ret_page)
 {
     struct paging_terms newest_first = *terms;
     newest_first.is_descending = true;
@@ -87,7 +87,8 @@ bool paging_parse_iterator(const struct id_codec *codec, enum id_kind kind, stru
     return true;
 }
 
-/* --- the query --------------------------------------------------------------------------------- */
+/* --- the query ---------------------------------------------------------------------------------
+ */
 
 static enum ph_error bad_query(const char *name, const char *expected, struct diag *diag)
 {
@@ -210,8 +211,7 @@ enum ph_error paging_read_limit(struct http_request *request, struct diag *diag,
 }
 
 static enum ph_error read_iterator(struct http_request *request, const struct id_codec *codec,
-                                   enum id_kind kind, struct diag *diag,
-                                   struct paging_terms *terms)
+                                   enum id_kind kind, struct diag *diag, struct paging_terms *terms)
 {
     struct slice text = http_query(request, "iterator", 0);
     /* SDKs send an empty iterator for "from the start" when they are given one. */
@@ -265,7 +265,8 @@ enum ph_error paging_read_timed(struct http_request *request, const struct id_co
     return error;
 }
 
-/* --- the answer -------------------------------------------------------------------------------- */
+/* --- the answer --------------------------------------------------------------------------------
+ */
 
 /* Swaps two rows that do not overlap. */
 static void swap(char *left, char *right, size_t bytes)

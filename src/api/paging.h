@@ -19,8 +19,8 @@
 /* What a query asks for; the pure functions below judge it. */
 struct paging_terms {
     size_t limit;
-    int64_t iterator; /* id, 0 = none */
-    bool is_backward; /* the iterator began with `-` */
+    int64_t iterator;   /* id, 0 = none */
+    bool is_backward;   /* the iterator began with `-` */
     bool is_descending; /* the list's order */
     int64_t before_us;  /* 0 = none */
     int64_t after_us;   /* 0 = none */
@@ -63,8 +63,8 @@ void paging_end_id_list(struct json_out *out, const struct id_codec *codec, enum
 /* --- other query parameters ------------------------------------------------------------------ */
 
 /* `true` or `false`; absent gives `fallback`; else 400. */
-PH_NODISCARD enum ph_error query_bool(struct http_request *request, const char *name,
-                                      bool fallback, struct diag *diag, bool *ret_value);
+PH_NODISCARD enum ph_error query_bool(struct http_request *request, const char *name, bool fallback,
+                                      struct diag *diag, bool *ret_value);
 /* An integer of minimum..maximum (others are 400); absent gives `fallback`. */
 PH_NODISCARD enum ph_error query_int(struct http_request *request, const char *name,
                                      int64_t minimum, int64_t maximum, int64_t fallback,
@@ -74,8 +74,8 @@ PH_NODISCARD enum ph_error query_time(struct http_request *request, const char *
                                       struct diag *diag, int64_t *ret_wall_us);
 /* All values of an array parameter: `name=a,b`, repeated, `name[]=a`, `name[0]=a`. At most `max`,
  * else 422. Slices into the request; the array is in its arena. */
-PH_NODISCARD enum ph_error query_strings(struct http_request *request, const char *name,
-                                         size_t max, struct diag *diag, struct slice **ret_values,
+PH_NODISCARD enum ph_error query_strings(struct http_request *request, const char *name, size_t max,
+                                         struct diag *diag, struct slice **ret_values,
                                          size_t *ret_count);
 
 #endif

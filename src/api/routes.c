@@ -10,8 +10,10 @@
 /* R(method, pattern, body, auth, function, id) */
 #define R(method, pattern, body, auth, function, id)                                               \
     {                                                                                              \
-        HTTP_##method, pattern, api_handle, body,                                                  \
-            &(const struct api_operation){API_AUTH_##auth, function, id}                           \
+        HTTP_##method, pattern, api_handle, body, &(const struct api_operation)                    \
+        {                                                                                          \
+            API_AUTH_##auth, function, id                                                          \
+        }                                                                                          \
     }
 #define LATER(method, pattern, auth) R(method, pattern, BODY, auth, api_not_implemented, pattern)
 

@@ -29,8 +29,8 @@ static struct curl_slist *make_headers(const struct client_request *request)
     return headers;
 }
 
-enum ph_error client_call(const struct client_request *request, struct buf *body,
-                          struct diag *diag, long *ret_status)
+enum ph_error client_call(const struct client_request *request, struct buf *body, struct diag *diag,
+                          long *ret_status)
 {
     CURL *curl = curl_easy_init();
     PH_ASSERT(curl != NULL);

@@ -30,9 +30,9 @@ int command_doctor(int count, char **arguments);
 
 /* A flag of one command, beside those of the option table. */
 struct command_flag {
-    const char *name;    /* "--app" */
-    const char **value;  /* gets the argument; NULL = a switch */
-    bool *is_given;      /* may be NULL */
+    const char *name;   /* "--app" */
+    const char **value; /* gets the argument; NULL = a switch */
+    bool *is_given;     /* may be NULL */
 };
 
 struct command_line {
@@ -54,7 +54,8 @@ void command_line_done(struct command_line *line);
 /* "posthorn: " and the words on stderr. */
 PH_PRINTF(1, 2) void command_complain(const char *format, ...);
 
-/* --- the data directory ------------------------------------------------------------------------ */
+/* --- the data directory ------------------------------------------------------------------------
+ */
 
 /* The store's address: the option, or SQLite in the data directory. Freed by the caller. */
 PH_NODISCARD char *data_store_address(const struct options *options);
@@ -63,9 +64,9 @@ PH_NODISCARD enum ph_error data_make(const struct options *options, struct diag 
 /* The secret that signs tokens: the option, or DATA/jwt_secret, made on first use. */
 PH_NODISCARD enum ph_error data_jwt_secret(const struct options *options, struct diag *diag,
                                            struct secret *ret_secret);
-/* Takes the lock of the data directory; the descriptor keeps it. PH_CONFLICT when a server has it. */
-PH_NODISCARD enum ph_error data_lock(const struct options *options, struct diag *diag,
-                                     int *ret_fd);
+/* Takes the lock of the data directory; the descriptor keeps it. PH_CONFLICT when a server has it.
+ */
+PH_NODISCARD enum ph_error data_lock(const struct options *options, struct diag *diag, int *ret_fd);
 /* DATA/NAME; freed by the caller. */
 PH_NODISCARD char *data_path(const struct options *options, const char *name);
 

@@ -37,10 +37,11 @@ static void check_folder(struct doctor *doctor)
     }
     say(doctor, (status.st_mode & 0077) == 0, "data directory is private",
         "others can read it; run chmod 700 on it");
-    bool has_space = statvfs(path, &space) == 0 &&
-                     (uint64_t)space.f_bavail * space.f_frsize > SPACE_LOW_BYTES;
-    say(doctor, has_space, "disk has space", "less than 512 MiB are free; publishers get 507 "
-                                             "when it is full");
+    bool has_space =
+        statvfs(path, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize > SPACE_LOW_BYTES;
+    say(doctor, has_space, "disk has space",
+        "less than 512 MiB are free; publishers get 507 "
+        "when it is full");
     PH_AUTO_FREE char *secret = data_path(doctor->options, "jwt_secret");
     if (stat(secret, &status) == 0) {
         say(doctor, (status.st_mode & 0077) == 0, "token secret is private",

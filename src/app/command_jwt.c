@@ -55,8 +55,8 @@ static bool find_application(const struct options *options, const char *name,
     PH_AUTO_FREE char *address = data_store_address(options);
     enum ph_error error = store_open(address, DB_READ_ONLY, &diag, &store);
     if (error == PH_OK) {
-        error = application_resolve(store, slice_of(DEFAULT_ORGANISATION), slice_of(name), &diag,
-                                    &id);
+        error =
+            application_resolve(store, slice_of(DEFAULT_ORGANISATION), slice_of(name), &diag, &id);
     }
     if (error == PH_OK) {
         (void)id_format(&store->codec, ID_APPLICATION, id, ret_text);
@@ -69,8 +69,7 @@ static bool find_application(const struct options *options, const char *name,
     return error == PH_OK;
 }
 
-static int create_token(const struct options *options, const char *application,
-                        const char *expires)
+static int create_token(const struct options *options, const char *application, const char *expires)
 {
     int64_t now_us = clock_wall_us();
     int64_t expires_us =

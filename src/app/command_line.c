@@ -72,8 +72,7 @@ static bool read_set(struct reader *reader, const char *value)
     struct slice key = {whole.ptr, equals};
     struct slice text = {whole.ptr + equals + 1, whole.len - equals - 1};
     struct diag diag;
-    if (options_set(&reader->line->options, OPTION_FROM_FLAG, "--set", key, text, &diag) !=
-        PH_OK) {
+    if (options_set(&reader->line->options, OPTION_FROM_FLAG, "--set", key, text, &diag) != PH_OK) {
         command_complain("%s", diag.text);
         return false;
     }

@@ -37,8 +37,7 @@ static bool find_server(const struct options *options, struct send_arguments *gi
     if (given->url == NULL) {
         PH_AUTO_FREE char *path = data_path(options, "address");
         if (file_read(path, url, &diag) != PH_OK) {
-            command_complain("give --url: no server runs on %s",
-                             option_text(options, OPTION_DATA));
+            command_complain("give --url: no server runs on %s", option_text(options, OPTION_DATA));
             return false;
         }
         given->url = buf_text(url);

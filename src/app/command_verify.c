@@ -52,9 +52,12 @@ int command_verify(int count, char **arguments)
 {
     struct verify_arguments given = {0};
     const struct command_flag flags[] = {
-        {"--secret", &given.secret, NULL},       {"--id", &given.id, NULL},
-        {"--timestamp", &given.timestamp, NULL}, {"--signature", &given.signature, NULL},
-        {"--file", &given.file, NULL},           {"--tolerance", &given.tolerance, NULL},
+        {"--secret", &given.secret, NULL},
+        {"--id", &given.id, NULL},
+        {"--timestamp", &given.timestamp, NULL},
+        {"--signature", &given.signature, NULL},
+        {"--file", &given.file, NULL},
+        {"--tolerance", &given.tolerance, NULL},
         {"--ignore-time", NULL, &given.ignores_time},
     };
     struct command_line line;

@@ -35,8 +35,8 @@ enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return diag_set(diag, errno == ENOENT ? PH_NOT_FOUND : PH_IO, NULL,
-                        "could not open %s: %s", path, strerror(errno));
+        return diag_set(diag, errno == ENOENT ? PH_NOT_FOUND : PH_IO, NULL, "could not open %s: %s",
+                        path, strerror(errno));
     }
     enum ph_error error = file_read_fd(fd, path, text, diag);
     (void)close(fd);
@@ -82,8 +82,8 @@ enum ph_error file_write(const char *path, struct slice content, mode_t mode, bo
     if (temporary.failed) {
         return diag_set(diag, PH_INVALID, NULL, "the path %.200s is too long", path);
     }
-    int fd = open(buf_text(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-                  mode);
+    int fd =
+        open(buf_text(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
     bool is_written = fd >= 0 && fchmod(fd, mode) == 0 && write_all(fd, content) && fsync(fd) == 0;
     int reason = errno;
     if (fd >= 0) {

@@ -12,7 +12,8 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-/* Appends the whole file. PH_NOT_FOUND when there is none; PH_TOO_LARGE past the buffer's maximum. */
+/* Appends the whole file. PH_NOT_FOUND when there is none; PH_TOO_LARGE past the buffer's maximum.
+ */
 PH_NODISCARD enum ph_error file_read(const char *path, struct buf *text, struct diag *diag);
 /* The same for an open descriptor; `name` stands for it in errors. */
 PH_NODISCARD enum ph_error file_read_fd(int fd, const char *name, struct buf *text,

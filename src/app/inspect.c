@@ -109,8 +109,7 @@ enum ph_error inspector_start(const struct inspector_options *options, struct di
         .context = inspector,
         .metrics = &inspector->metrics,
     };
-    enum ph_error error =
-        http_server_start(&http, &options->address, 1, diag, &inspector->server);
+    enum ph_error error = http_server_start(&http, &options->address, 1, diag, &inspector->server);
     if (error != PH_OK) {
         inspector_stop(inspector);
         return error;

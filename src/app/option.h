@@ -20,7 +20,7 @@
 
 enum option_type {
     OPTION_TYPE_TEXT,
-    OPTION_TYPE_STORE,        /* sqlite:DIRECTORY or postgres://… */
+    OPTION_TYPE_STORE, /* sqlite:DIRECTORY or postgres://… */
     OPTION_TYPE_INT,
     OPTION_TYPE_NUMBER,       /* with fractions */
     OPTION_TYPE_BOOL,         /* true false yes no on off 1 0 */
@@ -44,7 +44,12 @@ enum option_id {
 #define OPTION_RELOADABLE 1u
 #define OPTION_SENSITIVE 2u
 
-enum option_source { OPTION_FROM_DEFAULT, OPTION_FROM_FILE, OPTION_FROM_ENVIRONMENT, OPTION_FROM_FLAG };
+enum option_source {
+    OPTION_FROM_DEFAULT,
+    OPTION_FROM_FILE,
+    OPTION_FROM_ENVIRONMENT,
+    OPTION_FROM_FLAG
+};
 
 struct option_row {
     const char *key;
@@ -59,10 +64,10 @@ struct option_row {
 };
 
 struct option_value {
-    char *text;          /* as given */
-    int64_t number;      /* INT; BOOL 0 or 1; SIZE in bytes; durations in microseconds; ENUM: index */
-    double fraction;     /* NUMBER */
-    char **items;        /* lists: the trimmed items */
+    char *text;      /* as given */
+    int64_t number;  /* INT; BOOL 0 or 1; SIZE in bytes; durations in microseconds; ENUM: index */
+    double fraction; /* NUMBER */
+    char **items;    /* lists: the trimmed items */
     size_t item_count;
     enum option_source source;
 };
@@ -104,8 +109,8 @@ PH_NODISCARD enum ph_error options_load_file(struct options *options, const char
 /* The same from memory; `name` stands for the file in errors. */
 PH_NODISCARD enum ph_error options_load_yaml(struct options *options, const char *name,
                                              struct slice text, struct diag *diag);
-/* Reads the POSTHORN_* variables of `environment` ("NAME=VALUE", NULL at the end). Names that are no
- * option are no error, because orchestrators set such (POSTHORN_PORT); they are listed in
+/* Reads the POSTHORN_* variables of `environment` ("NAME=VALUE", NULL at the end). Names that are
+ * no option are no error, because orchestrators set such (POSTHORN_PORT); they are listed in
  * `ret_unknown`, separated by spaces (may be NULL). Those of subcommands are not listed. */
 PH_NODISCARD enum ph_error options_load_environment(struct options *options,
                                                     const char *const *environment,
@@ -119,8 +124,7 @@ int64_t option_int(const struct options *options, enum option_id id); /* INT, SI
 bool option_bool(const struct options *options, enum option_id id);
 double option_number(const struct options *options, enum option_id id);
 int64_t option_us(const struct options *options, enum option_id id); /* durations */
-const char *const *option_list(const struct options *options, enum option_id id,
-                               size_t *ret_count);
+const char *const *option_list(const struct options *options, enum option_id id, size_t *ret_count);
 bool option_is_set(const struct options *options, enum option_id id); /* by any source */
 
 /* Documents, made from the table. */

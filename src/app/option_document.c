@@ -90,11 +90,11 @@ static void append_wrapped(struct buf *text, const char *words, size_t indent, s
 
 void option_write_help(struct buf *text)
 {
-    buf_append_text(text,
-                    "Options. Later sources win: defaults, the YAML file (--config FILE), the\n"
-                    "environment, flags. The key retry_after_cap is the flag --retry-after-cap, or\n"
-                    "--set retry_after_cap=…, or POSTHORN_RETRY_AFTER_CAP; a dot in a key is a -\n"
-                    "in the flag and a _ in the variable.\n");
+    buf_append_text(
+        text, "Options. Later sources win: defaults, the YAML file (--config FILE), the\n"
+              "environment, flags. The key retry_after_cap is the flag --retry-after-cap, or\n"
+              "--set retry_after_cap=…, or POSTHORN_RETRY_AFTER_CAP; a dot in a key is a -\n"
+              "in the flag and a _ in the variable.\n");
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
         const struct option_row *row = option_row((enum option_id)id);
         buf_append_format(text, "\n  %s", row->key);

@@ -21,8 +21,8 @@ static enum ph_error check_range(const struct option_row *row, double number, st
     return PH_OK;
 }
 
-static enum ph_error parse_int(const struct option_row *row, struct slice text,
-                               struct diag *reason, struct option_value *value)
+static enum ph_error parse_int(const struct option_row *row, struct slice text, struct diag *reason,
+                               struct option_value *value)
 {
     if (!slice_to_int64(text, &value->number)) {
         return diag_set(reason, PH_INVALID, row->key, "is not a whole number");
@@ -67,8 +67,12 @@ static enum ph_error parse_size(const struct option_row *row, struct slice text,
         const char *name;
         int64_t bytes;
     } units[] = {
-        {"KiB", INT64_C(1) << 10}, {"MiB", INT64_C(1) << 20}, {"GiB", INT64_C(1) << 30},
-        {"k", INT64_C(1) << 10},   {"M", INT64_C(1) << 20},   {"G", INT64_C(1) << 30},
+        {"KiB", INT64_C(1) << 10},
+        {"MiB", INT64_C(1) << 20},
+        {"GiB", INT64_C(1) << 30},
+        {"k", INT64_C(1) << 10},
+        {"M", INT64_C(1) << 20},
+        {"G", INT64_C(1) << 30},
         {"B", 1},
     };
     int64_t factor = 1;

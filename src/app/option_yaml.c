@@ -22,8 +22,7 @@ struct reader {
 
 static void where_text(const struct reader *reader, char ret_where[KEY_MAX])
 {
-    (void)snprintf(ret_where, KEY_MAX, "%s:%zu", reader->name,
-                   reader->event.start_mark.line + 1);
+    (void)snprintf(ret_where, KEY_MAX, "%s:%zu", reader->name, reader->event.start_mark.line + 1);
 }
 
 static enum ph_error complain(struct reader *reader, const char *what)

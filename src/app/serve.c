@@ -48,11 +48,10 @@ static enum ph_error read_settings(struct server *server, const struct options *
         .disable_after_us = option_us(options, OPTION_ENDPOINT_FAILURE_DISABLE_AFTER),
         .disable_on_gone = option_bool(options, OPTION_DISABLE_ON_GONE),
         .endpoint_https_only = option_bool(options, OPTION_ENDPOINT_HTTPS_ONLY),
-        .default_signature_type =
-            option_int(options, OPTION_DEFAULT_SIGNATURE_TYPE) == 0 ? SIGNATURE_HMAC_SHA256
-                                                                    : SIGNATURE_ED25519,
-        .signature_headers =
-            (enum signature_headers)option_int(options, OPTION_SIGNATURE_HEADERS),
+        .default_signature_type = option_int(options, OPTION_DEFAULT_SIGNATURE_TYPE) == 0
+                                      ? SIGNATURE_HMAC_SHA256
+                                      : SIGNATURE_ED25519,
+        .signature_headers = (enum signature_headers)option_int(options, OPTION_SIGNATURE_HEADERS),
         .allow_subnets = &server->allow_subnets,
         .user_agent = "Posthorn/" PH_VERSION,
         .max_in_flight = (unsigned)option_int(options, OPTION_MAX_IN_FLIGHT),
@@ -64,8 +63,8 @@ static enum ph_error read_settings(struct server *server, const struct options *
     };
     const char *ca_file = option_text(options, OPTION_TLS_CA_FILE);
     settings.ca_file = ca_file[0] == '\0' ? NULL : ca_file;
-    enum ph_error error = retry_schedule_parse(buf_slice(&text), "retry_schedule", diag,
-                                               &settings.retry_schedule);
+    enum ph_error error =
+        retry_schedule_parse(buf_slice(&text), "retry_schedule", diag, &settings.retry_schedule);
     settings.retry_schedule.jitter = option_number(options, OPTION_RETRY_JITTER);
     if (error == PH_OK) {
         buf_clear(&text);

@@ -62,7 +62,8 @@ void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, i
     struct metric_distribution *distribution = &metrics->distributions[histogram];
     uint64_t amount = value < 0 ? 0 : (uint64_t)value;
     unsigned bucket = 0;
-    while (bucket < METRICS_BUCKETS && amount > (UINT64_C(1) << (first_shift(histogram) + bucket))) {
+    while (bucket < METRICS_BUCKETS &&
+           amount > (UINT64_C(1) << (first_shift(histogram) + bucket))) {
         bucket++;
     }
     atomic_fetch_add_explicit(&distribution->buckets[bucket], 1, memory_order_relaxed);

@@ -208,8 +208,8 @@ static bool parse_cidr(struct slice text, struct cidr *ret_cidr)
     if (slash < text.len) {
         struct slice digits = {text.ptr + slash + 1, text.len - slash - 1};
         int64_t written;
-        if (digits.len > 3 || !slice_to_int64(digits, &written) || written < 0 ||
-            written > bits || digits.ptr[0] == '-') {
+        if (digits.len > 3 || !slice_to_int64(digits, &written) || written < 0 || written > bits ||
+            digits.ptr[0] == '-') {
             return false;
         }
         bits = written;

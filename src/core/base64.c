@@ -15,8 +15,8 @@ static void encode(const char *alphabet, const uint8_t *bytes, size_t length, ch
 {
     size_t index = 0;
     for (; index + 3 <= length; index += 3) {
-        unsigned group = (unsigned)bytes[index] << 16 | (unsigned)bytes[index + 1] << 8 |
-                         bytes[index + 2];
+        unsigned group =
+            (unsigned)bytes[index] << 16 | (unsigned)bytes[index + 1] << 8 | bytes[index + 2];
         *target++ = alphabet[group >> 18];
         *target++ = alphabet[group >> 12 & 63];
         *target++ = alphabet[group >> 6 & 63];

@@ -12,9 +12,9 @@ static const char *const state_names[] = {
 _Static_assert(PH_ARRAY_LENGTH(state_names) == DELIVERY_STATE_COUNT, "one name per state");
 
 static const char *const reason_names[] = {
-    [DELIVERY_REASON_NONE] = "none",         [DELIVERY_REASON_GENERATION] = "generation",
-    [DELIVERY_REASON_FILTER] = "filter",     [DELIVERY_REASON_EXPUNGED] = "expunged",
-    [DELIVERY_REASON_BREAKER] = "breaker",   [DELIVERY_REASON_ABORTED] = "aborted",
+    [DELIVERY_REASON_NONE] = "none",           [DELIVERY_REASON_GENERATION] = "generation",
+    [DELIVERY_REASON_FILTER] = "filter",       [DELIVERY_REASON_EXPUNGED] = "expunged",
+    [DELIVERY_REASON_BREAKER] = "breaker",     [DELIVERY_REASON_ABORTED] = "aborted",
     [DELIVERY_REASON_REQUESTED] = "requested",
 };
 _Static_assert(PH_ARRAY_LENGTH(reason_names) == DELIVERY_REASON_COUNT, "one name per reason");

@@ -3,16 +3,30 @@
 
 /* The original's list, and `connection`: like its siblings it belongs to the hop. */
 static const char *const forbidden_names[] = {
-    "user-agent",        "keep-alive",       "proxy-authenticate", "proxy-authorization",
-    "te",                "trailers",         "transfer-encoding",  "upgrade",
-    "age",               "cache-control",    "clear-site-data",    "expires",
-    "pragma",            "warning",          "content-length",     "content-type",
-    "content-encoding",  "content-language", "content-location",   "connection",
+    "user-agent",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailers",
+    "transfer-encoding",
+    "upgrade",
+    "age",
+    "cache-control",
+    "clear-site-data",
+    "expires",
+    "pragma",
+    "warning",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "connection",
 };
 
 static const char *const forbidden_prefixes[] = {
-    "x-amz-", "x-amzn-",  "x-google", "x-goog-", "x-gfe",
-    "x-azure-", "x-fd-", "x-svix-",  "svix-",
+    "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-",
 };
 
 static const char *const sensitive_names[] = {

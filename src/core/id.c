@@ -24,9 +24,11 @@ struct prefix_row {
 };
 
 static const struct prefix_row prefixes[] = {
-    [ID_APPLICATION] = {"app_", 4}, [ID_ENDPOINT] = {"ep_", 3},      [ID_MESSAGE] = {"msg_", 4},
-    [ID_ATTEMPT] = {"atmpt_", 6},   [ID_EVENT_TYPE] = {"evtype_", 7}, [ID_ORGANISATION] = {"org_", 4},
-    [ID_TASK] = {"qtask_", 6},      [ID_INTEGRATION] = {"integ_", 6}, [ID_SINK] = {"sink_", 5},
+    [ID_APPLICATION] = {"app_", 4},   [ID_ENDPOINT] = {"ep_", 3},
+    [ID_MESSAGE] = {"msg_", 4},       [ID_ATTEMPT] = {"atmpt_", 6},
+    [ID_EVENT_TYPE] = {"evtype_", 7}, [ID_ORGANISATION] = {"org_", 4},
+    [ID_TASK] = {"qtask_", 6},        [ID_INTEGRATION] = {"integ_", 6},
+    [ID_SINK] = {"sink_", 5},
 };
 _Static_assert(PH_ARRAY_LENGTH(prefixes) == ID_KIND_COUNT, "one prefix per kind of id");
 
@@ -145,7 +147,8 @@ bool id_parse(const struct id_codec *codec, enum id_kind kind, struct slice text
     PH_ASSERT((unsigned)kind < ID_KIND_COUNT);
     size_t prefix = prefixes[kind].length;
     uint32_t limbs[LIMBS];
-    if (text.len != prefix + ID_KSUID_LENGTH || memcmp(text.ptr, prefixes[kind].text, prefix) != 0 ||
+    if (text.len != prefix + ID_KSUID_LENGTH ||
+        memcmp(text.ptr, prefixes[kind].text, prefix) != 0 ||
         !parse_limbs(text.ptr + prefix, limbs)) {
         return false;
     }

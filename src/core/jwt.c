@@ -44,8 +44,8 @@ static void append_claims(const struct jwt_claims *claims, struct buf *json)
     const struct {
         const char *name;
         struct slice value;
-    } texts[] = {{"iss", claims->iss}, {"sub", claims->sub}, {"org", claims->org},
-                 {"jti", claims->jti}};
+    } texts[] = {
+        {"iss", claims->iss}, {"sub", claims->sub}, {"org", claims->org}, {"jti", claims->jti}};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
         if (texts[index].value.len > 0) {
             json_out_member_string(&out, texts[index].name, texts[index].value);
@@ -137,8 +137,7 @@ static bool is_signed(const struct algorithm_row *row, struct slice secret, stru
     uint8_t expected[MAC_BYTES_MAX];
     uint8_t given[MAC_BYTES_MAX];
     size_t length;
-    if (!base64url_decode(encoded, given, sizeof given, &length) ||
-        length != row->hash_bits / 8) {
+    if (!base64url_decode(encoded, given, sizeof given, &length) || length != row->hash_bits / 8) {
         return false;
     }
     signature_hmac(row->hash_bits, secret, content, expected);
@@ -224,8 +223,7 @@ static enum ph_error read_claims(const json_t *object, int64_t now_s, struct are
     }
     int64_t earliest_ms = (now_s - JWT_LEEWAY_S) * 1000;
     int64_t latest_ms = (now_s + JWT_LEEWAY_S) * 1000;
-    if ((exp_ms != 0 && exp_ms < earliest_ms) || nbf_ms > latest_ms ||
-        claims.iat_ms > latest_ms) {
+    if ((exp_ms != 0 && exp_ms < earliest_ms) || nbf_ms > latest_ms || claims.iat_ms > latest_ms) {
         return PH_UNAUTHORIZED;
     }
     claims.exp_s = exp_ms / 1000;
@@ -233,8 +231,7 @@ static enum ph_error read_claims(const json_t *object, int64_t now_s, struct are
     struct slice *const texts[] = {&claims.iss, &claims.sub, &claims.org, &claims.jti};
     static const char *const names[] = {"iss", "sub", "org", "jti"};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
-        enum ph_error error =
-            read_text(json_object_get(object, names[index]), arena, texts[index]);
+        enum ph_error error = read_text(json_object_get(object, names[index]), arena, texts[index]);
         if (error != PH_OK) {
             return error;
         }
@@ -246,8 +243,8 @@ static enum ph_error read_claims(const json_t *object, int64_t now_s, struct are
     return error;
 }
 
-enum ph_error jwt_verify(struct slice secret, struct slice text, int64_t now_s,
-                         struct arena *arena, struct diag *diag, struct jwt_claims *ret_claims)
+enum ph_error jwt_verify(struct slice secret, struct slice text, int64_t now_s, struct arena *arena,
+                         struct diag *diag, struct jwt_claims *ret_claims)
 {
     if (text.len > 0 && text.len == secret.len && secret_equal(text.ptr, secret.ptr, text.len)) {
         return diag_set(diag, PH_UNAUTHORIZED, NULL,

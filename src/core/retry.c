@@ -16,8 +16,8 @@ void retry_schedule_default(struct retry_schedule *ret_schedule)
     ret_schedule->count = PH_ARRAY_LENGTH(seconds);
 }
 
-enum ph_error retry_schedule_add(struct retry_schedule *schedule, double delay_s,
-                                 const char *field, struct diag *diag)
+enum ph_error retry_schedule_add(struct retry_schedule *schedule, double delay_s, const char *field,
+                                 struct diag *diag)
 {
     if (schedule->count == RETRY_DELAYS_MAX) {
         return diag_set(diag, PH_INVALID, field, "a retry schedule has at most %d delays",

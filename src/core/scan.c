@@ -4,7 +4,7 @@
 #include "core/scan_int.h"
 
 static const char *const type_names[] = {
-    [SCAN_OBJECT] = "object", [SCAN_ARRAY] = "array",   [SCAN_STRING] = "string",
+    [SCAN_OBJECT] = "object", [SCAN_ARRAY] = "array",  [SCAN_STRING] = "string",
     [SCAN_NUMBER] = "number", [SCAN_TRUE] = "boolean", [SCAN_FALSE] = "boolean",
     [SCAN_NULL] = "null",
 };
@@ -67,8 +67,7 @@ static bool skip_number(struct scanner *scanner)
 static bool skip_word(struct scanner *scanner, const char *word)
 {
     size_t length = strlen(word);
-    if ((size_t)(scanner->end - scanner->at) < length ||
-        memcmp(scanner->at, word, length) != 0) {
+    if ((size_t)(scanner->end - scanner->at) < length || memcmp(scanner->at, word, length) != 0) {
         return fail(scanner, "expected a value");
     }
     scanner->at += length;
@@ -222,8 +221,7 @@ static enum ph_error report(const struct scanner *scanner, struct diag *diag,
 }
 
 /* A member from its key to the end of its value, at depth `depth_max` from within. */
-static bool take_member(struct scanner *scanner, unsigned depth_max,
-                        struct scan_member *ret_member)
+static bool take_member(struct scanner *scanner, unsigned depth_max, struct scan_member *ret_member)
 {
     struct scan_member member;
     const char *key = scanner->at;
@@ -383,8 +381,7 @@ bool scan_next_element(struct scan_cursor *cursor, enum scan_type *ret_type,
 bool scan_next_member(struct scan_cursor *cursor, struct scan_member *ret_member)
 {
     struct scanner scanner;
-    if (!cursor_advance(cursor, &scanner) ||
-        !take_member(&scanner, SCAN_DEPTH_MAX, ret_member)) {
+    if (!cursor_advance(cursor, &scanner) || !take_member(&scanner, SCAN_DEPTH_MAX, ret_member)) {
         return false;
     }
     cursor_keep(cursor, &scanner);

@@ -17,15 +17,16 @@ static size_t plain_run(const char *at, const char *end)
         uint64_t backslashes = word ^ EACH('\\');
         /* A borrow can only start in a byte that is special itself, so the lowest mark is right;
          * marks above it may be wrong and are not looked at. */
-        uint64_t marks = (word | (word - EACH(0x20)) | (quotes - EACH(1)) |
-                          (backslashes - EACH(1))) & EACH(0x80);
+        uint64_t marks =
+            (word | (word - EACH(0x20)) | (quotes - EACH(1)) | (backslashes - EACH(1))) &
+            EACH(0x80);
         if (marks != 0) {
             return (size_t)(position - at) + (size_t)__builtin_ctzll(marks) / 8;
         }
         position += 8;
     }
-    while (position < end && (unsigned char)*position >= 0x20 &&
-           (unsigned char)*position < 0x80 && *position != '"' && *position != '\\') {
+    while (position < end && (unsigned char)*position >= 0x20 && (unsigned char)*position < 0x80 &&
+           *position != '"' && *position != '\\') {
         position++;
     }
     return (size_t)(position - at);
@@ -124,8 +125,7 @@ bool scan_skip_string(struct scanner *scanner)
         } else {
             /* Text in other scripts comes in runs. */
             while (scanner->at < scanner->end && (unsigned char)*scanner->at >= 0x80) {
-                size_t length =
-                    utf8_length(scanner->at, (size_t)(scanner->end - scanner->at));
+                size_t length = utf8_length(scanner->at, (size_t)(scanner->end - scanner->at));
                 if (length == 0) {
                     scanner->words = "found a byte that is not UTF-8";
                     return false;

@@ -19,9 +19,9 @@
 
 struct signing_key {
     enum signature_scheme scheme;
-    struct secret secret;     /* empty when only the public key is known */
-    EVP_MAC_CTX *mac;         /* HMAC with the key absorbed; duplicated for each use, never used */
-    EVP_PKEY *pair;           /* Ed25519: both halves, or the public one */
+    struct secret secret; /* empty when only the public key is known */
+    EVP_MAC_CTX *mac;     /* HMAC with the key absorbed; duplicated for each use, never used */
+    EVP_PKEY *pair;       /* Ed25519: both halves, or the public one */
     uint8_t public[PUBLIC_BYTES];
 };
 

@@ -157,8 +157,7 @@ static const char *split_written(struct slice text, struct written *ret_written)
         if (authority.ptr[host_end] != ':') {
             return "has something other than a port behind the IPv6 address";
         }
-        written.port =
-            (struct slice){authority.ptr + host_end + 1, authority.len - host_end - 1};
+        written.port = (struct slice){authority.ptr + host_end + 1, authority.len - host_end - 1};
     }
     *ret_written = written;
     return NULL;

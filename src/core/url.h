@@ -17,10 +17,10 @@
 #define URL_LENGTH_MAX 2048 /* before and after normalising */
 
 /*
- * Appends to `normal` the normal form: scheme and host in lower case, `/` as the least path, no default port,
- * dot segments resolved, IPv4 numbers as dotted quad, IPv6 in its shortest form, everything else
- * percent-encoded where the standard asks. User info and fragment stay. PH_INVALID naming `field`;
- * then nothing was appended.
+ * Appends to `normal` the normal form: scheme and host in lower case, `/` as the least path, no
+ * default port, dot segments resolved, IPv4 numbers as dotted quad, IPv6 in its shortest form,
+ * everything else percent-encoded where the standard asks. User info and fragment stay. PH_INVALID
+ * naming `field`; then nothing was appended.
  */
 PH_NODISCARD enum ph_error url_normalise(struct slice text, const char *field, struct diag *diag,
                                          struct buf *normal);

@@ -26,7 +26,8 @@ static void drop(struct application_cache *cache, struct cached_application *cac
 
 void application_cache_done(struct application_cache *cache)
 {
-    LIST_FOR_EACH (node, next, &cache->by_use) {
+    LIST_FOR_EACH(node, next, &cache->by_use)
+    {
         drop(cache, LIST_ELEMENT(node, struct cached_application, by_use));
     }
     map_done(&cache->by_id);
@@ -41,9 +42,8 @@ void application_cache_begin_batch(struct application_cache *cache)
 static enum ph_error stored_version(struct store *store, int64_t application_id, struct diag *diag,
                                     int64_t *ret_version)
 {
-    struct db_statement *select =
-        db_prepare(store->db, "SELECT config_version FROM application"
-                              " WHERE id = $1 AND deleted_at IS NULL");
+    struct db_statement *select = db_prepare(store->db, "SELECT config_version FROM application"
+                                                        " WHERE id = $1 AND deleted_at IS NULL");
     db_bind_int64(select, 1, application_id);
     bool has_row;
     enum ph_error error = db_step(select, diag, &has_row);

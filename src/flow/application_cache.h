@@ -16,10 +16,10 @@
 #define APPLICATION_CACHE_ENDPOINTS_MAX 100000
 
 struct application_cache {
-    struct map by_id;           /* struct cached_application */
-    struct list_node by_use;    /* most recently used first */
-    size_t weight;              /* endpoints + 1 per application */
-    uint64_t batch;             /* number of the current batch */
+    struct map by_id;        /* struct cached_application */
+    struct list_node by_use; /* most recently used first */
+    size_t weight;           /* endpoints + 1 per application */
+    uint64_t batch;          /* number of the current batch */
 };
 
 void application_cache_init(struct application_cache *cache);

@@ -130,7 +130,8 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
     }
 }
 
-/* --- judging ------------------------------------------------------------------------------------ */
+/* --- judging ------------------------------------------------------------------------------------
+ */
 
 static struct judgement judge(const struct deliverer *deliverer, const struct item *item,
                               const struct sink_result *result)
@@ -146,8 +147,8 @@ static struct judgement judge(const struct deliverer *deliverer, const struct it
     judgement.is_success = judgement.verdict.verdict == VERDICT_SUCCESS;
     int64_t delay_us;
     if (judgement.verdict.verdict != VERDICT_RETRY || item->manual_id != 0 || item->body == NULL ||
-        !retry_next_delay_us(&settings->retry_schedule, (unsigned)item->attempts + 1,
-                             random_unit(), &delay_us)) {
+        !retry_next_delay_us(&settings->retry_schedule, (unsigned)item->attempts + 1, random_unit(),
+                             &delay_us)) {
         return judgement;
     }
     int64_t now_us = clock_wall_us();
@@ -194,8 +195,8 @@ static void log_outcome(const struct deliverer *deliverer, const struct item *it
 {
     const struct log *log = deliverer->options.flow->log;
     enum log_event event = judgement->is_success ? LOG_ATTEMPT_SUCCEEDED
-                           : judgement->is_final                 ? LOG_DELIVERY_FAILED
-                                                                 : LOG_ATTEMPT_FAILED;
+                           : judgement->is_final ? LOG_DELIVERY_FAILED
+                                                 : LOG_ATTEMPT_FAILED;
     if (!log_wants(log, event) && item->record.disable_reason == NULL) {
         return;
     }
@@ -214,8 +215,7 @@ static void log_outcome(const struct deliverer *deliverer, const struct item *it
 static void fill_record(struct deliverer *deliverer, struct item *item,
                         const struct sink_result *result, const struct judgement *judgement)
 {
-    struct slice response =
-        result->failure == ATTEMPT_ANSWERED ? result->body : result->error_text;
+    struct slice response = result->failure == ATTEMPT_ANSWERED ? result->body : result->error_text;
     item->response = ph_memdup_text(response.ptr, response.len);
     item->record = (struct record_job){
         .deliverer = deliverer,
@@ -223,8 +223,8 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
         .endpoint_id = item->lane->endpoint_id,
         .manual_id = item->manual_id,
         .state = judgement->is_success ? DELIVERY_SUCCEEDED
-                 : judgement->is_final                 ? DELIVERY_FAILED
-                                                       : DELIVERY_PENDING,
+                 : judgement->is_final ? DELIVERY_FAILED
+                                       : DELIVERY_PENDING,
         .next_attempt_at_us = judgement->next_attempt_at_us,
         .is_success = judgement->is_success,
         .status_code = result->status_code,
@@ -246,8 +246,7 @@ void attempt_result(void *context, const struct sink_result *result)
         deliverer_forget(deliverer, item); /* shutdown: not recorded, made again */
         return;
     }
-    metrics_observe(deliverer->options.flow->metrics, METRIC_ATTEMPT_SECONDS,
-                    result->duration_us);
+    metrics_observe(deliverer->options.flow->metrics, METRIC_ATTEMPT_SECONDS, result->duration_us);
     if (result->failure == ATTEMPT_BLOCKED) {
         metrics_add(deliverer->options.flow->metrics, METRIC_ATTEMPTS_BLOCKED, 1);
     }

@@ -18,9 +18,8 @@ static enum ph_error cancel_run(struct general_job *job, struct writer_txn *txn,
 {
     struct cancel_job *cancel = PH_CONTAINER_OF(job, struct cancel_job, job);
     cancel->cancelled = 0;
-    return delivery_cancel_old(txn->store, delivery_shard(cancel->endpoint_id),
-                               cancel->endpoint_id, cancel->generation, CANCEL_STEP, diag,
-                               &cancel->cancelled);
+    return delivery_cancel_old(txn->store, delivery_shard(cancel->endpoint_id), cancel->endpoint_id,
+                               cancel->generation, CANCEL_STEP, diag, &cancel->cancelled);
 }
 
 static void cancel_done(struct general_job *job, enum ph_error error, const struct diag *diag)

@@ -161,10 +161,10 @@ static bool read_headers(struct slice json, struct endpoint_config *config)
 static enum ph_error read_keys(struct store *store, struct endpoint_config *config,
                                struct diag *diag)
 {
-    struct db_statement *select = db_prepare(
-        store->db, "SELECT scheme, secret, expires_at FROM endpoint_secret"
-                   " WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > $2)"
-                   " ORDER BY id DESC");
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT scheme, secret, expires_at FROM endpoint_secret"
+                              " WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > $2)"
+                              " ORDER BY id DESC");
     db_bind_int64(select, 1, config->id);
     db_bind_int64(select, 2, clock_wall_us());
     enum ph_error error;
@@ -177,10 +177,9 @@ static enum ph_error read_keys(struct store *store, struct endpoint_config *conf
             db_done(select);
             return broken_row(diag, config->id, "secret");
         }
-        config->keys =
-            ph_realloc(config->keys, (config->key_count + 1) * sizeof config->keys[0]);
-        config->keys[config->key_count++] = (struct endpoint_key){
-            key, db_is_null(select, 2) ? INT64_MAX : db_int64(select, 2)};
+        config->keys = ph_realloc(config->keys, (config->key_count + 1) * sizeof config->keys[0]);
+        config->keys[config->key_count++] =
+            (struct endpoint_key){key, db_is_null(select, 2) ? INT64_MAX : db_int64(select, 2)};
     }
     return error;
 }
@@ -277,11 +276,11 @@ static enum ph_error read_application(struct store *store, struct application_co
 static enum ph_error read_endpoints(struct store *store, struct application_config *config,
                                     struct diag *diag)
 {
-    struct db_statement *select = db_prepare(
-        store->db, "SELECT " ENDPOINT_COLUMNS " FROM endpoint JOIN application"
-                   " ON application.id = endpoint.application_id"
-                   " WHERE endpoint.application_id = $1 AND endpoint.deleted_at IS NULL"
-                   " AND endpoint.disabled = 0 ORDER BY endpoint.id");
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT " ENDPOINT_COLUMNS " FROM endpoint JOIN application"
+                              " ON application.id = endpoint.application_id"
+                              " WHERE endpoint.application_id = $1 AND endpoint.deleted_at IS NULL"
+                              " AND endpoint.disabled = 0 ORDER BY endpoint.id");
     db_bind_int64(select, 1, config->id);
     size_t capacity = 0;
     enum ph_error error;

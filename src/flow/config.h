@@ -33,9 +33,9 @@ struct endpoint_config {
     int64_t version; /* of the application's configuration when it was read */
     int64_t generation;
     int64_t shard;
-    int64_t throttle_rate; /* deliveries per second, 0 = no limit */
+    int64_t throttle_rate;    /* deliveries per second, 0 = no limit */
     int64_t failing_since_us; /* 0 = not failing */
-    bool is_disabled; /* or deleted */
+    bool is_disabled;         /* or deleted */
     char *url;
     struct sink_header *headers;
     size_t header_count;
@@ -60,7 +60,8 @@ void endpoint_config_unref(struct endpoint_config *config); /* NULL is fine */
 struct application_config *application_config_ref(struct application_config *config);
 void application_config_unref(struct application_config *config);
 
-/* Reads one endpoint (deleted or disabled ones too: is_disabled is set). PH_NOT_FOUND when there is no such row. */
+/* Reads one endpoint (deleted or disabled ones too: is_disabled is set). PH_NOT_FOUND when there is
+ * no such row. */
 PH_NODISCARD enum ph_error endpoint_config_load(struct store *store, int64_t endpoint_id,
                                                 struct diag *diag,
                                                 struct endpoint_config **ret_config);

@@ -104,7 +104,8 @@ void deliverer_wake(struct deliverer *deliverer)
     }
 }
 
-/* --- items: the deliverer's thread ------------------------------------------------------------- */
+/* --- items: the deliverer's thread -------------------------------------------------------------
+ */
 
 void item_free(struct item *item)
 {
@@ -136,8 +137,7 @@ static void handle_recorded(struct deliverer *deliverer, struct item *item)
 
 static void handle_fresh(struct deliverer *deliverer, struct item *item)
 {
-    struct lane *lane =
-        lane_open(deliverer, item->config->id, item->config);
+    struct lane *lane = lane_open(deliverer, item->config->id, item->config);
     lane_take_fresh(deliverer, lane, item);
     lane_settle(deliverer, lane);
 }
@@ -212,8 +212,7 @@ static bool drain_inbox(struct deliverer *deliverer)
         struct diag diag;
         metrics_add(deliverer->options.flow->metrics, METRIC_INBOX_OVERFLOWS, 1);
         if (lanes_scan_store(deliverer, &diag) != PH_OK) {
-            log_write(deliverer->options.flow->log, LOG_STORE_FAILED,
-                      LOG_TEXT("error", diag.text));
+            log_write(deliverer->options.flow->log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text));
             (void)pthread_mutex_lock(&deliverer->lock);
             deliverer->inbox_overflowed = true; /* tried again in the next round */
             (void)pthread_mutex_unlock(&deliverer->lock);
@@ -222,7 +221,8 @@ static bool drain_inbox(struct deliverer *deliverer)
     return !was_empty;
 }
 
-/* --- the loop: the deliverer's thread ------------------------------------------------------------ */
+/* --- the loop: the deliverer's thread ------------------------------------------------------------
+ */
 
 static bool may_send(const struct deliverer *deliverer)
 {
@@ -362,7 +362,8 @@ static void *deliverer_main(void *argument)
     }
 }
 
-/* --- start and stop ---------------------------------------------------------------------------------- */
+/* --- start and stop
+ * ---------------------------------------------------------------------------------- */
 
 static enum ph_error watch(struct deliverer *deliverer, int fd, struct diag *diag)
 {

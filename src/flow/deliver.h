@@ -25,8 +25,8 @@ struct deliverer_options {
 
 /* Opens the store and the sink and looks for due work; no thread yet. `options->flow` and what it
  * points to must outlive the deliverer. */
-PH_NODISCARD enum ph_error deliverer_new(const struct deliverer_options *options,
-                                         struct diag *diag, struct deliverer **ret_deliverer);
+PH_NODISCARD enum ph_error deliverer_new(const struct deliverer_options *options, struct diag *diag,
+                                         struct deliverer **ret_deliverer);
 PH_NODISCARD enum ph_error deliverer_start(struct deliverer *deliverer, struct diag *diag);
 /* Stops sending; waits until nothing is in flight or unrecorded, at most `drain_ms`; ends the
  * thread. The writer must still run, and may go on pushing. */

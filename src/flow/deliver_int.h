@@ -84,7 +84,7 @@ struct lane {
     bool more_in_store; /* due deliveries that are not in memory */
     bool more_manual;
     int64_t manual_cursor;
-    int64_t next_due_us;     /* wall clock, of the earliest retry in the store; LANE_NEVER */
+    int64_t next_due_us; /* wall clock, of the earliest retry in the store; LANE_NEVER */
     int64_t failing_since_us;
     int64_t not_before_us;   /* boot clock; after a page without progress, or a failing store */
     int64_t idle_since_us;   /* boot clock, while on the idle list */
@@ -92,7 +92,7 @@ struct lane {
     struct throttle throttle;
     struct list_node in_ready; /* or alone */
     struct list_node in_idle;
-    struct heap_node timer;    /* boot clock */
+    struct heap_node timer; /* boot clock */
 };
 
 struct deliverer {
@@ -128,19 +128,21 @@ struct deliverer {
     size_t unrecorded; /* in flight ones too */
     size_t window_count;
     size_t window_bytes;
-    int64_t shown[5]; /* what this deliverer added to the gauges */
+    int64_t shown[5];          /* what this deliverer added to the gauges */
     struct due_delivery *page; /* scratch */
     size_t page_capacity;
 };
 
-/* --- deliver.c ---------------------------------------------------------------------------------- */
+/* --- deliver.c ----------------------------------------------------------------------------------
+ */
 
 /* Frees the item and what it holds; it must be in no list and no map. */
 void item_free(struct item *item);
 /* The item's attempt is over and needs no record (shutdown), or its record is committed. */
 void deliverer_forget(struct deliverer *deliverer, struct item *item);
 
-/* --- lane.c ------------------------------------------------------------------------------------- */
+/* --- lane.c -------------------------------------------------------------------------------------
+ */
 
 /* Finds or opens; never NULL. `config` may be NULL (it is read when needed). */
 struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
@@ -168,7 +170,8 @@ void lanes_sweep_idle(struct deliverer *deliverer, int64_t now_boot_us);
 /* Opens a lane for every endpoint of this deliverer's shards that has work in the store. */
 PH_NODISCARD enum ph_error lanes_scan_store(struct deliverer *deliverer, struct diag *diag);
 
-/* --- attempt.c ---------------------------------------------------------------------------------- */
+/* --- attempt.c ----------------------------------------------------------------------------------
+ */
 
 /* Renders, signs and sends; the result comes to attempt_result. */
 void attempt_start(struct deliverer *deliverer, struct item *item);

@@ -21,7 +21,11 @@ struct flow;
 struct writer;
 struct resolver;
 
-enum signature_headers { SIGNATURE_HEADERS_WEBHOOK, SIGNATURE_HEADERS_SVIX, SIGNATURE_HEADERS_BOTH };
+enum signature_headers {
+    SIGNATURE_HEADERS_WEBHOOK,
+    SIGNATURE_HEADERS_SVIX,
+    SIGNATURE_HEADERS_BOTH
+};
 
 /* What the options say. Copied by flow_start; pointers inside must outlive the flow. */
 struct flow_settings {
@@ -36,11 +40,11 @@ struct flow_settings {
     const struct cidr_set *allow_subnets;
     const char *ca_file; /* NULL = the system's */
     const char *user_agent;
-    unsigned max_in_flight;  /* per endpoint */
-    unsigned deliver_threads; /* 1.. */
-    size_t writer_queue_max; /* jobs; above it callers get PH_BUSY */
-    size_t window_bytes_max; /* payload bytes in memory over all endpoints, 64 MiB */
-    int64_t retention_us;    /* messages, deliveries, attempts */
+    unsigned max_in_flight;       /* per endpoint */
+    unsigned deliver_threads;     /* 1.. */
+    size_t writer_queue_max;      /* jobs; above it callers get PH_BUSY */
+    size_t window_bytes_max;      /* payload bytes in memory over all endpoints, 64 MiB */
+    int64_t retention_us;         /* messages, deliveries, attempts */
     int64_t payload_retention_us; /* default payload retention */
 };
 

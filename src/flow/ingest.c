@@ -116,8 +116,7 @@ static enum ph_error confirm_auto_key(struct writer *writer, struct ingest_job *
     return PH_OK;
 }
 
-static enum ph_error find_auto_key(struct writer *writer, struct ingest_job *job,
-                                   struct diag *diag)
+static enum ph_error find_auto_key(struct writer *writer, struct ingest_job *job, struct diag *diag)
 {
     int64_t message_id = auto_key_find(&writer->auto_keys, job->key_hash);
     if (message_id != 0) {
@@ -144,8 +143,8 @@ static enum ph_error find_caller_key(struct writer *writer, struct ingest_job *j
     ARENA_AUTO struct arena arena;
     arena_init(&arena, LOOKUP_ARENA_BYTES);
     struct idempotency_row row;
-    enum ph_error error = idempotency_find(writer->store, job->key_hash, writer->txn.now_us,
-                                           &arena, diag, &row);
+    enum ph_error error =
+        idempotency_find(writer->store, job->key_hash, writer->txn.now_us, &arena, diag, &row);
     if (error == PH_OK) {
         job->is_replayed = true;
         job->message_id = row.message_id;
@@ -262,19 +261,21 @@ static void reset_results(struct ingest_job *job)
 
 enum ph_error ingest_batch(struct writer *writer, struct list_node *jobs, struct diag *diag)
 {
-    LIST_FOR_EACH (node, next, jobs) {
+    LIST_FOR_EACH(node, next, jobs)
+    {
         struct ingest_job *job = LIST_ELEMENT(node, struct ingest_job, node);
         reset_results(job);
         job->error = prepare_job(writer, jobs, job, &job->diag);
-        if (job->error != PH_OK && (ph_error_may_succeed_later(job->error) ||
-                                    !db_in_transaction(writer->store->db)) &&
+        if (job->error != PH_OK &&
+            (ph_error_may_succeed_later(job->error) || !db_in_transaction(writer->store->db)) &&
             job->error != PH_BUSY) {
             *diag = job->diag; /* the store's failure, not the job's */
             return job->error;
         }
     }
     enum ph_error error = db_pipeline_begin(writer->store->db, diag);
-    LIST_FOR_EACH (node, next, jobs) {
+    LIST_FOR_EACH(node, next, jobs)
+    {
         struct ingest_job *job = LIST_ELEMENT(node, struct ingest_job, node);
         if (error == PH_OK && job->error == PH_OK && !job->is_replayed) {
             error = insert_job(writer, job, diag);
@@ -289,9 +290,8 @@ void ingest_hand_over(struct writer *writer)
     struct batch_effects *effects = &writer->effects;
     for (size_t index = 0; index < effects->delivery_count; index++) {
         const struct batch_delivery *delivery = &effects->deliveries[index];
-        deliverer_push_fresh(writer_deliverer_of(writer, delivery->config->shard),
-                             delivery->config, delivery->job->message_id, writer->txn.now_us,
-                             delivery->job->body);
+        deliverer_push_fresh(writer_deliverer_of(writer, delivery->config->shard), delivery->config,
+                             delivery->job->message_id, writer->txn.now_us, delivery->job->body);
     }
     metrics_add(writer->options.metrics, METRIC_DELIVERIES_CREATED,
                 (int64_t)effects->delivery_count);

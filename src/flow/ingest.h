@@ -25,12 +25,12 @@ struct ingest_job {
     struct slice application_uid;
 
     struct slice event_type;
-    struct slice event_id;  /* SLICE_NONE when the publisher gave none */
+    struct slice event_id;      /* SLICE_NONE when the publisher gave none */
     struct slice channels_json; /* as stored, SLICE_NONE = none */
     struct slice channels[INGEST_CHANNELS_MAX];
     size_t channel_count;
-    struct slice payload;   /* JSON text exactly as received */
-    struct slice raw_body;  /* sent in place of the payload, SLICE_NONE = the payload is sent */
+    struct slice payload;  /* JSON text exactly as received */
+    struct slice raw_body; /* sent in place of the payload, SLICE_NONE = the payload is sent */
     int64_t payload_retention_us;
     enum ingest_key_kind key_kind;
     uint8_t key_hash[16];

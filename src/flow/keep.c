@@ -124,8 +124,8 @@ static enum ph_error delete_answers(struct step *step, struct writer_txn *txn, s
 }
 
 /* Repeats full steps with pauses between them. False when the keeper stops. */
-static bool repeat(struct keeper *keeper, enum ph_error (*run)(struct step *, struct writer_txn *,
-                                                               struct diag *))
+static bool repeat(struct keeper *keeper,
+                   enum ph_error (*run)(struct step *, struct writer_txn *, struct diag *))
 {
     struct step step = {.run = run};
     do {
@@ -206,8 +206,7 @@ enum ph_error keeper_start(const struct flow_options *options, struct writer *wr
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&keeper->changed, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    enum ph_error error =
-        store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
+    enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
     if (error == PH_OK && pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) {
         error = diag_set(diag, PH_INTERNAL, NULL, "could not start the keeper thread");
     }

@@ -108,7 +108,8 @@ static void drop_item(struct deliverer *deliverer, struct lane *lane, struct ite
 
 static void drop_window(struct deliverer *deliverer, struct lane *lane, struct list_node *list)
 {
-    LIST_FOR_EACH (node, next, list) {
+    LIST_FOR_EACH(node, next, list)
+    {
         drop_item(deliverer, lane, LIST_ELEMENT(node, struct item, in_window));
     }
 }
@@ -135,7 +136,8 @@ void lane_free(struct deliverer *deliverer, struct lane *lane)
     free(lane);
 }
 
-/* --- configuration ------------------------------------------------------------------------------ */
+/* --- configuration ------------------------------------------------------------------------------
+ */
 
 static void ask_cancel(struct deliverer *deliverer, struct lane *lane)
 {
@@ -150,7 +152,8 @@ static void ask_cancel(struct deliverer *deliverer, struct lane *lane)
 /* A disabled endpoint, or one of a newer generation, sends nothing that was made before. */
 static void drop_old_generation(struct deliverer *deliverer, struct lane *lane)
 {
-    LIST_FOR_EACH (node, next, &lane->window) {
+    LIST_FOR_EACH(node, next, &lane->window)
+    {
         struct item *item = LIST_ELEMENT(node, struct item, in_window);
         if (item->generation < lane->config->generation || lane->config->is_disabled) {
             drop_item(deliverer, lane, item);
@@ -164,8 +167,7 @@ static void drop_old_generation(struct deliverer *deliverer, struct lane *lane)
     }
 }
 
-void lane_set_config(struct deliverer *deliverer, struct lane *lane,
-                     struct endpoint_config *config)
+void lane_set_config(struct deliverer *deliverer, struct lane *lane, struct endpoint_config *config)
 {
     if (lane->config != NULL && config->version < lane->config->version) {
         endpoint_config_unref(config);
@@ -209,7 +211,8 @@ static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
     return true;
 }
 
-/* --- items in ------------------------------------------------------------------------------------- */
+/* --- items in
+ * ------------------------------------------------------------------------------------- */
 
 void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item *item)
 {
@@ -235,7 +238,8 @@ void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t m
 {
     struct list_node *const lists[] = {&lane->window, &lane->manual};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(lists); index++) {
-        LIST_FOR_EACH (node, next, lists[index]) {
+        LIST_FOR_EACH(node, next, lists[index])
+        {
             struct item *item = LIST_ELEMENT(node, struct item, in_window);
             if (item->message_id == message_id) {
                 drop_item(deliverer, lane, item);
@@ -252,7 +256,8 @@ void lane_due_at(struct deliverer *deliverer, struct lane *lane, int64_t due_us)
     }
 }
 
-/* --- paging ----------------------------------------------------------------------------------------- */
+/* --- paging
+ * ----------------------------------------------------------------------------------------- */
 
 static struct message_body *load_body(struct deliverer *deliverer, int64_t message_id,
                                       enum ph_error *ret_error)
@@ -341,8 +346,8 @@ static void page_window(struct deliverer *deliverer, struct lane *lane)
     size_t count;
     struct diag diag;
     metrics_add(deliverer->options.flow->metrics, METRIC_WINDOW_PAGES, 1);
-    enum ph_error error = delivery_page(deliverer->store, lane->shard, lane->endpoint_id, rows,
-                                        limit, &diag, &count);
+    enum ph_error error =
+        delivery_page(deliverer->store, lane->shard, lane->endpoint_id, rows, limit, &diag, &count);
     if (error != PH_OK) {
         log_write(deliverer->options.flow->log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text));
         lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
@@ -392,7 +397,8 @@ static void refill(struct deliverer *deliverer, struct lane *lane)
     }
 }
 
-/* --- scheduling ----------------------------------------------------------------------------------- */
+/* --- scheduling
+ * ----------------------------------------------------------------------------------- */
 
 static bool has_work(const struct lane *lane)
 {
@@ -504,8 +510,8 @@ static enum ph_error scan_shard(struct deliverer *deliverer, int64_t shard, stru
         }
     } while (endpoint_id != 0);
     do {
-        enum ph_error error = manual_attempt_next_endpoint(deliverer->store, shard, endpoint_id,
-                                                           diag, &endpoint_id);
+        enum ph_error error =
+            manual_attempt_next_endpoint(deliverer->store, shard, endpoint_id, diag, &endpoint_id);
         if (error != PH_OK) {
             return error;
         }

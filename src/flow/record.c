@@ -44,8 +44,8 @@ static enum ph_error move_delivery(struct writer *writer, const struct record_jo
     return delivery_record(writer->store, &outcome, diag);
 }
 
-static enum ph_error set_failing_since(struct writer *writer, int64_t endpoint_id,
-                                       int64_t since_us, struct diag *diag)
+static enum ph_error set_failing_since(struct writer *writer, int64_t endpoint_id, int64_t since_us,
+                                       struct diag *diag)
 {
     struct db_statement *update =
         db_prepare(writer->store->db, "UPDATE endpoint SET failing_since = $2 WHERE id = $1");
@@ -102,7 +102,8 @@ static enum ph_error record_one(struct writer *writer, struct record_job *job, s
 enum ph_error record_batch(struct writer *writer, struct list_node *jobs, struct diag *diag)
 {
     enum ph_error error = db_pipeline_begin(writer->store->db, diag);
-    LIST_FOR_EACH (node, next, jobs) {
+    LIST_FOR_EACH(node, next, jobs)
+    {
         if (error == PH_OK) {
             error = record_one(writer, LIST_ELEMENT(node, struct record_job, node), diag);
         }

@@ -98,8 +98,7 @@ enum ph_error writer_submit(struct writer *writer, struct general_job *job, stru
     return enqueue(writer, &writer->generals, &job->node, diag);
 }
 
-enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job,
-                                   struct diag *diag)
+enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job, struct diag *diag)
 {
     job->submitted_boot_us = clock_boot_us();
     enum ph_error error = enqueue(writer, &writer->ingests, &job->node, diag);
@@ -204,7 +203,8 @@ static enum ph_error run_stages(struct writer *writer, struct batch *batch, stru
     if (error == PH_OK && !list_is_empty(&batch->ingests)) {
         error = ingest_batch(writer, &batch->ingests, diag);
     }
-    LIST_FOR_EACH (node, next, &batch->generals) {
+    LIST_FOR_EACH(node, next, &batch->generals)
+    {
         if (error == PH_OK) {
             error = run_general(writer, LIST_ELEMENT(node, struct general_job, node), diag);
         }
@@ -225,8 +225,7 @@ static enum ph_error run_transaction(struct writer *writer, struct batch *batch,
     if (error == PH_OK) {
         int64_t start_us = clock_boot_us();
         error = db_commit(writer->store->db, diag);
-        metrics_observe(writer->options.metrics, METRIC_COMMIT_SECONDS,
-                        clock_boot_us() - start_us);
+        metrics_observe(writer->options.metrics, METRIC_COMMIT_SECONDS, clock_boot_us() - start_us);
     }
     if (error == PH_OK) {
         metrics_add(writer->options.metrics, METRIC_STORE_COMMITS, 1);
@@ -312,7 +311,8 @@ static void fail_jobs(struct writer *writer, struct batch *batch, enum ph_error 
                       const struct diag *diag)
 {
     ingest_fail(writer, &batch->ingests, error, diag);
-    LIST_FOR_EACH (node, next, &batch->generals) {
+    LIST_FOR_EACH(node, next, &batch->generals)
+    {
         struct general_job *job = LIST_ELEMENT(node, struct general_job, node);
         job->error = error;
         job->diag = *diag;

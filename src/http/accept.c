@@ -285,8 +285,8 @@ static void accept_from(struct accept_state *state, int listener)
     for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
         struct sockaddr_storage address;
         socklen_t length = sizeof address;
-        int fd = accept4(listener, (struct sockaddr *)&address, &length,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(listener, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             take(state, fd, (struct sockaddr *)&address, length);
         } else if (errno == EMFILE || errno == ENFILE) {

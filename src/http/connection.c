@@ -152,8 +152,7 @@ void http_connection_sweep(struct http_server *server, int64_t now_us)
     LIST_FOR_EACH(node, following, &server->connections)
     {
         struct http_connection *connection = LIST_ELEMENT(node, struct http_connection, node);
-        int64_t deadline_us =
-            atomic_load_explicit(&connection->deadline_us, memory_order_relaxed);
+        int64_t deadline_us = atomic_load_explicit(&connection->deadline_us, memory_order_relaxed);
         if (deadline_us != 0 && deadline_us <= now_us) {
             /* libmicrohttpd sees the end of the stream and closes the connection. */
             (void)shutdown(connection->fd, SHUT_RDWR);

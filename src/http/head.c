@@ -114,7 +114,8 @@ bool http_head_layout_is_known(void)
     return strncmp(MHD_get_version(), "0.9.75", 6) == 0;
 }
 
-static const char bad_lines[] = "a header line is folded, has a NUL byte or does not end with CR LF";
+static const char bad_lines[] =
+    "a header line is folded, has a NUL byte or does not end with CR LF";
 
 static enum MHD_Result on_field(void *context, enum MHD_ValueKind kind, const char *name_bytes,
                                 size_t name_length, const char *value_bytes, size_t value_length)
@@ -123,8 +124,8 @@ static enum MHD_Result on_field(void *context, enum MHD_ValueKind kind, const ch
     struct head_scan *scan = context;
     struct http_request *request = scan->request;
     struct slice name = {name_bytes, name_length};
-    struct slice value = slice_trim(
-        (struct slice){value_bytes == NULL ? "" : value_bytes, value_bytes == NULL ? 0 : value_length});
+    struct slice value = slice_trim((struct slice){value_bytes == NULL ? "" : value_bytes,
+                                                   value_bytes == NULL ? 0 : value_length});
     if (scan->next_line != NULL && name_bytes != scan->next_line) {
         scan->problem = bad_lines;
     } else if (!is_token(name)) {

@@ -126,8 +126,8 @@ static void choose_handler(struct http_request *request)
     const struct http_server *server = request->daemon->server;
     struct router_match match = {NULL, 0};
     if (request->segment_count <= ROUTER_SEGMENTS_MAX) {
-        match = router_find(server->router, request->method, request->segments,
-                            request->segment_count);
+        match =
+            router_find(server->router, request->method, request->segments, request->segment_count);
     }
     request->row = match.row;
     request->allowed = match.allowed;
@@ -139,8 +139,8 @@ static void choose_handler(struct http_request *request)
     } else if (match.allowed != 0) {
         request->handler = http_handle_method_not_allowed;
     } else {
-        request->handler = server->options.not_found != NULL ? server->options.not_found
-                                                             : http_handle_not_found;
+        request->handler =
+            server->options.not_found != NULL ? server->options.not_found : http_handle_not_found;
     }
     request->body_max = request->row == NULL ? 0 : request->row->route->body_max_bytes;
     if (request->body_max == 0) {
@@ -315,8 +315,8 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
     }
     *request_pointer = NULL;
     const struct http_server_options *options = &daemon->server->options;
-    int64_t timeout_us = options->idle_timeout_s * CLOCK_US_PER_S +
-                         options->header_timeout_ms * CLOCK_US_PER_MS;
+    int64_t timeout_us =
+        options->idle_timeout_s * CLOCK_US_PER_S + options->header_timeout_ms * CLOCK_US_PER_MS;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
     if (request->linger_fd >= 0) {
         http_linger(daemon->server, request->linger_fd);

@@ -103,7 +103,8 @@ void http_respond_empty(struct http_request *request, int status)
     http_respond(request, status, NULL, NULL);
 }
 
-/* --- giving it to libmicrohttpd ---------------------------------------------------------------- */
+/* --- giving it to libmicrohttpd ----------------------------------------------------------------
+ */
 
 static const char *method_name(enum http_method method)
 {
@@ -122,8 +123,7 @@ static void note_outcome(const struct http_request *request, int status)
         http_count(server, METRIC_HTTP_REQUESTS_4XX, 1);
     }
     /* 503 is the normal answer to overload: the metric counts it, the log would only grow. */
-    enum log_event event =
-        status >= 500 && status != 503 ? LOG_REQUEST_FAILED : LOG_REQUEST_SERVED;
+    enum log_event event = status >= 500 && status != 503 ? LOG_REQUEST_FAILED : LOG_REQUEST_SERVED;
     if (request->state != REQUEST_ABANDONED) {
         log_write(server->options.log, event, LOG_TEXT("method", method_name(request->method)),
                   LOG_SLICE("path", request->path), LOG_INT("status", status),
@@ -152,8 +152,8 @@ static struct MHD_Response *make_abandoned(void)
 {
     static const char text[] = "{\"code\":\"service_unavailable\","
                                "\"detail\":\"The server is shutting down.\"}";
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        sizeof text - 1, ph_strdup(text), MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(sizeof text - 1, ph_strdup(text), MHD_RESPMEM_MUST_FREE);
     if (response != NULL) {
         (void)MHD_add_response_header(response, "Content-Type", JSON_TYPE);
         (void)MHD_add_response_header(response, "Retry-After", "1");
@@ -167,9 +167,9 @@ enum MHD_Result http_answer_queue(struct http_request *request)
     bool is_abandoned = request->state == REQUEST_ABANDONED;
     int status = is_abandoned ? 503 : request->status;
     note_outcome(request, status);
-    int64_t timeout_us = server->options.idle_timeout_s * CLOCK_US_PER_S +
-                         (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS *
-                             CLOCK_US_PER_MS;
+    int64_t timeout_us =
+        server->options.idle_timeout_s * CLOCK_US_PER_S +
+        (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS * CLOCK_US_PER_MS;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
     struct MHD_Response *response = is_abandoned ? make_abandoned() : make_response(request);
     if (response == NULL) {

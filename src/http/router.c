@@ -2,7 +2,7 @@
 #include "http/router.h"
 
 struct router_node {
-    struct slice text; /* of the literal segment that leads here */
+    struct slice text;             /* of the literal segment that leads here */
     struct router_node **children; /* literals, sorted by compare_text */
     size_t child_count;
     struct router_node *parameter; /* NULL when no route has a parameter here */
@@ -42,8 +42,7 @@ static size_t child_position(const struct router_node *node, struct slice text)
 static struct router_node *child_find(const struct router_node *node, struct slice text)
 {
     size_t position = child_position(node, text);
-    if (position == node->child_count ||
-        compare_text(node->children[position]->text, text) != 0) {
+    if (position == node->child_count || compare_text(node->children[position]->text, text) != 0) {
         return NULL;
     }
     return node->children[position];
@@ -80,8 +79,7 @@ static struct router_node *parameter_make(struct router_node *node, struct route
     return node->parameter;
 }
 
-static void add_route(struct router *router, struct router_row *row,
-                      const struct http_route *route)
+static void add_route(struct router *router, struct router_row *row, const struct http_route *route)
 {
     PH_ASSERT(route->handler != NULL && (unsigned)route->method < HTTP_METHOD_COUNT);
     PH_ASSERT(route->pattern != NULL && route->pattern[0] == '/');

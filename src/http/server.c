@@ -199,9 +199,8 @@ enum ph_error http_server_start(const struct http_server_options *options,
 {
     PH_ASSERT(address_count > 0 && address_count <= HTTP_LISTENERS_MAX);
     struct http_server *server = server_new(options);
-    enum ph_error error =
-        http_networks_parse(options->trusted_proxies, options->trusted_proxy_count, diag,
-                            &server->proxies);
+    enum ph_error error = http_networks_parse(options->trusted_proxies,
+                                              options->trusted_proxy_count, diag, &server->proxies);
     if (error == PH_OK) {
         server->proxy_count = options->trusted_proxy_count;
         error = start_listeners(server, addresses, address_count, diag);

@@ -54,17 +54,17 @@ struct http_server_options {
     /* What to answer when no route fits; NULL = 404 with the JSON envelope. 405 is answered when
      * the path fits another method. */
     http_handler *not_found;
-    unsigned threads;             /* daemons, 1.. */
-    unsigned connections_max;     /* in all; above it a fixed 503 and close */
+    unsigned threads;                     /* daemons, 1.. */
+    unsigned connections_max;             /* in all; above it a fixed 503 and close */
     unsigned connections_per_address_max; /* 0 = no such limit */
-    int64_t header_timeout_ms;    /* total time for the request head, 10 000 */
-    int64_t body_timeout_ms;      /* total time for the body, 30 000 */
-    int64_t idle_timeout_s;       /* keep-alive idle time, 75 */
+    int64_t header_timeout_ms;            /* total time for the request head, 10 000 */
+    int64_t body_timeout_ms;              /* total time for the body, 30 000 */
+    int64_t idle_timeout_s;               /* keep-alive idle time, 75 */
     /* Addresses or networks ("10.0.0.0/8") of proxies whose X-Forwarded-For is believed; they are
      * not held to connections_per_address_max. Only read by http_server_start. */
     const char *const *trusted_proxies;
     size_t trusted_proxy_count;
-    const char *tls_cert_file;    /* PEM, with tls_key_file; NULL = plain */
+    const char *tls_cert_file; /* PEM, with tls_key_file; NULL = plain */
     const char *tls_key_file;
     /* Called on each daemon's thread before its first request / at its end, to make what the
      * handlers of that thread own (a store reader). May be NULL. */

@@ -27,7 +27,8 @@
 
 #define HTTP_BODY_IGNORED_MAX_BYTES ((size_t)64 * 1024) /* read though nobody wants it */
 #define HTTP_ARENA_MAX_BYTES ((size_t)4 * 1024 * 1024)
-#define HTTP_CONNECTION_POOL_BYTES ((size_t)32 * 1024) /* libmicrohttpd's memory, so the head too */
+#define HTTP_CONNECTION_POOL_BYTES ((size_t)32 * 1024) /* libmicrohttpd's memory, so the head too  \
+                                                        */
 #define HTTP_PEER_MAX 48
 #define HTTP_HEADERS_INLINE 24
 
@@ -41,7 +42,7 @@ struct http_connection {
     struct list_node node; /* in the server's list */
     struct http_daemon *daemon;
     int fd;
-    bool is_proxy; /* its address is one of the trusted proxies */
+    bool is_proxy;        /* its address is one of the trusted proxies */
     uint64_t address_key; /* in the server's count per address; 0 = not counted */
     /* CLOCK_BOOTTIME microseconds after which the sweep shuts the socket down; 0 = never. */
     atomic_int_fast64_t deadline_us;
@@ -52,12 +53,12 @@ struct http_daemon {
     struct http_server *server;
     struct MHD_Daemon *mhd;
     atomic_uint connection_count;
-    atomic_int resuming; /* threads between an answer and the end of MHD_resume_connection */
+    atomic_int resuming;    /* threads between an answer and the end of MHD_resume_connection */
     atomic_int in_progress; /* requests whose head is complete and that are not completed */
 
     pthread_mutex_t lock;
     struct list_node parked; /* suspended requests without an answer */
-    bool is_closing; /* parking is over: what is suspended now is answered 503 at once */
+    bool is_closing;         /* parking is over: what is suspended now is answered 503 at once */
 
     /* Only the daemon's thread. */
     bool has_thread_context;
@@ -89,7 +90,7 @@ struct http_server {
     struct http_network *proxies;
     size_t proxy_count;
     bool is_head_layout_known; /* see head.c */
-    pthread_key_t thread_key; /* its destructor runs thread_stop on the daemon's thread */
+    pthread_key_t thread_key;  /* its destructor runs thread_stop on the daemon's thread */
 
     atomic_bool is_stopping; /* answers say `Connection: close` */
     atomic_int references;   /* the running server and each abandoned request */
@@ -145,7 +146,7 @@ struct http_request {
     /* Kept from use to use. */
     struct arena arena;
     char *body;
-    size_t body_capacity; /* of `body`, the final NUL not counted */
+    size_t body_capacity;  /* of `body`, the final NUL not counted */
     atomic_int references; /* libmicrohttpd's, and the owner's of a suspended request */
     /* From here to `peer` cleared for each request. */
     bool is_counted;     /* in the daemon's in_progress */

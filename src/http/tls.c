@@ -17,9 +17,8 @@ enum ph_error http_tls_read(const char *path, struct diag *diag, char **ret_text
     char *text = ph_malloc(PEM_MAX_BYTES + 1);
     size_t length = 0;
     ssize_t got = 0;
-    while (length < PEM_MAX_BYTES &&
-           ((got = read(fd, text + length, PEM_MAX_BYTES - length)) > 0 ||
-            (got < 0 && errno == EINTR))) {
+    while (length < PEM_MAX_BYTES && ((got = read(fd, text + length, PEM_MAX_BYTES - length)) > 0 ||
+                                      (got < 0 && errno == EINTR))) {
         length += got > 0 ? (size_t)got : 0;
     }
     int reason = errno;

@@ -12,8 +12,7 @@ static enum ph_error not_found(struct diag *diag)
 
 static enum ph_error uid_taken(struct diag *diag)
 {
-    return diag_set(diag, PH_CONFLICT, NULL,
-                    "An application with that id or uid already exists");
+    return diag_set(diag, PH_CONFLICT, NULL, "An application with that id or uid already exists");
 }
 
 static enum ph_error read_row(struct db_statement *select, struct arena *arena, struct diag *diag,
@@ -101,15 +100,15 @@ enum ph_error application_resolve(struct store *store, struct slice org, struct 
 }
 
 enum ph_error application_page(struct store *store, struct slice org, const struct id_page *page,
-                               struct arena *arena, struct diag *diag,
-                               struct application_row *rows, size_t *ret_count, bool *ret_has_more)
+                               struct arena *arena, struct diag *diag, struct application_row *rows,
+                               size_t *ret_count, bool *ret_has_more)
 {
-    struct db_statement *select = db_prepare(
-        store->db, page->is_descending
-                       ? "SELECT " COLUMNS " FROM application WHERE org = $1 AND id > $2"
-                         " AND id < $3 AND deleted_at IS NULL ORDER BY id DESC LIMIT $4"
-                       : "SELECT " COLUMNS " FROM application WHERE org = $1 AND id > $2"
-                         " AND id < $3 AND deleted_at IS NULL ORDER BY id LIMIT $4");
+    struct db_statement *select =
+        db_prepare(store->db, page->is_descending
+                                  ? "SELECT " COLUMNS " FROM application WHERE org = $1 AND id > $2"
+                                    " AND id < $3 AND deleted_at IS NULL ORDER BY id DESC LIMIT $4"
+                                  : "SELECT " COLUMNS " FROM application WHERE org = $1 AND id > $2"
+                                    " AND id < $3 AND deleted_at IS NULL ORDER BY id LIMIT $4");
     db_bind_text(select, 1, org);
     db_bind_int64(select, 2, page->lower);
     db_bind_int64(select, 3, page->upper);
@@ -170,8 +169,7 @@ enum ph_error application_update(struct store *store, const struct application_r
     return error == PH_CONFLICT ? uid_taken(diag) : error;
 }
 
-enum ph_error application_delete(struct store *store, int64_t id, int64_t now_us,
-                                 struct diag *diag)
+enum ph_error application_delete(struct store *store, int64_t id, int64_t now_us, struct diag *diag)
 {
     struct db_statement *update = db_prepare(
         store->db, "UPDATE application SET deleted_at = $2, updated_at = $2,"

@@ -13,7 +13,7 @@
 struct application_row {
     int64_t id;
     struct slice org;
-    struct slice uid;      /* SLICE_NONE = none */
+    struct slice uid; /* SLICE_NONE = none */
     struct slice name;
     int64_t throttle_rate; /* deliveries per second, 0 = none */
     struct slice metadata; /* JSON object text */
@@ -38,13 +38,11 @@ PH_NODISCARD enum ph_error application_page(struct store *store, struct slice or
 
 /* PH_CONFLICT when a live application of the organisation has the uid. */
 PH_NODISCARD enum ph_error application_insert(struct store *store,
-                                              const struct application_row *row,
-                                              struct diag *diag);
+                                              const struct application_row *row, struct diag *diag);
 /* Writes name, uid, throttle_rate, metadata, updated_at and grows config_version. PH_CONFLICT as
  * above. */
 PH_NODISCARD enum ph_error application_update(struct store *store,
-                                              const struct application_row *row,
-                                              struct diag *diag);
+                                              const struct application_row *row, struct diag *diag);
 /* Marks it deleted and grows config_version. Its endpoints are the caller's (endpoint.h). */
 PH_NODISCARD enum ph_error application_delete(struct store *store, int64_t id, int64_t now_us,
                                               struct diag *diag);

@@ -9,8 +9,7 @@ int64_t delivery_shard(int64_t endpoint_id)
 }
 
 enum ph_error delivery_insert(struct store *store, int64_t message_id, int64_t endpoint_id,
-                              int64_t shard, int64_t now_us, int64_t generation,
-                              struct diag *diag)
+                              int64_t shard, int64_t now_us, int64_t generation, struct diag *diag)
 {
     PH_ASSERT(shard >= 0 && shard < DELIVERY_SHARDS);
     struct db_statement *insert = db_prepare(
@@ -33,14 +32,14 @@ enum ph_error delivery_record(struct store *store, const struct delivery_outcome
     if (outcome->is_manual) {
         /* A manual attempt never consumes the schedule; only its success says something. */
         PH_ASSERT(outcome->state == DELIVERY_SUCCEEDED);
-        update = db_prepare(store->db,
-                            "UPDATE delivery SET state = $3, reason = 0, next_attempt_at = $4"
-                            " WHERE message_id = $1 AND endpoint_id = $2 AND state <> $3");
+        update =
+            db_prepare(store->db, "UPDATE delivery SET state = $3, reason = 0, next_attempt_at = $4"
+                                  " WHERE message_id = $1 AND endpoint_id = $2 AND state <> $3");
     } else {
-        update = db_prepare(
-            store->db, "UPDATE delivery SET state = $3, attempts = attempts + 1,"
-                       " next_attempt_at = $4 WHERE message_id = $1 AND endpoint_id = $2"
-                       " AND state = 0");
+        update =
+            db_prepare(store->db, "UPDATE delivery SET state = $3, attempts = attempts + 1,"
+                                  " next_attempt_at = $4 WHERE message_id = $1 AND endpoint_id = $2"
+                                  " AND state = 0");
     }
     db_bind_int64(update, 1, outcome->message_id);
     db_bind_int64(update, 2, outcome->endpoint_id);
@@ -90,10 +89,10 @@ enum ph_error delivery_next_endpoint(struct store *store, int64_t shard, int64_t
                                      struct diag *diag, int64_t *ret_endpoint_id,
                                      int64_t *ret_due_us)
 {
-    struct db_statement *select = db_prepare(
-        store->db, "SELECT endpoint_id, next_attempt_at FROM delivery WHERE state = 0"
-                   " AND shard = $1 AND endpoint_id > $2"
-                   " ORDER BY endpoint_id, next_attempt_at LIMIT 1");
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT endpoint_id, next_attempt_at FROM delivery WHERE state = 0"
+                              " AND shard = $1 AND endpoint_id > $2"
+                              " ORDER BY endpoint_id, next_attempt_at LIMIT 1");
     db_bind_int64(select, 1, shard);
     db_bind_int64(select, 2, after_endpoint_id);
     bool has_row;
@@ -149,11 +148,10 @@ enum ph_error manual_attempt_delete(struct store *store, int64_t id, struct diag
     return db_exec(statement, diag);
 }
 
-enum ph_error manual_attempt_delete_all(struct store *store, int64_t endpoint_id,
-                                        struct diag *diag)
+enum ph_error manual_attempt_delete_all(struct store *store, int64_t endpoint_id, struct diag *diag)
 {
-    struct db_statement *statement = db_prepare(
-        store->db, "DELETE FROM manual_attempt WHERE shard = $1 AND endpoint_id = $2");
+    struct db_statement *statement =
+        db_prepare(store->db, "DELETE FROM manual_attempt WHERE shard = $1 AND endpoint_id = $2");
     db_bind_int64(statement, 1, delivery_shard(endpoint_id));
     db_bind_int64(statement, 2, endpoint_id);
     return db_exec(statement, diag);

@@ -24,14 +24,13 @@ struct delivery_outcome {
     int64_t endpoint_id;
     enum delivery_state state;
     int64_t next_attempt_at_us; /* used when state is pending */
-    bool is_manual; /* a manual success may also end a failed or cancelled delivery */
+    bool is_manual;             /* a manual success may also end a failed or cancelled delivery */
 };
 
 /* Moves a pending delivery after an attempt; one that is not pending any more stays as it is
  * (save for a manual success). May run in a pipeline. */
-PH_NODISCARD enum ph_error delivery_record(struct store *store,
-                                           const struct delivery_outcome *outcome,
-                                           struct diag *diag);
+PH_NODISCARD enum ph_error
+delivery_record(struct store *store, const struct delivery_outcome *outcome, struct diag *diag);
 
 struct due_delivery {
     int64_t message_id;
@@ -43,8 +42,8 @@ struct due_delivery {
 /* The first `limit` pending deliveries of an endpoint by due time, those of the future too.
  * `rows` has room for `limit`. */
 PH_NODISCARD enum ph_error delivery_page(struct store *store, int64_t shard, int64_t endpoint_id,
-                                         struct due_delivery *rows, size_t limit,
-                                         struct diag *diag, size_t *ret_count);
+                                         struct due_delivery *rows, size_t limit, struct diag *diag,
+                                         size_t *ret_count);
 /* Skip scan: the next endpoint of a shard after `after_endpoint_id` that has pending work, with
  * its earliest due time. *ret_endpoint_id is 0 at the end. */
 PH_NODISCARD enum ph_error delivery_next_endpoint(struct store *store, int64_t shard,
@@ -94,8 +93,7 @@ struct attempt_insert_row {
 };
 
 /* May run in a pipeline. */
-PH_NODISCARD enum ph_error attempt_insert(struct store *store,
-                                          const struct attempt_insert_row *row,
+PH_NODISCARD enum ph_error attempt_insert(struct store *store, const struct attempt_insert_row *row,
                                           struct diag *diag);
 
 /* Counts for doctor: pending deliveries and the oldest due time (0 when none). */

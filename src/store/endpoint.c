@@ -80,9 +80,8 @@ enum ph_error endpoint_resolve(struct store *store, int64_t application_id, stru
     if (!slice_is_utf8_text(id_or_uid)) {
         return not_found(diag);
     }
-    select = db_prepare(store->db,
-                        "SELECT id FROM endpoint WHERE application_id = $1 AND uid = $2"
-                        " AND deleted_at IS NULL");
+    select = db_prepare(store->db, "SELECT id FROM endpoint WHERE application_id = $1 AND uid = $2"
+                                   " AND deleted_at IS NULL");
     db_bind_int64(select, 1, application_id);
     db_bind_text(select, 2, id_or_uid);
     return select_id(select, diag, ret_id);
@@ -117,9 +116,9 @@ enum ph_error endpoint_find(struct store *store, int64_t application_id, int64_t
     return error;
 }
 
-enum ph_error endpoint_page(struct store *store, int64_t application_id,
-                            const struct id_page *page, struct arena *arena, struct diag *diag,
-                            struct endpoint_row *rows, size_t *ret_count, bool *ret_has_more)
+enum ph_error endpoint_page(struct store *store, int64_t application_id, const struct id_page *page,
+                            struct arena *arena, struct diag *diag, struct endpoint_row *rows,
+                            size_t *ret_count, bool *ret_has_more)
 {
     struct db_statement *select = db_prepare(
         store->db, page->is_descending
@@ -211,9 +210,9 @@ enum ph_error endpoint_update(struct store *store, const struct endpoint_row *ro
 
 enum ph_error endpoint_delete(struct store *store, int64_t id, int64_t now_us, struct diag *diag)
 {
-    struct db_statement *update = db_prepare(
-        store->db, "UPDATE endpoint SET deleted_at = $2, updated_at = $2,"
-                   " generation = generation + 1 WHERE id = $1 AND deleted_at IS NULL");
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE endpoint SET deleted_at = $2, updated_at = $2,"
+                              " generation = generation + 1 WHERE id = $1 AND deleted_at IS NULL");
     db_bind_int64(update, 1, id);
     db_bind_int64(update, 2, now_us);
     enum ph_error error = db_exec(update, diag);
@@ -224,9 +223,9 @@ enum ph_error endpoint_delete(struct store *store, int64_t id, int64_t now_us, s
 static enum ph_error next_live(struct store *store, int64_t application_id, int64_t id,
                                struct diag *diag, int64_t *ret_id)
 {
-    struct db_statement *select = db_prepare(
-        store->db, "SELECT id FROM endpoint WHERE application_id = $1 AND id > $2"
-                   " AND deleted_at IS NULL ORDER BY id LIMIT 1");
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT id FROM endpoint WHERE application_id = $1 AND id > $2"
+                              " AND deleted_at IS NULL ORDER BY id LIMIT 1");
     db_bind_int64(select, 1, application_id);
     db_bind_int64(select, 2, id);
     bool has_row;

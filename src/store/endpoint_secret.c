@@ -44,9 +44,9 @@ enum ph_error endpoint_secret_current(struct store *store, int64_t endpoint_id, 
 enum ph_error endpoint_secret_count_old(struct store *store, int64_t endpoint_id, int64_t now_us,
                                         struct diag *diag, int64_t *ret_count)
 {
-    struct db_statement *select = db_prepare(
-        store->db, "SELECT count(*) FROM endpoint_secret WHERE endpoint_id = $1"
-                   " AND expires_at > $2");
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT count(*) FROM endpoint_secret WHERE endpoint_id = $1"
+                              " AND expires_at > $2");
     db_bind_int64(select, 1, endpoint_id);
     db_bind_int64(select, 2, now_us);
     bool has_row;

@@ -15,8 +15,7 @@
 /* Adds a current key. Expire the former one first. */
 PH_NODISCARD enum ph_error endpoint_secret_insert(struct store *store, int64_t id,
                                                   int64_t endpoint_id,
-                                                  const struct signing_key *key,
-                                                  struct diag *diag);
+                                                  const struct signing_key *key, struct diag *diag);
 /* The current key; free it with signing_key_free. PH_NOT_FOUND; PH_STORE when it is not a key. */
 PH_NODISCARD enum ph_error endpoint_secret_current(struct store *store, int64_t endpoint_id,
                                                    struct diag *diag, struct signing_key **ret_key);
@@ -26,8 +25,7 @@ PH_NODISCARD enum ph_error endpoint_secret_count_old(struct store *store, int64_
                                                      int64_t *ret_count);
 /* Lets the current key end at `expires_at_us` and deletes those that had ended by `now_us`; a
  * current key that ends by then is deleted at once. */
-PH_NODISCARD enum ph_error endpoint_secret_expire_current(struct store *store,
-                                                          int64_t endpoint_id,
+PH_NODISCARD enum ph_error endpoint_secret_expire_current(struct store *store, int64_t endpoint_id,
                                                           int64_t expires_at_us, int64_t now_us,
                                                           struct diag *diag);
 

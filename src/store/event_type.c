@@ -87,9 +87,8 @@ static void bind_bounds(struct db_statement *select, const struct event_type_pag
 static const char *page_query(const struct event_type_page *page)
 {
     if (page->is_descending) {
-        return page->with_schemas
-                   ? "SELECT " COLUMNS PAGE_FILTER " DESC LIMIT $5"
-                   : "SELECT " COLUMNS_WITHOUT_SCHEMAS PAGE_FILTER " DESC LIMIT $5";
+        return page->with_schemas ? "SELECT " COLUMNS PAGE_FILTER " DESC LIMIT $5"
+                                  : "SELECT " COLUMNS_WITHOUT_SCHEMAS PAGE_FILTER " DESC LIMIT $5";
     }
     return page->with_schemas ? "SELECT " COLUMNS PAGE_FILTER " LIMIT $5"
                               : "SELECT " COLUMNS_WITHOUT_SCHEMAS PAGE_FILTER " LIMIT $5";
@@ -171,8 +170,7 @@ enum ph_error event_type_update(struct store *store, const struct event_type_row
 
 enum ph_error event_type_delete(struct store *store, int64_t id, struct diag *diag)
 {
-    struct db_statement *statement =
-        db_prepare(store->db, "DELETE FROM event_type WHERE id = $1");
+    struct db_statement *statement = db_prepare(store->db, "DELETE FROM event_type WHERE id = $1");
     db_bind_int64(statement, 1, id);
     return db_exec(statement, diag);
 }

@@ -35,19 +35,18 @@ struct event_type_page {
 };
 
 /* Archived ones too. Texts are copied into `arena`. PH_NOT_FOUND; PH_NO_MEMORY at its cap. */
-PH_NODISCARD enum ph_error event_type_find(struct store *store, struct slice org,
-                                           struct slice name, struct arena *arena,
-                                           struct diag *diag, struct event_type_row *ret_row);
+PH_NODISCARD enum ph_error event_type_find(struct store *store, struct slice org, struct slice name,
+                                           struct arena *arena, struct diag *diag,
+                                           struct event_type_row *ret_row);
 /* Whether a type of this name exists and is not archived. */
 PH_NODISCARD enum ph_error event_type_is_active(struct store *store, struct slice org,
                                                 struct slice name, struct diag *diag,
                                                 bool *ret_is_active);
 /* `rows` has room for page->limit; they come in the scan's direction. */
 PH_NODISCARD enum ph_error event_type_page(struct store *store, struct slice org,
-                                           const struct event_type_page *page,
-                                           struct arena *arena, struct diag *diag,
-                                           struct event_type_row *rows, size_t *ret_count,
-                                           bool *ret_has_more);
+                                           const struct event_type_page *page, struct arena *arena,
+                                           struct diag *diag, struct event_type_row *rows,
+                                           size_t *ret_count, bool *ret_has_more);
 
 /* PH_CONFLICT when the name is taken, by an archived one too. */
 PH_NODISCARD enum ph_error event_type_insert(struct store *store, const struct event_type_row *row,

@@ -18,8 +18,8 @@ struct idempotency_row {
 
 /* Finds the answer of the last 12 hours. PH_NOT_FOUND. `key_hash` has 16 bytes. */
 PH_NODISCARD enum ph_error idempotency_find(struct store *store, const uint8_t key_hash[16],
-                                            int64_t now_us, struct arena *arena,
-                                            struct diag *diag, struct idempotency_row *ret_row);
+                                            int64_t now_us, struct arena *arena, struct diag *diag,
+                                            struct idempotency_row *ret_row);
 PH_NODISCARD enum ph_error idempotency_insert(struct store *store, const uint8_t key_hash[16],
                                               int64_t now_us, const struct idempotency_row *row,
                                               struct diag *diag);

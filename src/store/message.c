@@ -205,9 +205,9 @@ static enum ph_error select_number(struct store *store, const char *sql, struct 
 enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t *ret_id)
 {
     static const char *const queries[] = {
-        "SELECT max(id) FROM message",     "SELECT max(id) FROM attempt",
-        "SELECT max(id) FROM endpoint",    "SELECT max(id) FROM application",
-        "SELECT max(id) FROM event_type",  "SELECT max(id) FROM endpoint_secret",
+        "SELECT max(id) FROM message",        "SELECT max(id) FROM attempt",
+        "SELECT max(id) FROM endpoint",       "SELECT max(id) FROM application",
+        "SELECT max(id) FROM event_type",     "SELECT max(id) FROM endpoint_secret",
         "SELECT max(id) FROM manual_attempt",
     };
     int64_t newest = 0;

@@ -37,8 +37,8 @@ PH_NODISCARD enum ph_error message_claim_event_id(struct store *store, int64_t a
 
 /* One message of an application. Texts are copied into `arena`. PH_NOT_FOUND. */
 PH_NODISCARD enum ph_error message_find(struct store *store, int64_t application_id,
-                                        int64_t message_id, struct arena *arena,
-                                        struct diag *diag, struct message_row *ret_row);
+                                        int64_t message_id, struct arena *arena, struct diag *diag,
+                                        struct message_row *ret_row);
 /* Id of the message that has this eventId. PH_NOT_FOUND. */
 PH_NODISCARD enum ph_error message_find_by_event_id(struct store *store, int64_t application_id,
                                                     struct slice event_id, struct diag *diag,
@@ -61,9 +61,8 @@ PH_NODISCARD enum ph_error message_each_auto_key(struct store *store, int64_t ol
                                                  void *context, struct diag *diag);
 /* Retention: deletes at most `limit` messages older than `before_id` with everything that hangs
  * on them, skipping those with pending deliveries; *ret_deleted counts the messages. */
-PH_NODISCARD enum ph_error message_delete_old(struct store *store, int64_t before_id,
-                                              int64_t limit, struct diag *diag,
-                                              int64_t *ret_deleted);
+PH_NODISCARD enum ph_error message_delete_old(struct store *store, int64_t before_id, int64_t limit,
+                                              struct diag *diag, int64_t *ret_deleted);
 /* Retention: looks at the next MESSAGE_EXPIRE_STEP messages with after_id < id < before_id and
  * deletes the payloads whose time has passed and that no pending delivery needs. *ret_last_id is
  * the last id looked at, 0 when there was none. */

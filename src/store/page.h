@@ -20,7 +20,7 @@ struct id_page {
     int64_t upper;      /* exclusive; INT64_MAX = to the last */
     bool is_descending; /* the direction of the scan */
     bool is_reversed;   /* the scan runs against the list's order: turn the rows round at the end */
-    size_t limit;       /* rows wanted, 1..250; queries ask for one more to see whether there is one */
+    size_t limit; /* rows wanted, 1..250; queries ask for one more to see whether there is one */
 };
 
 /* Whether a scan that has `count` rows, copied into `arena`, stops before the row at hand. */

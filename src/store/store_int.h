@@ -6,7 +6,8 @@
 #include "base/arena.h"
 #include "db/db.h"
 
-/* Copies columns of the current row; the first one that does not fit sets `failed`, which sticks. */
+/* Copies columns of the current row; the first one that does not fit sets `failed`, which sticks.
+ */
 struct row_copier {
     struct db_statement *row;
     struct arena *arena;

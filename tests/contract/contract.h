@@ -49,11 +49,11 @@ int contract_teardown(void **state);
 
 #define CONTRACT_SQLITE(function)                                                                  \
     {                                                                                              \
-        #function " on sqlite", function, contract_setup_sqlite, contract_teardown, NULL           \
+#function " on sqlite", function, contract_setup_sqlite, contract_teardown, NULL           \
     }
 #define CONTRACT_POSTGRES(function)                                                                \
     {                                                                                              \
-        #function " on postgres", function, contract_setup_postgres, contract_teardown, NULL       \
+#function " on postgres", function, contract_setup_postgres, contract_teardown, NULL       \
     }
 #define CONTRACT_BOTH(function) CONTRACT_SQLITE(function), CONTRACT_POSTGRES(function)
 

@@ -118,8 +118,7 @@ static pid_t start_server(const struct postgres_harness *harness)
     char data[PATH_BYTES];
     char sockets[PATH_BYTES];
     (void)snprintf(data, sizeof data, "--data-directory=%s/server/data", harness->folder);
-    (void)snprintf(sockets, sizeof sockets, "--unix-socket-directories=%s/server",
-                   harness->folder);
+    (void)snprintf(sockets, sizeof sockets, "--unix-socket-directories=%s/server", harness->folder);
     char name[] = "postgres";
     char file[PATH_BYTES];
     (void)snprintf(file, sizeof file, "--config-file=%s/server/data/postgresql.conf",
@@ -135,8 +134,8 @@ static pid_t start_server(const struct postgres_harness *harness)
     char no_vacuum[] = "--autovacuum=off";
     char memory[] = "--shared-buffers=32MB";
     char timeout[] = "--deadlock-timeout=100ms";
-    char *arguments[] = {name,          data,      sockets, file,    hba, ident, no_tcp, no_sync,
-                         no_full_pages, no_vacuum, memory,  timeout, NULL};
+    char *arguments[] = {name,    data,          sockets,   file,   hba,     ident, no_tcp,
+                         no_sync, no_full_pages, no_vacuum, memory, timeout, NULL};
     pid_t child = fork();
     if (child == 0) {
         become(harness, arguments);
@@ -187,8 +186,8 @@ static bool await_ready(const struct postgres_harness *harness, pid_t server)
         is_ready = log_has(log, "database system is ready to accept connections");
         struct pollfd changed = {.fd = watch, .events = POLLIN};
         if (!is_ready) {
-            is_over = waitpid(server, NULL, WNOHANG) != 0 ||
-                      poll(&changed, 1, READY_TIMEOUT_MS) == 0;
+            is_over =
+                waitpid(server, NULL, WNOHANG) != 0 || poll(&changed, 1, READY_TIMEOUT_MS) == 0;
             char events[4096];
             ssize_t ignored = read(watch, events, sizeof events);
             (void)ignored;

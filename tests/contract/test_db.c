@@ -144,8 +144,9 @@ static void test_null_before_value(void **state)
 
 static void test_values_survive(void **state)
 {
-    static const int64_t numbers[] = {0,         1,         -1,        INT32_MAX,    INT32_MIN,
-                                      INT64_MAX, INT64_MIN, 1LL << 53, -(1LL << 53), 9007199254740993};
+    static const int64_t numbers[] = {
+        0,         1,         -1,        INT32_MAX,    INT32_MIN,
+        INT64_MAX, INT64_MIN, 1LL << 53, -(1LL << 53), 9007199254740993};
     static const char bytes[] = "\0\xff\0\x80'\"\\x41\n";
     static const char utf8[] = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x93\xaf 'quoted' \"x\" \\ {blob} $1";
     struct db *db = contract_connect(*state, DB_READ_WRITE);

@@ -114,8 +114,8 @@ const char *reply_header(const struct reply *reply, const char *name)
         line += 2;
         const char *end = strstr(line, "\r\n");
         if (end != NULL && strncasecmp(line, name, length) == 0 && line[length] == ':') {
-            struct slice text = slice_trim(
-                (struct slice){line + length + 1, (size_t)(end - line) - length - 1});
+            struct slice text =
+                slice_trim((struct slice){line + length + 1, (size_t)(end - line) - length - 1});
             assert_true(text.len < sizeof value);
             memcpy(value, text.ptr, text.len);
             value[text.len] = '\0';

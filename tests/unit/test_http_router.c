@@ -156,8 +156,8 @@ static void test_decodes(void **state)
     arena_init(&arena, 4096);
     for (size_t i = 0; i < PH_ARRAY_LENGTH(decodings); i++) {
         struct slice text = SLICE_NONE;
-        bool is_valid = http_decode(slice_of(decodings[i].raw), decodings[i].plus_is_space, &arena,
-                                    &text);
+        bool is_valid =
+            http_decode(slice_of(decodings[i].raw), decodings[i].plus_is_space, &arena, &text);
         assert_int_equal(is_valid, decodings[i].text != NULL);
         if (is_valid) {
             assert_true(slice_equal_text(text, decodings[i].text));

@@ -258,8 +258,9 @@ static void test_reads_and_ignores_a_body_that_nobody_wants(void **state)
 {
     (void)state;
     int fd = client_connect(address);
-    assert_true(client_send_text(fd, "POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
-                                     "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n"));
+    assert_true(client_send_text(fd,
+                                 "POST /empty HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+                                 "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n"));
     for (int i = 0; i < 2; i++) {
         struct reply *reply = client_read(fd, false);
         assert_int_equal(reply->status, 204);
@@ -299,9 +300,9 @@ static void test_refuses_other_methods_with_allow(void **state)
     (void)state;
     static const char *const requests[] = {"DELETE /echo", "FOO /echo", "TRACE /echo"};
     for (size_t i = 0; i < PH_ARRAY_LENGTH(requests); i++) {
-        struct reply *reply = exchange_run(
-            &(struct exchange){requests[i], "", 405,
-                               "{\"code\":\"method_not_allowed\",\"detail\":\"Method not allowed\"}"});
+        struct reply *reply = exchange_run(&(struct exchange){
+            requests[i], "", 405,
+            "{\"code\":\"method_not_allowed\",\"detail\":\"Method not allowed\"}"});
         assert_string_equal(reply_header(reply, "allow"), "POST, PUT, OPTIONS");
         free(reply);
     }
@@ -366,8 +367,8 @@ static void test_keeps_connections_and_serves_pipelines(void **state)
         assert_string_equal(reply->body, "cde by put");
         free(reply);
     }
-    assert_true(client_send_text(
-        fd, "GET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+    assert_true(
+        client_send_text(fd, "GET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
     free(client_read(fd, false));
     assert_true(client_is_closed(fd));
     (void)close(fd);
@@ -412,7 +413,8 @@ static void assert_too_large(int fd)
     struct reply *reply = client_read(fd, false);
     assert_int_equal(reply->status, 413);
     assert_string_equal(
-        reply->body, "{\"code\":\"payload_too_large\",\"detail\":\"Request payload is too large.\"}");
+        reply->body,
+        "{\"code\":\"payload_too_large\",\"detail\":\"Request payload is too large.\"}");
     free(reply);
 }
 
@@ -420,7 +422,8 @@ static void test_refuses_a_known_length_at_once(void **state)
 {
     (void)state;
     int fd = client_connect(address);
-    assert_true(client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"));
+    assert_true(
+        client_send_text(fd, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n"));
     assert_too_large(fd);
     /* The answer is there although the body still comes: the socket is read for a moment. */
     char block[4096] = {0};

@@ -45,7 +45,10 @@ struct hostile {
     int status; /* 0 = cut without an answer */
 };
 
-#define CASE(status, text) {(text), sizeof(text) - 1, (status)}
+#define CASE(status, text)                                                                         \
+    {                                                                                              \
+        (text), sizeof(text) - 1, (status)                                                         \
+    }
 #define POST "POST /a HTTP/1.1\r\nHost: x\r\n"
 #define GET "GET /a HTTP/1.1\r\nHost: x\r\n"
 /* Would be answered 200 if it were taken for a second request. */
@@ -69,10 +72,12 @@ static const struct hostile refused[] = {
     CASE(400, POST "Transfer-Encoding: identity\r\n\r\n" SMUGGLED),
     CASE(400, POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" SMUGGLED),
     CASE(400, POST "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n" SMUGGLED),
-    CASE(400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
+    CASE(400,
+         POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
     CASE(400, POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n" SMUGGLED),
     CASE(400, POST "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
-    CASE(400, POST "Transfer-Encoding:\x0b" "chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
+    CASE(400, POST "Transfer-Encoding:\x0b"
+                   "chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
     CASE(400, "POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" SMUGGLED),
     CASE(400, POST "Transfer-Encoding: chunked\r\n\r\n-3\r\nabc\r\n0\r\n\r\n" SMUGGLED),
     CASE(400, POST "Transfer-Encoding: chunked\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n" SMUGGLED),
@@ -149,7 +154,8 @@ static const struct hostile served[] = {
     CASE(200, GET "X:\r\nY: \r\nZ:  \t spaced \t \r\n\r\n"),
     CASE(200, GET "X: \xc3\xa4\xff\r\n\r\n"),
     CASE(200, GET "Cookie: a=b; c=d\r\nAuthorization: Bearer x\r\n\r\n"),
-    CASE(200, GET "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n"),
+    CASE(200,
+         GET "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n"),
     CASE(200, "GET /a?b&c=&=d&& HTTP/1.1\r\nHost: x\r\n\r\n"),
     CASE(200, "GET /%2f..%2f..%2fetc%2fpasswd HTTP/1.1\r\nHost: x\r\n\r\n"),
     CASE(200, "GET /\xc3\xa4 HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -157,7 +163,8 @@ static const struct hostile served[] = {
     CASE(200, "GET /a HTTP/1.0\r\n\r\n"),
     CASE(200, POST "Content-Length: 0\r\n\r\n"),
     CASE(200, POST "Content-Length: 003\r\n\r\nabc"),
-    CASE(200, POST "Transfer-Encoding: CHUNKED\r\n\r\n03;ext=\"1\"\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"),
+    CASE(200,
+         POST "Transfer-Encoding: CHUNKED\r\n\r\n03;ext=\"1\"\r\nabc\r\n0\r\nTrailer: x\r\n\r\n"),
     CASE(404, "GET /.. HTTP/1.1\r\nHost: x\r\n\r\n"),
     CASE(404, "GET /%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n"),
     CASE(404, "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"),
