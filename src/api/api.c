@@ -3,8 +3,9 @@
  * Concurrency: `struct api` is read-only once made. A job of api_submit runs and ends on the writer
  * thread while its request is suspended; the http thread does not touch it meanwhile.
  */
-#include "api/api_int.h"
+#include "api/api.h"
 
+#include "api/api_int.h"
 #include "api/idempotency.h"
 #include "base/clock.h"
 #include "store/idempotency.h"

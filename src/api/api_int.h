@@ -46,7 +46,7 @@ struct api_call {
     struct principal principal;
 };
 
-typedef enum ph_error api_function(struct api_call *call, struct diag *diag);
+typedef enum ph_error(api_function)(struct api_call *call, struct diag *diag);
 
 /* The `data` of each route: what the table says about the operation beside method and path. */
 struct api_operation {

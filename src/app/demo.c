@@ -153,9 +153,7 @@ static void set_up(struct demo *demo)
 /* Waits between events; false when the demo stops. */
 static bool pause_for(struct demo *demo, int64_t seconds)
 {
-    struct timespec until;
-    PH_ASSERT(clock_gettime(CLOCK_REALTIME, &until) == 0);
-    until.tv_sec += seconds;
+    struct timespec until = clock_deadline(seconds * CLOCK_US_PER_S, false);
     (void)pthread_mutex_lock(&demo->lock);
     int waited = 0;
     while (!demo->is_stopping && waited == 0) {

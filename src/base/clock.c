@@ -18,6 +18,17 @@ int64_t clock_boot_us(void)
     return read_clock(CLOCK_BOOTTIME);
 }
 
+struct timespec clock_deadline(int64_t wait_us, bool is_monotonic)
+{
+    struct timespec until;
+    PH_ASSERT(clock_gettime(is_monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &until) == 0);
+    until.tv_sec += wait_us / CLOCK_US_PER_S;
+    until.tv_nsec += wait_us % CLOCK_US_PER_S * 1000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
 static void put_digits(char *target, int count, int value)
 {
     for (int index = count - 1; index >= 0; index--) {

@@ -17,6 +17,9 @@
 
 int64_t clock_wall_us(void);
 int64_t clock_boot_us(void);
+/* The absolute time `wait_us` from now, for pthread_cond_timedwait: of CLOCK_MONOTONIC, or of the
+ * wall clock (the default of a condition variable). */
+struct timespec clock_deadline(int64_t wait_us, bool is_monotonic);
 
 /* RFC 3339 in UTC with six fraction digits and Z ("2026-01-05T10:11:12.131415Z"), NUL-terminated.
  * Years 0001..9999. */

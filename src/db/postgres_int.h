@@ -55,7 +55,7 @@ static inline struct postgres *postgres_of(struct db *db)
 /* Whether the class of the SQLSTATE is 42: wrong text, an unknown table or column. */
 bool postgres_is_wrong_sql(const PGresult *result);
 /* Records and words the failure that `result` (may be NULL) tells. */
-enum ph_error postgres_fail(struct db *db, const PGresult *result, struct diag *diag);
+PH_NODISCARD enum ph_error postgres_fail(struct db *db, const PGresult *result, struct diag *diag);
 
 /* NULL gives 0, 0.0, SLICE_NONE. Other types than db.h names assert. */
 int64_t postgres_value_int64(const PGresult *result, int row, int column);
@@ -70,14 +70,15 @@ void postgres_bind_double(struct db_statement *statement, int parameter, double 
 void postgres_bind_text(struct db_statement *statement, int parameter, struct slice value);
 void postgres_bind_blob(struct db_statement *statement, int parameter, struct slice value);
 void postgres_bind_null(struct db_statement *statement, int parameter);
-enum ph_error postgres_step(struct db_statement *statement, struct diag *diag, bool *ret_row);
+PH_NODISCARD enum ph_error postgres_step(struct db_statement *statement, struct diag *diag,
+                                         bool *ret_row);
 void postgres_done(struct db_statement *statement);
-enum ph_error postgres_exec(struct db_statement *statement, struct diag *diag);
+PH_NODISCARD enum ph_error postgres_exec(struct db_statement *statement, struct diag *diag);
 bool postgres_is_null(struct db_statement *statement, int column);
 int64_t postgres_get_int64(struct db_statement *statement, int column);
 double postgres_get_double(struct db_statement *statement, int column);
 struct slice postgres_get_bytes(struct db_statement *statement, int column);
-enum ph_error postgres_pipeline_begin(struct db *db, struct diag *diag);
-enum ph_error postgres_pipeline_end(struct db *db, struct diag *diag);
+PH_NODISCARD enum ph_error postgres_pipeline_begin(struct db *db, struct diag *diag);
+PH_NODISCARD enum ph_error postgres_pipeline_end(struct db *db, struct diag *diag);
 
 #endif

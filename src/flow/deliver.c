@@ -508,12 +508,7 @@ void deliverer_drain(struct deliverer *deliverer, int64_t drain_ms)
     }
     atomic_store(&deliverer->is_draining, true);
     wake_thread(deliverer);
-    struct timespec until;
-    PH_ASSERT(clock_gettime(CLOCK_REALTIME, &until) == 0);
-    until.tv_sec += drain_ms / 1000;
-    until.tv_nsec += drain_ms % 1000 * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = clock_deadline(drain_ms * CLOCK_US_PER_MS, false);
     (void)pthread_mutex_lock(&deliverer->lock);
     int waited = 0;
     while (!deliverer->is_quiet && waited == 0) {

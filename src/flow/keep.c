@@ -66,12 +66,7 @@ static void step_done(struct general_job *job, enum ph_error error, const struct
 /* Waits `wait_us` or until the keeper stops. False when it stops. */
 static bool pause_for(struct keeper *keeper, int64_t wait_us)
 {
-    struct timespec until;
-    PH_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-    until.tv_sec += wait_us / CLOCK_US_PER_S;
-    until.tv_nsec += wait_us % CLOCK_US_PER_S * 1000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    struct timespec until = clock_deadline(wait_us, true);
     (void)pthread_mutex_lock(&keeper->lock);
     int waited = 0;
     while (!keeper->is_stopping && waited == 0) {

@@ -335,11 +335,7 @@ static void keep_records(struct writer *writer, struct list_node *records)
     }
     list_splice(records, &writer->records);
     list_splice(&writer->records, records);
-    struct timespec until;
-    PH_ASSERT(clock_gettime(CLOCK_REALTIME, &until) == 0);
-    until.tv_nsec += FAILURE_PAUSE_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    struct timespec until = clock_deadline(FAILURE_PAUSE_MS * CLOCK_US_PER_MS, false);
     (void)pthread_cond_timedwait(&writer->has_jobs, &writer->lock, &until);
     (void)pthread_mutex_unlock(&writer->lock);
 }

@@ -4,6 +4,8 @@
  * requests in progress may end, then what is still suspended is answered 503 (libmicrohttpd
  * aborts the process when it stops with a suspended connection), then the daemons end.
  */
+#include "http/server.h"
+
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -249,14 +251,7 @@ void http_progress_end(struct http_daemon *daemon)
 
 static void wait_until_idle(struct http_server *server, int64_t timeout_ms)
 {
-    struct timespec until;
-    PH_ASSERT(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
-    until.tv_sec += (time_t)(timeout_ms / 1000);
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    struct timespec until = clock_deadline(timeout_ms * CLOCK_US_PER_MS, true);
     PH_ASSERT(pthread_mutex_lock(&server->drain_lock) == 0);
     while (!is_idle(server) &&
            pthread_cond_timedwait(&server->drain_changed, &server->drain_lock, &until) == 0) {

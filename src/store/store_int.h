@@ -26,7 +26,8 @@ static inline struct slice row_copy_text(struct row_copier *copier, int column)
     return text;
 }
 
-static inline enum ph_error row_copier_end(const struct row_copier *copier, struct diag *diag)
+PH_NODISCARD static inline enum ph_error row_copier_end(const struct row_copier *copier,
+                                                        struct diag *diag)
 {
     if (copier->failed) {
         return diag_set(diag, PH_NO_MEMORY, NULL, "the rows need more memory than their limit");
