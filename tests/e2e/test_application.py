@@ -105,7 +105,8 @@ def test_a_uid_is_unique(api):
     is_error(api.post("/app", {"name": "again", "uid": uid}), 409, "conflict", EXISTS)
     again = api.post("/app", {"name": "again", "uid": uid}, params={"get_if_exists": "true"})
     assert again.status_code == 200 and again.json() == first
-    is_error(api.post("/app", {"name": "again", "uid": uid}, params={"get_if_exists": "false"}), 409, "conflict", EXISTS)
+    answer = api.post("/app", {"name": "again", "uid": uid}, params={"get_if_exists": "false"})
+    is_error(answer, 409, "conflict", EXISTS)
     fresh = api.post("/app", {"name": "new", "uid": unique("new")}, params={"get_if_exists": "true"})
     assert fresh.status_code == 201
 

@@ -87,7 +87,8 @@ def test_a_url_is_normalised(api, root, given, kept):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "example.com", "/hook", "ftp://example.com/", "file:///etc/passwd", "gopher://x/", "http://", "http://a b/"]
+    "url",
+    ["", "example.com", "/hook", "ftp://example.com/", "file:///etc/passwd", "gopher://x/", "http://", "http://a b/"],
 )
 def test_a_url_that_is_refused(api, root, url):
     is_invalid(api.post(root, {"url": url}), "body", "url")
@@ -331,9 +332,11 @@ def test_sensitive_headers_are_named_only(api, root):
 
 
 FORBIDDEN_NAMES = (
-    "user-agent keep-alive proxy-authenticate proxy-authorization te trailers transfer-encoding upgrade age cache-control "
+    "user-agent keep-alive proxy-authenticate proxy-authorization te trailers transfer-encoding upgrade age "
+    "cache-control "
     "clear-site-data expires pragma warning content-length content-type content-encoding content-language "
-    "content-location x-amz-date x-amzn-trace-id x-google-x x-goog-x x-gfe-x x-azure-ref x-fd-healthprobe x-svix-id svix-id"
+    "content-location x-amz-date x-amzn-trace-id x-google-x x-goog-x x-gfe-x x-azure-ref x-fd-healthprobe x-svix-id "
+    "svix-id"
 ).split()
 
 

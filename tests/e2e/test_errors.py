@@ -56,7 +56,8 @@ def test_malformed_json(api, app, path, content):
 
 @pytest.mark.parametrize(
     "payload",
-    [b'{"a": "\xff"}', b'{"a": 01}', b'{"a": [1,]}', b'{"a": tru}', b'{"a": "\\ud800"}', b'{"a": "\t"}', b'{"a" 1}', b"{]"],
+    [b'{"a": "\xff"}',
+     b'{"a": 01}', b'{"a": [1,]}', b'{"a": tru}', b'{"a": "\\ud800"}', b'{"a": "\t"}', b'{"a" 1}', b"{]"],
 )
 def test_a_payload_is_checked_as_well(api, app, payload):
     """The payload is passed through as it is, so it must be JSON from its first byte to its last."""
@@ -123,7 +124,9 @@ def test_unknown_paths(api, app, method, path):
     is_error(api.request(method, path.format(app=app["id"])), 404, "not_found")
 
 
-@pytest.mark.parametrize("method, path", [("PUT", "/app"), ("POST", "/app/{app}"), ("DELETE", "/app/{app}/msg"), ("PATCH", "/health")])
+@pytest.mark.parametrize(
+    "method, path", [("PUT", "/app"), ("POST", "/app/{app}"), ("DELETE", "/app/{app}/msg"), ("PATCH", "/health")]
+)
 def test_known_paths_with_another_method(api, app, method, path):
     response = api.request(method, path.format(app=app["id"]))
     assert response.status_code == 405
@@ -142,7 +145,8 @@ def test_bad_queries_of_messages(api, app, query):
 
 @pytest.mark.parametrize("name", ["%00", "a%00b", "%zz", "%", "%2", "%c0%af"])
 def test_bad_escapes_in_a_path(server, api, name):
-    status, body = raw(server, b"GET /api/v1/app/%s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (name.encode(), authorization(api)))
+    head = b"GET /api/v1/app/%s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (name.encode(), authorization(api))
+    status, body = raw(server, head)
     assert status in (400, 404), (status, body)
     if "00" in name or name in ("%zz", "%", "%2"):
         assert status == 400
@@ -260,7 +264,9 @@ def test_pipelined_requests_are_answered_in_order(server, api):
         b"POST /api/v1/app HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"POST /api/v1/app HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nshort",
     ],
-    ids=["blank", "verb", "version", "tls", "h2", "long target", "many headers", "long header", "bad chunk", "short body"],
+    ids=[
+        "blank", "verb", "version", "tls", "h2", "long target", "many headers", "long header", "bad chunk", "short body"
+    ],
 )
 def test_rubbish_does_no_harm(server, data):
     try:

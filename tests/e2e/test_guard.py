@@ -216,7 +216,9 @@ def test_http2(trusting, authority):
         messages = [trusting.send(app, {"n": n}) for n in range(5)]
         for message in messages:
             assert trusting.wait_final(app, message, endpoint)[0]["status"] == SUCCESS
-        requests = wait_for(lambda: len(listener.requests("/two")) == 5 and listener.requests("/two"), 5, "five requests")
+        requests = wait_for(
+            lambda: len(listener.requests("/two")) == 5 and listener.requests("/two"), 5, "five requests"
+        )
         secret = trusting.secret(app, endpoint)
         for request in requests:
             assert request.version == "HTTP/2" and signatures.verifies(secret, request)

@@ -227,7 +227,8 @@ def test_message_attempts(svix, sdk_app, sdk_endpoint, receiver, path):
         models.MessageStatusText.FAIL,
         "not now",
     )
-    assert (second.status, second.response_status_code, second.response) == (models.MessageStatus.SUCCESS, 200, "thanks")
+    outcome = (second.status, second.response_status_code, second.response)
+    assert outcome == (models.MessageStatus.SUCCESS, 200, "thanks")
     assert second.trigger_type == models.MessageAttemptTriggerType.SCHEDULED
     assert (second.msg_id, second.endpoint_id, second.url) == (message.id, sdk_endpoint.id, sdk_endpoint.url)
     api = svix.message_attempt

@@ -31,7 +31,8 @@ static void test_both_ways(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"0", "0g", "g0", "0x00", " 00", "00 ", "@0", "`0", "G0", "00000000"};
+    static const char *const bad[] = {"0",   "0g", "g0", "0x00", " 00",
+                                      "00 ", "@0", "`0", "G0",   "00000000"};
     uint8_t bytes[3];
     size_t length;
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad); index++) {

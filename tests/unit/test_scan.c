@@ -28,14 +28,34 @@ static void test_valid_documents(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "{}", "[]", "0", "-0", "null", "true", "false", "\"\"", " \t\r\n{ } \t\r\n",
-        "12345678901234567890", "1e400", "-1.5E-7", "1.10", "0e0", "1E+2", "123456789012345678901",
-        "[1,2,[3,{\"a\":[]}],\"x\"]", "{\"a\":{\"b\":{}},\"c\":[[[]]]}", "{\"\":0}",
-        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"", "\"\\ud800\"", "\"\\u0000\"",
-        "\"\x7f\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\"",
+        "{}",
+        "[]",
+        "0",
+        "-0",
+        "null",
+        "true",
+        "false",
+        "\"\"",
+        " \t\r\n{ } \t\r\n",
+        "12345678901234567890",
+        "1e400",
+        "-1.5E-7",
+        "1.10",
+        "0e0",
+        "1E+2",
+        "123456789012345678901",
+        "[1,2,[3,{\"a\":[]}],\"x\"]",
+        "{\"a\":{\"b\":{}},\"c\":[[[]]]}",
+        "{\"\":0}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"",
+        "\"\\ud800\"",
+        "\"\\u0000\"",
+        "\"\x7f\"",
+        "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf\"",
         "\"\xed\x9f\xbf\xee\x80\x80\xe0\xa0\x80\xf0\x90\x80\x80\"",
         "\"a string that is longer than eight bytes, with an \\\"escape\\\" in it\"",
-        "[ 1 , 2 ]", "{ \"a\" : 1 , \"b\" : 2 }",
+        "[ 1 , 2 ]",
+        "{ \"a\" : 1 , \"b\" : 2 }",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
         if (!is_document(texts[index], strlen(texts[index]))) {
@@ -48,15 +68,76 @@ static void test_invalid_documents(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", " ", "{", "}", "[", "]", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-        "{a:1}", "{'a':1}", "{\"a\":1 \"b\":2}", "{1:2}", "{\"a\":1]", "[1}", "[[]", "{}{}", "1 2",
-        "01", "-", "+1", ".5", "1.", "1.e2", "1e", "1e+", "0x1", "NaN", "Infinity", "-a", "1a",
-        "nul", "truE", "nulll", "tru", "fals", "\"", "\"a", "\"\\\"", "\"\\", "\"\\x\"", "\"\\u\"",
-        "\"\\u12\"", "\"\\u12g4\"", "\"\\u123", "\"\n\"", "\"\t\"", "\"\x1f\"", "\"\x80\"",
-        "\"\xc0\x80\"", "\"\xc1\xbf\"", "\"\xc3\"", "\"\xe0\x9f\xbf\"", "\"\xed\xa0\x80\"",
-        "\"\xf0\x8f\xbf\xbf\"", "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\xff\"",
-        "\"\xe2\x82\"", "\"\xf0\x9f\x98\"", "\xef\xbb\xbf{}", "//\n1", "/**/1", "[1]x", "\f1",
-        "\"abcdefgh\x01ijk\"", "\"abcdefghijklmno\x80pq\"",
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\":1 \"b\":2}",
+        "{1:2}",
+        "{\"a\":1]",
+        "[1}",
+        "[[]",
+        "{}{}",
+        "1 2",
+        "01",
+        "-",
+        "+1",
+        ".5",
+        "1.",
+        "1.e2",
+        "1e",
+        "1e+",
+        "0x1",
+        "NaN",
+        "Infinity",
+        "-a",
+        "1a",
+        "nul",
+        "truE",
+        "nulll",
+        "tru",
+        "fals",
+        "\"",
+        "\"a",
+        "\"\\\"",
+        "\"\\",
+        "\"\\x\"",
+        "\"\\u\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\\u123",
+        "\"\n\"",
+        "\"\t\"",
+        "\"\x1f\"",
+        "\"\x80\"",
+        "\"\xc0\x80\"",
+        "\"\xc1\xbf\"",
+        "\"\xc3\"",
+        "\"\xe0\x9f\xbf\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xf0\x8f\xbf\xbf\"",
+        "\"\xf4\x90\x80\x80\"",
+        "\"\xf5\x80\x80\x80\"",
+        "\"\xff\"",
+        "\"\xe2\x82\"",
+        "\"\xf0\x9f\x98\"",
+        "\xef\xbb\xbf{}",
+        "//\n1",
+        "/**/1",
+        "[1]x",
+        "\f1",
+        "\"abcdefgh\x01ijk\"",
+        "\"abcdefghijklmno\x80pq\"",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
         if (is_document(texts[index], strlen(texts[index]))) {
@@ -102,9 +183,9 @@ static void test_depth(void **state)
     nest(text, SCAN_DEPTH_MAX + 1, '[', ']');
     struct diag diag;
     size_t offset = 0;
-    assert_int_equal(scan_document((struct slice){text, 2 * SCAN_DEPTH_MAX + 2}, NULL, &diag,
-                                   &offset),
-                     PH_INVALID);
+    assert_int_equal(
+        scan_document((struct slice){text, 2 * SCAN_DEPTH_MAX + 2}, NULL, &diag, &offset),
+        PH_INVALID);
     assert_int_equal(offset, SCAN_DEPTH_MAX);
     assert_string_equal(diag.text, "nested too deep at offset 64");
     /* The members of scan_object stand one level down. */
@@ -140,16 +221,18 @@ static void test_members(void **state)
                                "\"n\":-1.5e3,\"t\":true,\"f\":false,\"z\":null,\"l\":[ ] } ";
     struct scan_member members[MEMBERS];
     size_t count = 0;
-    assert_int_equal(scan_object(SLICE_LITERAL(text), members, MEMBERS, &count, NULL, NULL),
-                     PH_OK);
+    assert_int_equal(scan_object(SLICE_LITERAL(text), members, MEMBERS, &count, NULL, NULL), PH_OK);
     static const struct {
         const char *key;
         const char *value;
         enum scan_type type;
     } expected[] = {
-        {"eventType", "\"a.b\"", SCAN_STRING}, {"payload", "{\"x\": [1, {} ]}", SCAN_OBJECT},
-        {"n", "-1.5e3", SCAN_NUMBER},          {"t", "true", SCAN_TRUE},
-        {"f", "false", SCAN_FALSE},            {"z", "null", SCAN_NULL},
+        {"eventType", "\"a.b\"", SCAN_STRING},
+        {"payload", "{\"x\": [1, {} ]}", SCAN_OBJECT},
+        {"n", "-1.5e3", SCAN_NUMBER},
+        {"t", "true", SCAN_TRUE},
+        {"f", "false", SCAN_FALSE},
+        {"z", "null", SCAN_NULL},
         {"l", "[ ]", SCAN_ARRAY},
     };
     assert_int_equal(count, PH_ARRAY_LENGTH(expected));
@@ -172,8 +255,7 @@ static void test_keys_with_escapes_and_doubles(void **state)
     static const char text[] = "{\"a\":1,\"\\u0061\":2,\"\\ud83d\\ude00\\n\\/\":3,\"\\ud800\":4}";
     struct scan_member members[MEMBERS];
     size_t count = 0;
-    assert_int_equal(scan_object(SLICE_LITERAL(text), members, MEMBERS, &count, NULL, NULL),
-                     PH_OK);
+    assert_int_equal(scan_object(SLICE_LITERAL(text), members, MEMBERS, &count, NULL, NULL), PH_OK);
     assert_int_equal(count, 4);
     assert_true(members[1].key_has_escapes);
     assert_ptr_equal(scan_find(members, count, "a"), &members[1]);
@@ -254,8 +336,20 @@ static void test_strings(void **state)
     check_string("\"\\u0000x\"", "\0x", 2);
     check_string("\"\\uffff\\udbff\\udfff\"", "\xef\xbf\xbf\xf4\x8f\xbf\xbf", 7);
     static const char *const bad[] = {
-        "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800x\"", "\"\\ud800\\n\"", "\"\\ud800\\u0041\"",
-        "\"\\ud800\\ud800\"", "\"\\ud800\\udc0\"", "", "\"", "x", "1", "\"a\"b", "\"a\" ", "\"\\x\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800x\"",
+        "\"\\ud800\\n\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\ud800\\ud800\"",
+        "\"\\ud800\\udc0\"",
+        "",
+        "\"",
+        "x",
+        "1",
+        "\"a\"b",
+        "\"a\" ",
+        "\"\\x\"",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad); index++) {
         ARENA_AUTO struct arena arena;

@@ -12,7 +12,8 @@
 #define BODY "{\"test\": 2432232314}"
 #define SYMMETRIC "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #define ASYMMETRIC                                                                                 \
-    "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
+    "whsk_6Xb/dCcHpPea21PS1N9VY/"                                                                  \
+    "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=="
 #define PUBLIC "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4="
 #define ASYMMETRIC_SIGNATURE                                                                       \
     "v1a,hnO3f9T8Ytu9HwrXslvumlUpqtNVqkhqw/enGzPCXe5BdqzCInXqYXFymVJaA7AZdpXwVLPo3mNl8EM+m7TBAg=="
@@ -115,11 +116,17 @@ static void test_refused_secrets(void **state)
     check_symmetric_length(75, PH_OK);
     check_symmetric_length(76, PH_INVALID);
     static const char *const bad[] = {
-        "", "whsec_", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
-        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa-_", "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
-        "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", PUBLIC,
+        "",
+        "whsec_",
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS",
+        "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa-_",
+        "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        PUBLIC,
         /* The public half of another key. */
-        "whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvw==",
+        "whsk_6Xb/dCcHpPea21PS1N9VY/"
+        "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvw==",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad); index++) {
         struct signing_key *key = NULL;
@@ -160,8 +167,7 @@ static enum ph_error verify_with(const char *key_text, const char *id, const cha
     const struct signing_key *keys[] = {key};
     const struct signature_received received = {slice_of(id), slice_of(timestamp),
                                                 slice_of(signatures), SLICE_LITERAL(BODY)};
-    enum ph_error error =
-        signature_verify(keys, 1, &received, now_s, SIGNATURE_TOLERANCE_S, NULL);
+    enum ph_error error = signature_verify(keys, 1, &received, now_s, SIGNATURE_TOLERANCE_S, NULL);
     signing_key_free(key);
     return error;
 }
@@ -200,12 +206,19 @@ static void test_verify_refuses(void **state)
     (void)state;
     const char *good = SYMMETRIC_SIGNATURE;
     static const char *const bad_signatures[] = {
-        "", "v1", "v1,", "v1,====", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        "",
+        "v1",
+        "v1,",
+        "v1,====",
+        "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
         "v1a,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1O", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVk=",
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1O",
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVk=",
         "v1,A0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
-        "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", ASYMMETRIC_SIGNATURE,
-        "v1," SYMMETRIC_SIGNATURE, "  ",
+        "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ASYMMETRIC_SIGNATURE,
+        "v1," SYMMETRIC_SIGNATURE,
+        "  ",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad_signatures); index++) {
         assert_int_equal(verify(ID, TIMESTAMP_TEXT, bad_signatures[index], TIMESTAMP),
@@ -227,8 +240,7 @@ static void test_verify_refuses(void **state)
     const struct signature_received received = {SLICE_LITERAL(ID), SLICE_LITERAL(TIMESTAMP_TEXT),
                                                 slice_of(good), SLICE_LITERAL(BODY)};
     struct diag diag;
-    assert_int_equal(signature_verify(NULL, 0, &received, TIMESTAMP, 300, &diag),
-                     PH_UNAUTHORIZED);
+    assert_int_equal(signature_verify(NULL, 0, &received, TIMESTAMP, 300, &diag), PH_UNAUTHORIZED);
     assert_string_equal(diag.text, "no signature fits");
     /* Empty verifier secrets are an error, as in the reference libraries. */
     struct signing_key *key = NULL;

@@ -79,7 +79,7 @@ class Server:
         return words
 
     def spawn(self):
-        """Start the process without waiting for anything; gives a queue on which the address will come (None: ended)."""
+        """Start the process without waiting; gives a queue on which the address will come (None: ended)."""
         assert self.process is None, "the server runs already"
         log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
