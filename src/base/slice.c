@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/slice.h"
 
-#include <strings.h>
-
 struct slice slice_of(const char *text)
 {
     if (text == NULL) {
@@ -21,10 +19,23 @@ bool slice_equal_text(struct slice left, const char *right)
     return slice_equal(left, slice_of(right));
 }
 
+static char to_lower(char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+}
+
+/* Not strncasecmp: that stops at a NUL and follows the locale. */
 bool slice_equal_nocase(struct slice left, struct slice right)
 {
-    return left.len == right.len &&
-           (left.len == 0 || strncasecmp(left.ptr, right.ptr, left.len) == 0);
+    if (left.len != right.len) {
+        return false;
+    }
+    for (size_t index = 0; index < left.len; index++) {
+        if (to_lower(left.ptr[index]) != to_lower(right.ptr[index])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool slice_starts_with(struct slice whole, const char *prefix)
