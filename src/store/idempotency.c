@@ -72,7 +72,7 @@ enum ph_error idempotency_delete_old(struct store *store, int64_t now_us, int64_
                                      struct diag *diag, int64_t *ret_deleted)
 {
     struct db_statement *statement = db_prepare(
-        store->db, "DELETE FROM idempotency WHERE hour < $1 AND key_hash IN (SELECT key_hash"
+        store->db, "DELETE FROM idempotency WHERE (hour, key_hash) IN (SELECT hour, key_hash"
                    " FROM idempotency WHERE hour < $1 ORDER BY hour, key_hash LIMIT $2)");
     db_bind_int64(statement, 1, hour_of(now_us) - IDEMPOTENCY_HOURS);
     db_bind_int64(statement, 2, limit);
