@@ -104,6 +104,19 @@ static void format_json(struct buf *line, const struct log_row *row, const char 
     json_out_end_object(&out);
 }
 
+static void format_line(struct buf *line, bool is_json, const struct log_row *row,
+                        const struct log_field *fields, size_t count)
+{
+    char time_text[CLOCK_TEXT_MAX];
+    clock_format(clock_wall_us(), time_text);
+    if (is_json) {
+        format_json(line, row, time_text, fields, count);
+    } else {
+        format_logfmt(line, row, time_text, fields, count);
+    }
+    buf_append_byte(line, '\n');
+}
+
 void log_fields(const struct log *log, enum log_event event, const struct log_field *fields,
                 size_t count)
 {
@@ -111,21 +124,14 @@ void log_fields(const struct log *log, enum log_event event, const struct log_fi
         return;
     }
     const struct log_row *row = &rows[event];
-    char time_text[CLOCK_TEXT_MAX];
-    clock_format(clock_wall_us(), time_text);
     BUF_AUTO struct buf line;
     buf_init(&line, LOG_LINE_MAX);
-    if (log->is_json) {
-        format_json(&line, row, time_text, fields, count);
-    } else {
-        format_logfmt(&line, row, time_text, fields, count);
-    }
+    format_line(&line, log->is_json, row, fields, count);
     if (line.failed) {
         /* Fields too long for one line: keep the event, drop the fields. */
         buf_clear(&line);
-        format_logfmt(&line, row, time_text, NULL, 0);
+        format_line(&line, log->is_json, row, NULL, 0);
     }
-    buf_append_byte(&line, '\n');
     ssize_t written = write(log->fd, line.data, line.len);
     (void)written; /* a log that cannot be written is no reason to stop delivering */
 }
