@@ -66,7 +66,8 @@ static enum ph_error authenticate(struct api_call *call, enum api_auth auth, str
     const struct auth_context context = {
         .cache = call->thread->auth_cache,
         .codec = call->codec,
-        .jwt_secret = {(const char *)call->api->jwt_secret.bytes, call->api->jwt_secret.length},
+        .jwt_key = {JWT_HS256,
+                    {(const char *)call->api->jwt_secret.bytes, call->api->jwt_secret.length}},
         .now_us = clock_wall_us(),
     };
     return api_authenticate(&context, auth, http_header(call->request, "authorization"),

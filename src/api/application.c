@@ -214,12 +214,29 @@ enum ph_error api_application_create(struct api_call *call, struct diag *diag)
     return api_submit(call, &job->job, run_create, diag);
 }
 
-/* The endpoints' limits may depend on the application: their lanes get new configuration. */
+/* The lanes of the endpoints hold the application's rate: they get new configuration. */
+static enum ph_error note_endpoints(struct writer_txn *txn, int64_t application_id,
+                                    struct diag *diag)
+{
+    int64_t id = 0;
+    for (;;) {
+        enum ph_error error = endpoint_next_live(txn->store, application_id, id, diag, &id);
+        if (error != PH_OK || id == 0) {
+            return error;
+        }
+        writer_txn_endpoint_changed(txn, id);
+    }
+}
+
 static enum ph_error store_update(struct api_job *job, struct writer_txn *txn,
-                                  struct application_row *row, struct diag *diag)
+                                  struct application_row *row, int64_t former_throttle_rate,
+                                  struct diag *diag)
 {
     row->updated_at_us = txn->now_us;
     enum ph_error error = application_update(txn->store, row, diag);
+    if (error == PH_OK && row->throttle_rate != former_throttle_rate) {
+        error = note_endpoints(txn, row->id, diag);
+    }
     if (error == PH_OK) {
         answer_row(job, 200, row);
     }
@@ -238,11 +255,12 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     if (error != PH_OK) {
         return error;
     }
+    int64_t former_throttle_rate = row.throttle_rate;
     row.name = application->input.name;
     row.uid = application->input.uid;
     row.throttle_rate = application->input.throttle_rate;
     row.metadata = application->input.metadata;
-    return store_update(job, txn, &row, diag);
+    return store_update(job, txn, &row, former_throttle_rate, diag);
 }
 
 enum ph_error api_application_put(struct api_call *call, struct diag *diag)
@@ -261,6 +279,7 @@ static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, stru
     if (error != PH_OK) {
         return error;
     }
+    int64_t former_throttle_rate = row.throttle_rate;
     if (application->name == INPUT_VALUE) {
         row.name = application->input.name;
     }
@@ -273,7 +292,7 @@ static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, stru
     if (application->metadata != INPUT_ABSENT) {
         row.metadata = application->input.metadata;
     }
-    return store_update(job, txn, &row, diag);
+    return store_update(job, txn, &row, former_throttle_rate, diag);
 }
 
 enum ph_error api_application_patch(struct api_call *call, struct diag *diag)

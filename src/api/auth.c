@@ -101,7 +101,7 @@ static enum ph_error verify(const struct auth_context *context, struct slice tok
 {
     struct auth_entry *entry = ph_calloc(1, sizeof *entry);
     arena_init(&entry->arena, CLAIMS_ARENA_BYTES);
-    enum ph_error error = jwt_verify(context->jwt_secret, token, context->now_us / CLOCK_US_PER_S,
+    enum ph_error error = jwt_verify(&context->jwt_key, token, context->now_us / CLOCK_US_PER_S,
                                      &entry->arena, diag, &entry->claims);
     if (error == PH_OK) {
         error = judge_subject(context, entry, diag);

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "core/id.h"
+#include "core/jwt.h"
 
 enum api_auth {
     API_AUTH_NONE,         /* everybody, without a token */
@@ -40,7 +41,7 @@ void auth_cache_free(struct auth_cache *cache); /* NULL is fine */
 struct auth_context {
     struct auth_cache *cache;
     const struct id_codec *codec;
-    struct slice jwt_secret;
+    struct jwt_key jwt_key;
     int64_t now_us;
 };
 

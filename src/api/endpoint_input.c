@@ -85,12 +85,15 @@ static bool check_header(struct input *input, const char *name, const json_t *va
         return true;
     }
     if (!json_is_string(value)) {
-        input_refuse(input, "headers", "the value of %.64s is not a text", name);
+        enum ph_error wrong = diag_set(input->diag, PH_INVALID, "body.headers",
+                                       "the value of %.64s is not a text", name);
+        diag_code(input->diag, "value_error.jsondecode");
+        input_note(input, wrong);
         return false;
     }
     struct slice text = {json_string_value(value), json_string_length(value)};
     enum ph_error error = header_rule_check_name(slice_of(name), "body.headers", input->diag);
-    if (error == PH_OK && json_is_string(value)) {
+    if (error == PH_OK) {
         error = header_rule_check_value(text, "body.headers", input->diag);
     }
     input_note(input, error);

@@ -24,6 +24,18 @@ enum ph_error endpoint_key_from(struct api_call *call, struct slice text, struct
     return PH_OK;
 }
 
+/* EndpointSecretOut: what a receiver verifies with. */
+static void write_key(struct json_out *out, const struct signing_key *key)
+{
+    BUF_AUTO struct buf text;
+    buf_init(&text, KEY_TEXT_MAX);
+    signing_key_append_public(key, &text);
+    json_out_begin_object(out);
+    json_out_member_string(out, "key", buf_slice(&text));
+    json_out_end_object(out);
+    secret_wipe(text.data, text.len);
+}
+
 enum ph_error api_endpoint_secret_get(struct api_call *call, struct diag *diag)
 {
     struct store *store;
@@ -40,16 +52,10 @@ enum ph_error api_endpoint_secret_get(struct api_call *call, struct diag *diag)
     if (error != PH_OK) {
         return error;
     }
-    BUF_AUTO struct buf text;
-    buf_init(&text, KEY_TEXT_MAX);
-    signing_key_append_public(key, &text);
-    signing_key_free(key);
     struct api_answer answer;
     api_answer_init(&answer);
-    json_out_begin_object(&answer.out);
-    json_out_member_string(&answer.out, "key", buf_slice(&text));
-    json_out_end_object(&answer.out);
-    secret_wipe(text.data, text.len);
+    write_key(&answer.out, key);
+    signing_key_free(key);
     api_answer_send(call, 200, &answer);
     return PH_OK;
 }
@@ -96,11 +102,15 @@ static enum ph_error run_rotate(struct api_job *job, struct writer_txn *txn, str
     if (error == PH_OK) {
         error = endpoint_secret_insert(txn->store, writer_txn_new_id(txn), endpoint_id, key, diag);
     }
-    signing_key_free(key);
     if (error == PH_OK) {
         error = endpoint_changed(txn, application_id, endpoint_id, diag);
     }
-    job->status = 204;
+    if (error == PH_OK) {
+        /* The server's own specification says 204; the SDKs read the new key. */
+        job->status = 200;
+        write_key(&job->answer.out, key);
+    }
+    signing_key_free(key);
     return error;
 }
 

@@ -6,6 +6,7 @@
 
 #include "api/api_int.h"
 #include "api/input.h"
+#include "api/json_schema.h"
 #include "api/paging.h"
 #include "core/name.h"
 
@@ -178,7 +179,7 @@ enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
 /* --- writes ------------------------------------------------------------------------------------
  */
 
-/* Each version's schema must be a JSON object. */
+/* Each version must be a JSON Schema. */
 static void check_schemas(struct input *input, struct slice schemas)
 {
     json_t *versions = json_loadb(schemas.ptr, schemas.len, 0, NULL);
@@ -189,7 +190,13 @@ static void check_schemas(struct input *input, struct slice schemas)
     }
     json_object_foreach(versions, version, schema)
     {
-        if (!json_is_object(schema) && !json_is_boolean(schema)) {
+        const char *keyword = json_schema_find_error(schema);
+        if (keyword != NULL && keyword[0] != '\0') {
+            input_refuse(input, "schemas",
+                         "version %.40s is not a JSON Schema: `%s` has a value"
+                         " that it cannot have",
+                         version, keyword);
+        } else if (keyword != NULL) {
             input_refuse(input, "schemas", "version %.40s is not a JSON Schema", version);
         }
     }

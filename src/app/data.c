@@ -129,5 +129,6 @@ void token_append(const struct secret *secret, const char *org, const char *appl
         .nbf_s = now_us / CLOCK_US_PER_S,
         .exp_s = expires_us / CLOCK_US_PER_S,
     };
-    jwt_sign(JWT_HS256, (struct slice){(const char *)secret->bytes, secret->length}, &claims, text);
+    const struct jwt_key key = {JWT_HS256, {(const char *)secret->bytes, secret->length}};
+    jwt_sign(&key, &claims, text);
 }

@@ -47,7 +47,7 @@ static void append_claims(const struct jwt_claims *claims, struct buf *json)
     } texts[] = {
         {"iss", claims->iss}, {"sub", claims->sub}, {"org", claims->org}, {"jti", claims->jti}};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
-        if (texts[index].value.len > 0) {
+        if (texts[index].value.ptr != NULL) {
             json_out_member_string(&out, texts[index].name, texts[index].value);
         }
     }
@@ -63,11 +63,15 @@ static void append_claims(const struct jwt_claims *claims, struct buf *json)
     json_out_end_document(&out);
 }
 
-void jwt_sign(enum jwt_algorithm algorithm, struct slice secret, const struct jwt_claims *claims,
-              struct buf *text)
+static const struct algorithm_row *row_of(const struct jwt_key *key)
 {
-    PH_ASSERT((unsigned)algorithm < PH_ARRAY_LENGTH(algorithms));
-    const struct algorithm_row *row = &algorithms[algorithm];
+    PH_ASSERT((unsigned)key->algorithm < PH_ARRAY_LENGTH(algorithms));
+    return &algorithms[key->algorithm];
+}
+
+void jwt_sign(const struct jwt_key *key, const struct jwt_claims *claims, struct buf *text)
+{
+    const struct algorithm_row *row = row_of(key);
     char header[64];
     int header_length =
         snprintf(header, sizeof header, "{\"alg\":\"%s\",\"typ\":\"JWT\"}", row->name);
@@ -81,7 +85,7 @@ void jwt_sign(enum jwt_algorithm algorithm, struct slice secret, const struct jw
     buf_append_byte(&token, '.');
     base64url_append(&token, buf_text(&json), json.len);
     uint8_t mac[MAC_BYTES_MAX];
-    signature_hmac(row->hash_bits, secret, buf_slice(&token), mac);
+    signature_hmac(row->hash_bits, key->secret, buf_slice(&token), mac);
     buf_append_byte(&token, '.');
     base64url_append(&token, mac, row->hash_bits / 8);
     if (json.failed || token.failed) {
@@ -114,21 +118,16 @@ static json_t *load_part(struct slice part)
     return object;
 }
 
-/* The row of the header's algorithm, or NULL: `none`, another one, or critical extensions. */
-static const struct algorithm_row *read_header(struct slice part)
+/* Whether the header names the key's algorithm and has no critical extensions. A token does not
+ * choose its algorithm. */
+static bool is_header_good(struct slice part, const char *algorithm)
 {
-    const struct algorithm_row *found = NULL;
     json_t *header = load_part(part);
     const char *name = json_string_value(json_object_get(header, "alg"));
-    if (name != NULL && json_object_get(header, "crit") == NULL) {
-        for (size_t index = 0; index < PH_ARRAY_LENGTH(algorithms); index++) {
-            if (strcmp(algorithms[index].name, name) == 0) {
-                found = &algorithms[index];
-            }
-        }
-    }
+    bool is_good =
+        name != NULL && strcmp(name, algorithm) == 0 && json_object_get(header, "crit") == NULL;
     json_decref(header);
-    return found;
+    return is_good;
 }
 
 static bool is_signed(const struct algorithm_row *row, struct slice secret, struct slice content,
@@ -178,9 +177,7 @@ static enum ph_error read_text(const json_t *value, struct arena *arena, struct 
     if (copy == NULL) {
         return PH_NO_MEMORY;
     }
-    if (length > 0) {
-        *ret_text = (struct slice){copy, length};
-    }
+    *ret_text = (struct slice){copy, length};
     return PH_OK;
 }
 
@@ -243,9 +240,11 @@ static enum ph_error read_claims(const json_t *object, int64_t now_s, struct are
     return error;
 }
 
-enum ph_error jwt_verify(struct slice secret, struct slice text, int64_t now_s, struct arena *arena,
-                         struct diag *diag, struct jwt_claims *ret_claims)
+enum ph_error jwt_verify(const struct jwt_key *key, struct slice text, int64_t now_s,
+                         struct arena *arena, struct diag *diag, struct jwt_claims *ret_claims)
 {
+    struct slice secret = key->secret;
+    const struct algorithm_row *row = row_of(key);
     if (text.len > 0 && text.len == secret.len && secret_equal(text.ptr, secret.ptr, text.len)) {
         return diag_set(diag, PH_UNAUTHORIZED, NULL,
                         "Invalid token: this is the signing secret (jwt_secret) itself; make a "
@@ -258,9 +257,8 @@ enum ph_error jwt_verify(struct slice secret, struct slice text, int64_t now_s, 
         rest.ptr != NULL) {
         return refuse(diag);
     }
-    const struct algorithm_row *row = read_header(parts[0]);
     struct slice content = {text.ptr, parts[0].len + 1 + parts[1].len};
-    if (row == NULL || !is_signed(row, secret, content, parts[2])) {
+    if (!is_header_good(parts[0], row->name) || !is_signed(row, secret, content, parts[2])) {
         return refuse(diag);
     }
     json_t *object = load_part(parts[1]);
@@ -276,7 +274,7 @@ enum ph_error jwt_verify(struct slice secret, struct slice text, int64_t now_s, 
     if (error != PH_OK) {
         return refuse(diag);
     }
-    if (claims.sub.len == 0) {
+    if (claims.sub.ptr == NULL) {
         return diag_set(diag, PH_UNAUTHORIZED, NULL, "Invalid token (missing `sub`).");
     }
     *ret_claims = claims;

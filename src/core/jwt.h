@@ -19,8 +19,13 @@
 
 enum jwt_algorithm { JWT_HS256, JWT_HS384, JWT_HS512 };
 
+struct jwt_key {
+    enum jwt_algorithm algorithm;
+    struct slice secret;
+};
+
 struct jwt_claims {
-    struct slice iss; /* slices are SLICE_NONE when absent; the empty text counts as absent */
+    struct slice iss; /* slices are SLICE_NONE when absent */
     struct slice sub;
     struct slice org;
     struct slice jti;
@@ -34,15 +39,15 @@ struct jwt_claims {
 
 /* Appends the token. Claims that are absent are left out; `iat` has decimals only when it is not
  * a whole second. */
-void jwt_sign(enum jwt_algorithm algorithm, struct slice secret, const struct jwt_claims *claims,
-              struct buf *text);
+void jwt_sign(const struct jwt_key *key, const struct jwt_claims *claims, struct buf *text);
 /*
- * Checks form, algorithm, signature, then exp, nbf and iat against `now_s` with JWT_LEEWAY_S of
- * tolerance. Slices of *ret_claims live in `arena`. PH_UNAUTHORIZED with words for the caller
- * (svix-api spec section 1): "Invalid token", "Invalid token (missing `sub`).", or that the signing
- * secret itself was sent. PH_NO_MEMORY when the arena is at its cap. `iss` is not judged.
+ * Checks form, algorithm (it must be the key's), signature, then exp, nbf and iat against `now_s`
+ * with JWT_LEEWAY_S of tolerance. Slices of *ret_claims live in `arena`. PH_UNAUTHORIZED with words
+ * for the caller (svix-api spec section 1): "Invalid token", "Invalid token (missing `sub`).", or
+ * that the signing secret itself was sent. PH_NO_MEMORY when the arena is at its cap. `iss` is not
+ * judged.
  */
-PH_NODISCARD enum ph_error jwt_verify(struct slice secret, struct slice text, int64_t now_s,
+PH_NODISCARD enum ph_error jwt_verify(const struct jwt_key *key, struct slice text, int64_t now_s,
                                       struct arena *arena, struct diag *diag,
                                       struct jwt_claims *ret_claims);
 

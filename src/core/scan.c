@@ -129,10 +129,24 @@ static bool skip_key(struct scanner *scanner)
 
 /* Where the scanner stands in an object or array of arrays and objects: one bit per level. */
 struct nesting {
-    uint64_t objects; /* the lowest bit is the innermost level: 1 = object */
+    uint64_t objects[SCAN_DEPTH_MAX / 64]; /* by level, the outermost first: 1 = object */
     unsigned depth;
     unsigned depth_max;
 };
+
+static void push_level(struct nesting *nesting, bool is_object)
+{
+    uint64_t bit = UINT64_C(1) << nesting->depth % 64;
+    uint64_t *word = &nesting->objects[nesting->depth / 64];
+    *word = is_object ? *word | bit : *word & ~bit;
+    nesting->depth++;
+}
+
+static bool is_innermost_object(const struct nesting *nesting)
+{
+    unsigned level = nesting->depth - 1;
+    return (nesting->objects[level / 64] >> level % 64 & 1) != 0;
+}
 
 /* At `{` or `[`. Sets *ret_is_empty when it was closed at once. */
 static bool open_level(struct scanner *scanner, struct nesting *nesting, bool *ret_is_empty)
@@ -146,8 +160,7 @@ static bool open_level(struct scanner *scanner, struct nesting *nesting, bool *r
     if (*ret_is_empty) {
         return true;
     }
-    nesting->objects = nesting->objects << 1 | (is_object ? 1 : 0);
-    nesting->depth++;
+    push_level(nesting, is_object);
     return is_object ? skip_key(scanner) : true;
 }
 
@@ -155,7 +168,7 @@ static bool open_level(struct scanner *scanner, struct nesting *nesting, bool *r
 static bool close_levels(struct scanner *scanner, struct nesting *nesting)
 {
     while (nesting->depth > 0) {
-        bool is_object = (nesting->objects & 1) != 0;
+        bool is_object = is_innermost_object(nesting);
         skip_space(scanner);
         if (take(scanner, ',')) {
             skip_space(scanner);
@@ -164,13 +177,12 @@ static bool close_levels(struct scanner *scanner, struct nesting *nesting)
         if (!take(scanner, is_object ? '}' : ']')) {
             return fail(scanner, is_object ? "expected `,` or `}`" : "expected `,` or `]`");
         }
-        nesting->objects >>= 1;
         nesting->depth--;
     }
     return true;
 }
 
-/* One value at its first byte, with at most `depth_max` levels of its own (0..64). */
+/* One value at its first byte, with at most `depth_max` levels of its own. */
 static bool skip_value(struct scanner *scanner, unsigned depth_max, enum scan_type *ret_type)
 {
     struct nesting nesting = {.depth_max = depth_max};

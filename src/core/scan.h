@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Validating JSON scanner (RFC 8259): finds the members of an object without building a tree, so
- * that payloads are kept and sent byte for byte. UTF-8 is strict, nesting is at most 64 deep,
+ * that payloads are kept and sent byte for byte. UTF-8 is strict, nesting is at most 128 deep,
  * numbers may have any size. `\u` escapes are checked for four hexadecimal digits; whether
  * surrogates pair is judged only where a string is decoded (scan_string). Pure; any thread.
  *
@@ -18,7 +18,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 
-#define SCAN_DEPTH_MAX 64
+#define SCAN_DEPTH_MAX 128
 
 enum scan_type {
     SCAN_OBJECT,

@@ -13,13 +13,10 @@ static int64_t credit_at(const struct throttle *bucket, int64_t now_us)
     if (elapsed_us <= 0) {
         return bucket->credit;
     }
-    /* A second fills the bucket; cutting here keeps the product small. */
-    if (elapsed_us > 1000000) {
-        elapsed_us = 1000000;
-    }
-    int64_t credit = bucket->credit + elapsed_us * bucket->rate;
     int64_t burst = bucket->rate * TOKEN;
-    return credit > burst ? burst : credit;
+    int64_t missing = burst - bucket->credit;
+    /* Divided, because the product of a long time would overflow. */
+    return elapsed_us > missing / bucket->rate ? burst : bucket->credit + elapsed_us * bucket->rate;
 }
 
 static void count(struct throttle *bucket, int64_t now_us)
@@ -61,6 +58,19 @@ bool throttle_take(struct throttle *bucket, int64_t now_us)
     }
     bucket->credit -= TOKEN;
     return true;
+}
+
+int64_t throttle_reserve(struct throttle *bucket, int64_t now_us)
+{
+    if (bucket->rate == 0) {
+        return now_us;
+    }
+    count(bucket, now_us);
+    bucket->credit -= TOKEN;
+    if (bucket->credit >= 0) {
+        return now_us;
+    }
+    return bucket->counted_at_us + (-bucket->credit + bucket->rate - 1) / bucket->rate;
 }
 
 void throttle_give_back(struct throttle *bucket)

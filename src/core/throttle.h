@@ -13,7 +13,7 @@
 
 struct throttle {
     int64_t rate;   /* per second, 0 = no limit */
-    int64_t credit; /* millionths of a token */
+    int64_t credit; /* millionths of a token; below 0 when tokens are reserved */
     int64_t counted_at_us;
 };
 
@@ -23,6 +23,9 @@ void throttle_init(struct throttle *bucket, int64_t rate_per_s, int64_t now_us);
 void throttle_set_rate(struct throttle *bucket, int64_t rate_per_s, int64_t now_us);
 /* Takes one token; false when there is none. */
 bool throttle_take(struct throttle *bucket, int64_t now_us);
+/* Takes the next token though it may not be earned yet: the time from which it may be used,
+ * `now_us` or later. */
+int64_t throttle_reserve(struct throttle *bucket, int64_t now_us);
 /* Gives one token back that was taken and not used. */
 void throttle_give_back(struct throttle *bucket);
 /* The earliest time at which throttle_take succeeds: `now_us` when it does now. */

@@ -3,8 +3,8 @@
 
 #include "core/url_int.h"
 
-/* What the standard percent-encodes in each part, besides controls and bytes beyond ASCII. Spaces
- * never get here. */
+/* What the standard percent-encodes in each part, besides spaces, controls and bytes beyond
+ * ASCII. */
 #define ENCODED_IN_PATH "\"#<>?`{}"
 #define ENCODED_IN_QUERY "\"#<>'"
 #define ENCODED_IN_FRAGMENT "\"<>`"
@@ -223,8 +223,8 @@ static const char *check_bytes(struct slice text)
 {
     for (size_t index = 0; index < text.len; index++) {
         unsigned char byte = (unsigned char)text.ptr[index];
-        if (byte <= 0x20 || byte == 0x7f) {
-            return "has a space or a control character";
+        if (byte < 0x20 || byte == 0x7f) {
+            return "has a control character";
         }
     }
     return slice_is_utf8_text(text) ? NULL : "is not UTF-8 text";

@@ -188,7 +188,7 @@ static enum ph_error read_keys(struct store *store, struct endpoint_config *conf
     "endpoint.id, endpoint.application_id, endpoint.url, endpoint.throttle_rate,"                  \
     " endpoint.disabled, endpoint.event_types, endpoint.channels, endpoint.headers,"               \
     " endpoint.deleted_at, endpoint.generation, endpoint.failing_since, endpoint.shard,"           \
-    " application.config_version"
+    " application.config_version, application.throttle_rate"
 
 /* A snapshot from the current row; the keys are read later, by another statement. */
 static enum ph_error read_row(struct db_statement *row, struct diag *diag,
@@ -205,6 +205,7 @@ static enum ph_error read_row(struct db_statement *row, struct diag *diag,
     config->failing_since_us = db_int64(row, 10);
     config->shard = db_int64(row, 11);
     config->version = db_int64(row, 12);
+    config->application_throttle_rate = db_int64(row, 13);
     const char *broken = NULL;
     if (!read_names(db_text(row, 5), &config->event_types)) {
         broken = "event types";
@@ -255,7 +256,7 @@ static enum ph_error read_application(struct store *store, struct application_co
                                       struct diag *diag)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT org, config_version, throttle_rate FROM application"
+        db_prepare(store->db, "SELECT org, config_version FROM application"
                               " WHERE id = $1 AND deleted_at IS NULL");
     db_bind_int64(select, 1, config->id);
     bool has_row;
@@ -268,7 +269,6 @@ static enum ph_error read_application(struct store *store, struct application_co
     }
     config->org = slice_dup(db_text(select, 0));
     config->version = db_int64(select, 1);
-    config->throttle_rate = db_int64(select, 2);
     db_done(select);
     return PH_OK;
 }

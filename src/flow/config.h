@@ -33,7 +33,8 @@ struct endpoint_config {
     int64_t version; /* of the application's configuration when it was read */
     int64_t generation;
     int64_t shard;
-    int64_t throttle_rate;    /* deliveries per second, 0 = no limit */
+    int64_t throttle_rate; /* deliveries per second, 0 = no limit */
+    int64_t application_throttle_rate;
     int64_t failing_since_us; /* 0 = not failing */
     bool is_disabled;         /* or deleted */
     char *url;
@@ -49,7 +50,6 @@ struct application_config {
     atomic_int references;
     int64_t id;
     int64_t version;
-    int64_t throttle_rate;
     char *org;
     struct endpoint_config **endpoints; /* enabled ones only, by id */
     size_t endpoint_count;

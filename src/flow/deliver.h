@@ -19,6 +19,7 @@ struct deliverer_options {
     const struct flow_options *flow;
     struct writer *writer;
     struct resolver *resolver;
+    struct application_throttles *application_throttles;
     unsigned index; /* owns the shards with shard % count == index */
     unsigned count;
 };

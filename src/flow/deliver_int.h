@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "core/throttle.h"
+#include "flow/application_throttle.h"
 #include "flow/deliver.h"
 #include "sinks/http.h"
 
@@ -90,6 +91,8 @@ struct lane {
     int64_t idle_since_us;   /* boot clock, while on the idle list */
     int64_t cancel_asked_us; /* boot clock, last time that old deliveries were to be cancelled */
     struct throttle throttle;
+    struct application_throttle *application_throttle; /* NULL = no limit */
+    int64_t reserved_us;       /* boot clock, of a reservation in it; 0 = none */
     struct list_node in_ready; /* or alone */
     struct list_node in_idle;
     struct heap_node timer; /* boot clock */

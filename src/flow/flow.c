@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow.h"
 
+#include "flow/application_throttle.h"
 #include "flow/deliver.h"
 #include "flow/keep.h"
 #include "flow/writer.h"
@@ -13,6 +14,7 @@ struct flow {
     struct flow_options options;
     struct writer *writer;
     struct resolver *resolver;
+    struct application_throttles *application_throttles;
     struct deliverer *deliverers[DELIVER_THREADS_MAX];
     size_t deliverer_count;
     struct keeper *keeper;
@@ -28,6 +30,7 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
     for (size_t index = 0; index < flow->deliverer_count; index++) {
         deliverer_free(flow->deliverers[index]);
     }
+    application_throttles_free(flow->application_throttles);
     resolver_free(flow->resolver);
     sink_http_global_done();
     free(flow);
@@ -42,6 +45,7 @@ static enum ph_error start_deliverers(struct flow *flow, struct diag *diag)
             .flow = &flow->options,
             .writer = flow->writer,
             .resolver = flow->resolver,
+            .application_throttles = flow->application_throttles,
             .index = index,
             .count = count,
         };
@@ -70,6 +74,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     }
     struct flow *flow = ph_calloc(1, sizeof *flow);
     flow->options = *options;
+    flow->application_throttles = application_throttles_new();
     error = writer_start(&flow->options, diag, &flow->writer);
     if (error == PH_OK) {
         error = resolver_new(NULL, diag, &flow->resolver);

@@ -40,9 +40,55 @@ static int64_t stored_failing_since(struct deliverer *deliverer, int64_t endpoin
     return since_us;
 }
 
-static void set_throttle(struct lane *lane)
+static void drop_reservation(struct deliverer *deliverer, struct lane *lane)
 {
-    throttle_init(&lane->throttle, lane->config->throttle_rate, clock_boot_us());
+    if (lane->reserved_us != 0) {
+        application_throttle_give_back(deliverer->options.application_throttles,
+                                       lane->application_throttle);
+        lane->reserved_us = 0;
+    }
+}
+
+static void close_application_throttle(struct deliverer *deliverer, struct lane *lane)
+{
+    drop_reservation(deliverer, lane);
+    application_throttle_close(deliverer->options.application_throttles,
+                               lane->application_throttle);
+    lane->application_throttle = NULL;
+}
+
+static void set_throttles(struct deliverer *deliverer, struct lane *lane)
+{
+    const struct endpoint_config *config = lane->config;
+    int64_t now_us = clock_boot_us();
+    throttle_init(&lane->throttle, config->throttle_rate, now_us);
+    close_application_throttle(deliverer, lane);
+    lane->application_throttle =
+        application_throttle_open(deliverer->options.application_throttles, config->application_id,
+                                  config->application_throttle_rate, now_us);
+}
+
+/* Boot time at which both throttles let a delivery go, as far as is known now. */
+static int64_t throttles_ready_at(const struct lane *lane, int64_t now_boot_us)
+{
+    if (lane->config == NULL) {
+        return 0;
+    }
+    int64_t at_us = throttle_ready_at(&lane->throttle, now_boot_us);
+    return at_us > lane->reserved_us ? at_us : lane->reserved_us;
+}
+
+static bool take_tokens(struct deliverer *deliverer, struct lane *lane, int64_t now_boot_us)
+{
+    if (lane->application_throttle != NULL && lane->reserved_us == 0) {
+        lane->reserved_us = application_throttle_reserve(deliverer->options.application_throttles,
+                                                         lane->application_throttle, now_boot_us);
+    }
+    if (lane->reserved_us > now_boot_us || !throttle_take(&lane->throttle, now_boot_us)) {
+        return false;
+    }
+    lane->reserved_us = 0;
+    return true;
 }
 
 struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
@@ -64,7 +110,7 @@ struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
     list_init(&lane->in_idle);
     if (config != NULL) {
         lane->config = endpoint_config_ref(config);
-        set_throttle(lane);
+        set_throttles(deliverer, lane);
     }
     (void)map_set(&deliverer->lanes, (uint64_t)endpoint_id, lane);
     return lane;
@@ -132,6 +178,7 @@ void lane_free(struct deliverer *deliverer, struct lane *lane)
     heap_remove(&deliverer->timers, &lane->timer);
     (void)map_remove(&deliverer->lanes, (uint64_t)lane->endpoint_id);
     map_done(&lane->items);
+    close_application_throttle(deliverer, lane);
     endpoint_config_unref(lane->config);
     free(lane);
 }
@@ -174,11 +221,13 @@ void lane_set_config(struct deliverer *deliverer, struct lane *lane, struct endp
         return;
     }
     int64_t former_generation = lane->config == NULL ? 0 : lane->config->generation;
-    int64_t former_rate = lane->config == NULL ? -1 : lane->config->throttle_rate;
+    bool has_new_rate =
+        lane->config == NULL || config->throttle_rate != lane->config->throttle_rate ||
+        config->application_throttle_rate != lane->config->application_throttle_rate;
     endpoint_config_unref(lane->config);
     lane->config = config;
-    if (config->throttle_rate != former_rate) {
-        set_throttle(lane);
+    if (has_new_rate) {
+        set_throttles(deliverer, lane);
     }
     if (config->generation != former_generation) {
         drop_old_generation(deliverer, lane);
@@ -203,7 +252,7 @@ static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
         lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
         return false;
     }
-    set_throttle(lane);
+    set_throttles(deliverer, lane);
     if (lane->config->is_disabled) {
         drop_old_generation(deliverer, lane);
         ask_cancel(deliverer, lane);
@@ -414,7 +463,7 @@ static int64_t wake_time(const struct deliverer *deliverer, const struct lane *l
         if (lane->in_flight >= in_flight_cap(deliverer)) {
             return LANE_NEVER;
         }
-        int64_t at_us = lane->config == NULL ? 0 : throttle_ready_at(&lane->throttle, now_boot_us);
+        int64_t at_us = throttles_ready_at(lane, now_boot_us);
         return at_us > lane->not_before_us ? at_us : lane->not_before_us;
     }
     if (lane->next_due_us == LANE_NEVER) {
@@ -441,6 +490,9 @@ void lane_settle(struct deliverer *deliverer, struct lane *lane)
     } else {
         heap_remove(&deliverer->timers, &lane->timer);
     }
+    if (!has_work(lane)) {
+        drop_reservation(deliverer, lane);
+    }
     if (!is_idle) {
         leave_idle(deliverer, lane);
     } else if (list_is_alone(&lane->in_idle)) {
@@ -459,7 +511,7 @@ struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
     refill(deliverer, lane);
     struct list_node *list = lane->manual_count > 0 ? &lane->manual : &lane->window;
     if (list_is_empty(list) || lane->config == NULL || lane->config->is_disabled ||
-        !throttle_take(&lane->throttle, now_us)) {
+        !take_tokens(deliverer, lane, now_us)) {
         return NULL;
     }
     struct item *item = LIST_ELEMENT(list->next, struct item, in_window);

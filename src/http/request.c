@@ -259,6 +259,8 @@ static enum MHD_Result on_complete(struct http_request *request)
 {
     ensure_thread_context(request->daemon);
     http_connection_set_deadline(request->connection, 0);
+    request->is_read = true;
+    (void)atomic_fetch_add(&request->daemon->handling, 1);
     if (request->is_body_too_large) {
         http_handle_too_large(request);
         return http_answer_queue(request);
@@ -322,9 +324,10 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
         http_linger(daemon->server, request->linger_fd);
     }
     bool was_counted = request->is_counted;
+    bool was_read = request->is_read;
     request_put_back(request);
     if (was_counted) {
-        http_progress_end(daemon);
+        http_progress_end(daemon, was_read);
     }
 }
 

@@ -18,6 +18,7 @@
 
 #define DESCRIPTORS_MAX ((rlim_t)1024 * 1024)
 /* For the last answers to reach the sockets before the daemons close them. */
+#define HALF_SENT_MS 2000 /* for requests that are still being sent when the server stops */
 #define LAST_ANSWERS_MS 1000
 
 struct tls_texts {
@@ -229,31 +230,35 @@ const char *http_server_address(const struct http_server *server, size_t index)
 
 /* --- stopping --------------------------------------------------------------------------------- */
 
-static bool is_idle(struct http_server *server)
+/* Whether no request is being answered; with `counts_unread` also none half sent. */
+static bool is_idle(struct http_server *server, bool counts_unread)
 {
     for (unsigned i = 0; i < server->options.threads; i++) {
-        if (atomic_load(&server->daemons[i].in_progress) != 0) {
+        struct http_daemon *daemon = &server->daemons[i];
+        if (atomic_load(counts_unread ? &daemon->in_progress : &daemon->handling) != 0) {
             return false;
         }
     }
     return true;
 }
 
-void http_progress_end(struct http_daemon *daemon)
+void http_progress_end(struct http_daemon *daemon, bool was_read)
 {
     struct http_server *server = daemon->server;
-    if (atomic_fetch_sub(&daemon->in_progress, 1) == 1 && atomic_load(&server->is_stopping)) {
+    bool is_last = was_read && atomic_fetch_sub(&daemon->handling, 1) == 1;
+    is_last = atomic_fetch_sub(&daemon->in_progress, 1) == 1 || is_last;
+    if (is_last && atomic_load(&server->is_stopping)) {
         PH_ASSERT(pthread_mutex_lock(&server->drain_lock) == 0);
         PH_ASSERT(pthread_cond_signal(&server->drain_changed) == 0);
         PH_ASSERT(pthread_mutex_unlock(&server->drain_lock) == 0);
     }
 }
 
-static void wait_until_idle(struct http_server *server, int64_t timeout_ms)
+static void wait_until_idle(struct http_server *server, bool counts_unread, int64_t timeout_ms)
 {
     struct timespec until = clock_deadline(timeout_ms * CLOCK_US_PER_MS, true);
     PH_ASSERT(pthread_mutex_lock(&server->drain_lock) == 0);
-    while (!is_idle(server) &&
+    while (!is_idle(server, counts_unread) &&
            pthread_cond_timedwait(&server->drain_changed, &server->drain_lock, &until) == 0) {
     }
     PH_ASSERT(pthread_mutex_unlock(&server->drain_lock) == 0);
@@ -297,11 +302,13 @@ void http_server_stop(struct http_server *server, int64_t drain_ms)
     }
     atomic_store(&server->is_stopping, true);
     stop_accepting(server);
-    wait_until_idle(server, drain_ms);
+    /* A client that stalls within its request would hold the server up for as long as it likes. */
+    wait_until_idle(server, true, drain_ms < HALF_SENT_MS ? drain_ms : HALF_SENT_MS);
+    wait_until_idle(server, false, drain_ms);
     for (unsigned i = 0; i < server->options.threads; i++) {
         http_abandon_parked(&server->daemons[i]);
     }
-    wait_until_idle(server, LAST_ANSWERS_MS);
+    wait_until_idle(server, false, LAST_ANSWERS_MS);
     stop_daemons(server);
     http_server_unref(server);
 }

@@ -27,8 +27,9 @@
 
 #define HTTP_BODY_IGNORED_MAX_BYTES ((size_t)64 * 1024) /* read though nobody wants it */
 #define HTTP_ARENA_MAX_BYTES ((size_t)4 * 1024 * 1024)
-#define HTTP_CONNECTION_POOL_BYTES ((size_t)32 * 1024) /* libmicrohttpd's memory, so the head too  \
-                                                        */
+#define HTTP_CONNECTION_POOL_BYTES                                                                 \
+    ((size_t)32 * 1024) /* libmicrohttpd's memory, so the head too                                 \
+                         */
 #define HTTP_PEER_MAX 48
 #define HTTP_HEADERS_INLINE 24
 
@@ -55,6 +56,7 @@ struct http_daemon {
     atomic_uint connection_count;
     atomic_int resuming;    /* threads between an answer and the end of MHD_resume_connection */
     atomic_int in_progress; /* requests whose head is complete and that are not completed */
+    atomic_int handling;    /* those of them that were read to their end */
 
     pthread_mutex_t lock;
     struct list_node parked; /* suspended requests without an answer */
@@ -150,6 +152,7 @@ struct http_request {
     atomic_int references; /* libmicrohttpd's, and the owner's of a suspended request */
     /* From here to `peer` cleared for each request. */
     bool is_counted;     /* in the daemon's in_progress */
+    bool is_read;        /* ... and in its handling */
     bool is_handed_over; /* http_suspend was called */
     bool is_suspended;   /* ... and libmicrohttpd was told; only for the handler's thread */
     bool is_queued;      /* the answer is given to libmicrohttpd */
@@ -201,7 +204,7 @@ struct http_request {
 void http_server_unref(struct http_server *server);
 void http_count(const struct http_server *server, enum metric metric, int64_t amount);
 /* A request of `daemon` is completed; wakes a waiting http_server_stop. */
-void http_progress_end(struct http_daemon *daemon);
+void http_progress_end(struct http_daemon *daemon, bool was_read);
 
 /* --- accept.c: the accept thread --- */
 #define HTTP_LISTENERS_MAX 16

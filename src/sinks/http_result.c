@@ -31,15 +31,19 @@ void http_address_text(const struct sockaddr *address, char *ret_text, size_t te
     (void)snprintf(ret_text, text_size, "?");
 }
 
+/* Whether the answer's headers came to their end; 101 is the last one that is not final. */
+static bool has_head(const struct http_transfer *transfer)
+{
+    return transfer->has_final_headers || transfer->status_code == 101;
+}
+
 static void fill(struct http_transfer *transfer, enum attempt_failure failure,
                  struct sink_result *ret_result)
 {
     *ret_result = (struct sink_result){
         .user = transfer->user,
         .failure = failure,
-        .status_code = transfer->status_code >= 200 || transfer->status_code == 101
-                           ? transfer->status_code
-                           : 0,
+        .status_code = has_head(transfer) ? transfer->status_code : 0,
         .body = buf_slice(&transfer->body),
         .error_text = failure == ATTEMPT_ANSWERED ? SLICE_NONE : slice_of(transfer->error_text),
         .retry_after = transfer->has_retry_after ? slice_of(transfer->retry_after) : SLICE_NONE,
@@ -109,7 +113,7 @@ static enum attempt_failure say_tls(struct http_transfer *transfer)
 /* The connection ended or broke too early. */
 static enum attempt_failure say_broken(struct http_transfer *transfer)
 {
-    if (transfer->status_code >= 200) {
+    if (has_head(transfer)) {
         return say(transfer, ATTEMPT_PROTOCOL, "the connection broke while the answer was read");
     }
     if (transfer->header_bytes > 0) {
@@ -175,7 +179,8 @@ static enum attempt_failure classify(struct http_transfer *transfer, CURLcode co
     }
     switch ((int)code) {
     case CURLE_OK:
-        return ATTEMPT_ANSWERED;
+        /* Curl takes headers that end with the connection. */
+        return has_head(transfer) ? ATTEMPT_ANSWERED : say_broken(transfer);
     case CURLE_COULDNT_RESOLVE_HOST:
         return say(transfer, ATTEMPT_DNS, "the name has no address: %.200s",
                    transfer->route->place->host);

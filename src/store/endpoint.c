@@ -219,9 +219,8 @@ enum ph_error endpoint_delete(struct store *store, int64_t id, int64_t now_us, s
     return error == PH_OK ? manual_attempt_delete_all(store, id, diag) : error;
 }
 
-/* The live endpoint after `id`, 0 at the end. */
-static enum ph_error next_live(struct store *store, int64_t application_id, int64_t id,
-                               struct diag *diag, int64_t *ret_id)
+enum ph_error endpoint_next_live(struct store *store, int64_t application_id, int64_t id,
+                                 struct diag *diag, int64_t *ret_id)
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT id FROM endpoint WHERE application_id = $1 AND id > $2"
@@ -243,7 +242,7 @@ enum ph_error endpoint_delete_all(struct store *store, int64_t application_id, i
 {
     int64_t id = 0;
     for (;;) {
-        enum ph_error error = next_live(store, application_id, id, diag, &id);
+        enum ph_error error = endpoint_next_live(store, application_id, id, diag, &id);
         if (error != PH_OK || id == 0) {
             return error;
         }

@@ -76,6 +76,9 @@ PH_NODISCARD enum ph_error endpoint_update(struct store *store, const struct end
 /* Marks it deleted, grows the generation, drops its manual attempts. */
 PH_NODISCARD enum ph_error endpoint_delete(struct store *store, int64_t id, int64_t now_us,
                                            struct diag *diag);
+/* The live endpoint after `id` (0 = the first) in the order of ids, 0 at the end. */
+PH_NODISCARD enum ph_error endpoint_next_live(struct store *store, int64_t application_id,
+                                              int64_t id, struct diag *diag, int64_t *ret_id);
 /* Deletes all live endpoints of an application and calls `each` for every one. */
 PH_NODISCARD enum ph_error endpoint_delete_all(struct store *store, int64_t application_id,
                                                int64_t now_us,

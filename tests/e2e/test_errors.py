@@ -57,7 +57,7 @@ def test_malformed_json(api, app, path, content):
 @pytest.mark.parametrize(
     "payload",
     [b'{"a": "\xff"}',
-     b'{"a": 01}', b'{"a": [1,]}', b'{"a": tru}', b'{"a": "\\ud800"}', b'{"a": "\t"}', b'{"a" 1}', b"{]"],
+     b'{"a": 01}', b'{"a": [1,]}', b'{"a": tru}', b'{"a": "\t"}', b'{"a" 1}', b"{]"],
 )
 def test_a_payload_is_checked_as_well(api, app, payload):
     """The payload is passed through as it is, so it must be JSON from its first byte to its last."""

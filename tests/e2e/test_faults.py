@@ -336,36 +336,3 @@ def test_an_attempt_in_flight_ends_after_a_delete(api, app, receiver, path):
     api.wait_attempts(app, message)
     is_error(api.get(f"/app/{app['id']}/endpoint/{endpoint['id']}"), 404, "not_found")
     assert len(receiver.requests(path)) == 1
-
-
-# ---- the circuit breaker ----
-
-
-@pytest.mark.breadth
-def test_the_breaker_opens_and_closes(receiver, path):
-    """While it is open a burst of messages costs the broken receiver next to nothing; when the receiver is well again
-    all of them arrive."""
-    settings = {
-        "retry_schedule": "5,5,5,5,5,5",
-        "retry_jitter": "0",
-        "breaker_min_attempts": "5",
-        "breaker_failure_ratio": "0.5",
-        "breaker_window": "60",
-        "breaker_open": "0.5",
-    }
-    with Server(settings) as server:
-        api = server.api()
-        app = api.new_app()
-        receiver.script(path, Reply(503))
-        endpoint = api.new_endpoint(app, receiver.url(path), maxInFlight=1)
-        for _ in range(5):
-            api.wait_attempts(app, api.send(app))
-        before = len(receiver.requests(path))
-        waiting = [api.send(app) for _ in range(40)]
-        # Two openings later (0.5 s, then 1 s) only probes have been let through.
-        receiver.wait(path, before + 2)
-        assert len(receiver.requests(path)) <= before + 5
-        receiver.script(path, Reply(200))
-        for message in waiting:
-            api.wait_final(app, message, endpoint, timeout=30)
-            assert api.destination(app, message, endpoint)["status"] == SUCCESS

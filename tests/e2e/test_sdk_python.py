@@ -35,6 +35,7 @@ from svix.api import (
     SvixAsync,
     SvixOptions,
 )
+from svix.api.message import message_in_raw
 from svix.exceptions import HttpError, HTTPValidationError
 from svix.webhooks import Webhook, WebhookVerificationError
 
@@ -212,7 +213,7 @@ def test_message(svix, sdk_app):
 
 
 def test_message_in_raw(svix, sdk_app, sdk_endpoint, receiver, path):
-    message = svix.message.create(sdk_app.id, models.message_in_raw("raw.type", "just <text>"))
+    message = svix.message.create(sdk_app.id, message_in_raw("raw.type", "just <text>"))
     request = receiver.wait_message(message.id, path)[0]
     assert request.body == b"just <text>"
     Webhook(svix.endpoint.get_secret(sdk_app.id, sdk_endpoint.id).key).verify(request.body, request.header_map)
@@ -292,13 +293,6 @@ def test_an_application_token(svix, server, options, sdk_app, sdk_endpoint):
     own = Svix(server.app_token(sdk_app.id), options)
     assert own.application.get(sdk_app.id).id == sdk_app.id
     assert [row.id for row in own.endpoint.list(sdk_app.id).data] == [sdk_endpoint.id]
-
-
-@pytest.mark.breadth
-def test_portal_access(svix, options, sdk_app):
-    access = svix.authentication.app_portal_access(sdk_app.id, models.AppPortalAccessIn())
-    assert access.url
-    assert Svix(access.token, options).application.get(sdk_app.id).id == sdk_app.id
 
 
 def test_the_asynchronous_client(server, options, receiver, path):
