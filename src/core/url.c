@@ -260,8 +260,9 @@ enum ph_error url_normalise(struct slice text, const char *field, struct diag *d
 bool url_split(struct slice url, struct url_parts *ret_parts)
 {
     struct written written;
-    if (url.len == 0 || check_bytes(url) != NULL || split_written(url, &written) != NULL ||
-        written.host.len == 0 || written.path.len == 0) {
+    /* A normal form has no spaces: they are encoded. */
+    if (url.len == 0 || check_bytes(url) != NULL || slice_find(url, ' ') < url.len ||
+        split_written(url, &written) != NULL || written.host.len == 0 || written.path.len == 0) {
         return false;
     }
     struct url_parts parts = {

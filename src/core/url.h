@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Endpoint URLs: http and https only, normalised as a WHATWG URL parser does. Stricter than it in
- * what it takes: no spaces, tabs, line breaks or control characters anywhere, `//` after the
- * scheme, no backslash in front of the path, hosts in ASCII (punycode is fine), port 1..65535.
- * Pure; any thread.
+ * what it takes: no tabs, line breaks or control characters anywhere, no spaces in front or in the
+ * host (elsewhere they are encoded, at the end of the text too), `//` after the scheme, no
+ * backslash in front of the path, hosts in ASCII (punycode is fine), port 1..65535. Pure; any
+ * thread.
  */
 #ifndef PH_CORE_URL_H
 #define PH_CORE_URL_H
