@@ -261,7 +261,7 @@ class Ledger:
             query["iterator"] = page["iterator"]
 
     def unsettled(self, api):
-        """What the endpoints' lists do not, or not yet, show as a success without a next attempt."""
+        """What the endpoints' lists do not, or not yet, show as a success that is final."""
         rows = []
         for path, app in self.owner.items():
             url = f"/app/{self.apps[app]['id']}/endpoint/{self.endpoints[path]['id']}/msg"
