@@ -35,7 +35,7 @@ struct receiver {
     struct raw_server *server;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool is_held;                        /* answers wait */
+    size_t answers_left;                 /* at 0 they wait; SIZE_MAX = no end */
     int statuses[RECEIVER_STATUSES_MAX]; /* of the first answers; the last repeats */
     size_t status_count;
     const char *answer_header; /* "name: value\r\n" */
@@ -110,8 +110,11 @@ static inline void receiver_serve(struct raw_server *server, int fd, void *conte
             receiver->open_peak = receiver->open_count;
         }
         (void)pthread_cond_broadcast(&receiver->changed);
-        while (receiver->is_held) {
+        while (receiver->answers_left == 0) {
             (void)pthread_cond_wait(&receiver->changed, &receiver->lock);
+        }
+        if (receiver->answers_left != SIZE_MAX) {
+            receiver->answers_left--;
         }
         receiver->open_count--;
         if (number >= receiver->status_count) {
@@ -136,15 +139,16 @@ static inline struct receiver *receiver_start(void)
     receiver->statuses[0] = 200;
     receiver->status_count = 1;
     receiver->answer_header = "";
+    receiver->answers_left = SIZE_MAX;
     receiver->server = raw_server_start(receiver_serve, receiver);
     return receiver;
 }
 
-/* Holds answers back, or lets them go. */
-static inline void receiver_hold(struct receiver *receiver, bool is_held)
+/* Lets so many answers go from now on (SIZE_MAX: all) and holds the others back. */
+static inline void receiver_allow(struct receiver *receiver, size_t answers)
 {
     (void)pthread_mutex_lock(&receiver->lock);
-    receiver->is_held = is_held;
+    receiver->answers_left = answers;
     (void)pthread_cond_broadcast(&receiver->changed);
     (void)pthread_mutex_unlock(&receiver->lock);
 }
@@ -159,7 +163,7 @@ static inline void receiver_answer_with(struct receiver *receiver, int status)
 
 static inline void receiver_stop(struct receiver *receiver)
 {
-    receiver_hold(receiver, false);
+    receiver_allow(receiver, SIZE_MAX);
     raw_server_stop(receiver->server);
     (void)pthread_cond_destroy(&receiver->changed);
     (void)pthread_mutex_destroy(&receiver->lock);

@@ -6,6 +6,7 @@
 #include "contract/flow_rig.h"
 #include "core/delivery_state.h"
 #include "flow/ingest.h"
+#include "store/delivery.h"
 #include "store/endpoint.h"
 #include "store/endpoint_secret.h"
 
@@ -139,6 +140,21 @@ static inline int64_t flow_rig_send(struct flow_rig *rig, const char *event_type
     assert_int_equal(rig_message_take(message, &id), PH_OK);
     assert_true(id > 0);
     return id;
+}
+
+/* A manual attempt, as asked for by hand. */
+struct rig_resend {
+    int64_t message_id;
+    int64_t endpoint_id;
+};
+
+static inline enum ph_error rig_add_manual(struct rig_write *write, struct writer_txn *txn,
+                                           struct diag *diag)
+{
+    const struct rig_resend *resend = write->argument;
+    writer_txn_manual_added(txn, resend->endpoint_id);
+    return manual_attempt_insert(txn->store, writer_txn_new_id(txn), resend->message_id,
+                                 resend->endpoint_id, diag);
 }
 
 /* --- what the store says ---------------------------------------------------------------------- */
