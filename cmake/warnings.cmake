@@ -17,8 +17,7 @@ add_compile_options(
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wlogical-op -Wduplicated-cond -Wformat-signedness -Wtrampolines)
 else()
-  add_compile_options(-Wcomma -Wconditional-uninitialized -Wmissing-variable-declarations
-                      -Wunreachable-code)
+  add_compile_options(-Wcomma -Wmissing-variable-declarations -Wunreachable-code)
 endif()
 if(PH_WERROR)
   add_compile_options(-Werror)

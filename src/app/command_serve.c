@@ -65,6 +65,7 @@ int command_serve(int count, char **arguments)
         return EXIT_USAGE;
     }
     PH_AUTO_FREE char *demo_folder = is_demo ? demo_prepare(&line.options) : NULL;
+    (void)demo_folder; /* the options point into it */
     sigset_t signals;
     block_signals(&signals);
     struct log log;

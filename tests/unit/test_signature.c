@@ -125,8 +125,8 @@ static void test_refused_secrets(void **state)
         "whsk_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         PUBLIC,
         /* The public half of another key. */
-        "whsk_6Xb/dCcHpPea21PS1N9VY/"
-        "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvw==",
+        ("whsk_6Xb/dCcHpPea21PS1N9VY/"
+         "NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvw=="),
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad); index++) {
         struct signing_key *key = NULL;
@@ -217,7 +217,7 @@ static void test_verify_refuses(void **state)
         "v1,A0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
         "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
         ASYMMETRIC_SIGNATURE,
-        "v1," SYMMETRIC_SIGNATURE,
+        ("v1," SYMMETRIC_SIGNATURE),
         "  ",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad_signatures); index++) {
