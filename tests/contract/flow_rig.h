@@ -228,6 +228,8 @@ static inline struct flow_rig *flow_rig_open(void **state)
     return rig;
 }
 
+#define RIG_DRAIN_MS (RIG_WAIT_US / CLOCK_US_PER_MS)
+
 static inline void flow_rig_stop(struct flow_rig *rig, int64_t drain_ms)
 {
     flow_stop(rig->flow, drain_ms);
@@ -236,7 +238,7 @@ static inline void flow_rig_stop(struct flow_rig *rig, int64_t drain_ms)
 
 static inline void flow_rig_close(struct flow_rig *rig)
 {
-    flow_rig_stop(rig, RIG_WAIT_US / CLOCK_US_PER_MS);
+    flow_rig_stop(rig, RIG_DRAIN_MS);
     store_close(rig->store);
     cidr_set_done(&rig->loopback);
     (void)pthread_cond_destroy(&rig->changed);
