@@ -155,7 +155,8 @@ static bool read_time(const json_t *object, const char *name, int64_t *ret_ms)
         return false;
     }
     double seconds = json_number_value(value);
-    if (!(seconds > 0 && seconds < SECONDS_MAX)) {
+    /* Below a second it would round to 0, which means absent: a token without an end. */
+    if (!(seconds >= 1 && seconds < SECONDS_MAX)) {
         return false;
     }
     *ret_ms = (int64_t)(seconds * 1000.0 + 0.5);
