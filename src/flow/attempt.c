@@ -243,7 +243,9 @@ void attempt_result(void *context, const struct sink_result *result)
     lane->in_flight--;
     deliverer->in_flight--;
     if (result->failure == ATTEMPT_CANCELLED) {
-        deliverer_forget(deliverer, item); /* shutdown: not recorded, made again */
+        /* Shutting down, or no memory to send it: not recorded, made again from the store. */
+        lane_read_again(lane, item);
+        deliverer_forget(deliverer, item);
         return;
     }
     metrics_observe(deliverer->options.flow->metrics, METRIC_ATTEMPT_SECONDS, result->duration_us);

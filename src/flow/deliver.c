@@ -130,7 +130,7 @@ void deliverer_forget(struct deliverer *deliverer, struct item *item)
 static void handle_recorded(struct deliverer *deliverer, struct item *item)
 {
     if (item->record.state == DELIVERY_PENDING) {
-        lane_due_at(deliverer, item->lane, item->record.next_attempt_at_us);
+        lane_due_at(item->lane, item->record.next_attempt_at_us);
     }
     deliverer_forget(deliverer, item);
 }

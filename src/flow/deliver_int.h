@@ -160,7 +160,10 @@ void lane_set_config(struct deliverer *deliverer, struct lane *lane,
 /* Drops a message's items that are not in flight. */
 void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t message_id);
 /* The earliest stored due time became `due_us` (wall clock). */
-void lane_due_at(struct deliverer *deliverer, struct lane *lane, int64_t due_us);
+void lane_due_at(struct lane *lane, int64_t due_us);
+/* An item that was taken and neither sent nor recorded: it comes back from the store, a second
+ * later. */
+void lane_read_again(struct lane *lane, const struct item *item);
 /* Puts the lane on the ready list, the timer heap or the idle list, as its state says. */
 void lane_settle(struct deliverer *deliverer, struct lane *lane);
 /* The next item to send, off the window; NULL when the lane must wait (lane_settle knows why).

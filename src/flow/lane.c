@@ -297,9 +297,21 @@ void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t m
     }
 }
 
-void lane_due_at(struct deliverer *deliverer, struct lane *lane, int64_t due_us)
+void lane_read_again(struct lane *lane, const struct item *item)
 {
-    (void)deliverer;
+    if (item->manual_id == 0) {
+        lane->more_in_store = true;
+    } else {
+        lane->more_manual = true;
+        if (lane->manual_cursor >= item->manual_id) {
+            lane->manual_cursor = item->manual_id - 1;
+        }
+    }
+    lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
+}
+
+void lane_due_at(struct lane *lane, int64_t due_us)
+{
     if (due_us < lane->next_due_us) {
         lane->next_due_us = due_us;
     }
@@ -367,7 +379,7 @@ static bool take_rows(struct deliverer *deliverer, struct lane *lane,
             continue;
         }
         if (row->next_attempt_at_us > now_us) {
-            lane_due_at(deliverer, lane, row->next_attempt_at_us);
+            lane_due_at(lane, row->next_attempt_at_us);
             return false;
         }
         bool is_over_bytes = deliverer->window_bytes >= deliverer->settings->window_bytes_max &&
@@ -418,7 +430,9 @@ static void page_manual(struct deliverer *deliverer, struct lane *lane)
         return;
     }
     for (size_t index = 0; index < count; index++) {
-        if (!load_item(deliverer, lane, rows[index].message_id, rows[index].id, NULL)) {
+        bool is_known = map_get(&lane->items, (uint64_t)rows[index].id) != NULL;
+        if (!is_known &&
+            !load_item(deliverer, lane, rows[index].message_id, rows[index].id, NULL)) {
             return;
         }
         lane->manual_cursor = rows[index].id;
@@ -557,7 +571,7 @@ static enum ph_error scan_shard(struct deliverer *deliverer, int64_t shard, stru
         if (endpoint_id != 0) {
             struct lane *lane = lane_open(deliverer, endpoint_id, NULL);
             lane->more_in_store = lane->more_in_store || due_us <= clock_wall_us();
-            lane_due_at(deliverer, lane, due_us);
+            lane_due_at(lane, due_us);
             lane_settle(deliverer, lane);
         }
     } while (endpoint_id != 0);
