@@ -21,8 +21,9 @@ from typing import Optional
 import pytest
 from harness import signatures
 from harness.api import SUCCESS, unique
+from harness.cli import doctor, is_failure, try_run
 from harness.receiver import Receiver, Reply
-from harness.server import Server
+from harness.server import Server, run
 from harness.wait import SLOWNESS, wait_for
 
 pytestmark = pytest.mark.crash
@@ -472,3 +473,79 @@ def test_what_was_changed_is_kept():
             assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert store.execute("PRAGMA foreign_key_check").fetchall() == []
         server.start()
+
+
+# ---- torn files ----
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data directory with an up-to-date, empty store."""
+    run("migrate", data=tmp_path / "data")
+    return tmp_path / "data"
+
+
+def damage(path, start, length):
+    with open(path, "r+b") as file:
+        file.seek(start)
+        file.write(b"\x55\xaa" * (length // 2))
+
+
+@pytest.fixture
+def broken(data):
+    """A store whose pages behind the first one were overwritten."""
+    path = data / "posthorn.db"
+    damage(path, 4096, path.stat().st_size - 4096)
+    return data
+
+
+@pytest.mark.smoke
+def test_doctor_finds_a_damaged_store(broken):
+    code, fails, _ = doctor(broken)
+    assert code == 1 and "store" in fails
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    "content", [b"", b"not a database, but text\n" * 1000], ids=["no", "other"]
+)
+def test_doctor_finds_a_file_that_is_no_store(data, content):
+    (data / "posthorn.db").write_bytes(content)
+    code, fails, _ = doctor(data)
+    assert code == 1 and "store" in fails
+    assert (data / "posthorn.db").read_bytes() == content
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_damaged_store_is_named(broken, command):
+    """The message has to say which file is damaged."""
+    words = ["--listen", "127.0.0.1:0"] if command == "serve" else []
+    is_failure(try_run(command, *words, data=broken), broken)
+
+
+def each_damage(data):
+    """Damages one page of the store after the other; gives the page's number."""
+    path = data / "posthorn.db"
+    whole = path.read_bytes()
+    assert len(whole) > 10 * 4096
+    for page in range(len(whole) // 4096):
+        path.write_bytes(whole)
+        damage(path, page * 4096, 4096)
+        yield page
+
+
+def test_the_doctor_finds_any_damaged_page(data):
+    missed = [page for page in each_damage(data) if doctor(data)[0] == 0]
+    assert missed == []
+
+
+def test_any_damaged_page_is_named(data):
+    """A command that stumbles over a damaged page says in which file it is."""
+    stumbled = 0
+    for page in each_damage(data):
+        done = try_run("migrate", data=data)
+        if done.returncode != 0:
+            assert str(data) in is_failure(done), f"page {page}"
+            stumbled += 1
+    assert stumbled > 0
