@@ -296,15 +296,22 @@ static void finish(struct writer *writer, struct batch *batch)
     finish_generals(&batch->generals);
 }
 
-static void set_failing(struct writer *writer, bool is_failing, const struct diag *diag)
+/* A failure is told once, and once that it is over. */
+static void tell_outcome(struct writer *writer, bool has_failed, const struct diag *diag)
 {
-    bool was_failing =
-        atomic_exchange_explicit(&writer->is_failing, is_failing, memory_order_relaxed);
-    if (is_failing && !was_failing) {
+    if (has_failed && !writer->has_failed) {
         log_write(writer->options.log, LOG_STORE_FAILED, LOG_TEXT("error", diag->text));
-    } else if (!is_failing && was_failing) {
+    } else if (!has_failed && writer->has_failed) {
         log_write(writer->options.log, LOG_STORE_RECOVERED);
     }
+    writer->has_failed = has_failed;
+}
+
+/* Only records count: they come again by themselves, so that a failure also ends by itself. After
+ * a refused message nothing else might ever be written. */
+static void set_failing(struct writer *writer, bool is_failing)
+{
+    atomic_store_explicit(&writer->is_failing, is_failing, memory_order_relaxed);
 }
 
 static void fail_jobs(struct writer *writer, struct batch *batch, enum ph_error error,
@@ -327,6 +334,7 @@ static void keep_records(struct writer *writer, struct list_node *records)
     if (list_is_empty(records)) {
         return;
     }
+    set_failing(writer, true);
     (void)pthread_mutex_lock(&writer->lock);
     if (writer->is_stopping) {
         list_init(records);
@@ -354,6 +362,9 @@ static void run_alone(struct writer *writer, struct batch *single)
     single->count = 1;
     enum ph_error error = run_transaction(writer, single, &diag);
     if (error == PH_OK) {
+        if (!list_is_empty(&single->records)) {
+            set_failing(writer, false);
+        }
         finish(writer, single);
     } else {
         fail_jobs(writer, single, error, &diag);
@@ -386,11 +397,12 @@ static void run_batch(struct writer *writer, struct batch *batch)
     struct diag diag = {0};
     enum ph_error error = run_transaction(writer, batch, &diag);
     if (error == PH_OK) {
-        set_failing(writer, false, &diag);
+        tell_outcome(writer, false, &diag);
+        set_failing(writer, false);
         finish(writer, batch);
         return;
     }
-    set_failing(writer, true, &diag);
+    tell_outcome(writer, true, &diag);
     if (batch->count > 1 && error != PH_STORE_FULL) {
         run_one_by_one(writer, batch);
         return;

@@ -59,7 +59,7 @@ PH_NODISCARD enum ph_error writer_submit(struct writer *writer, struct general_j
                                          struct diag *diag);
 PH_NODISCARD enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job,
                                                 struct diag *diag);
-/* Whether the last transaction failed: nothing new should be sent until records go in again. */
+/* Whether the store refuses records: nothing new should be sent until they go in again. */
 bool writer_is_failing(const struct writer *writer);
 /* Never refused: the deliverer reserved the slot before it sent. */
 void writer_submit_record(struct writer *writer, struct record_job *job);

@@ -52,11 +52,12 @@ struct writer {
     bool is_stopping;
     bool is_waiting;
 
-    atomic_bool is_failing;
+    atomic_bool is_failing; /* records wait for the store to take them */
     pthread_t thread;
 
     /* The writer thread's own. */
     struct flow_options options;
+    bool has_failed; /* the last batch */
     struct store *store;
     struct id_clock id_clock;
     struct application_cache applications;
