@@ -129,12 +129,17 @@ static void test_reset(void **state)
         char *large = arena_alloc(&arena, 10000);
         assert_non_null(small);
         assert_non_null(large);
+        assert_int_equal(((uintptr_t)small | (uintptr_t)large) % 16, 0);
         memset(small, round, 100);
         memset(large, round, 10000);
         assert_null(arena_alloc(&arena, 10000));
         arena_reset(&arena);
     }
     arena_reset(&arena);
+    for (int round = 0; round < 5; round++) {
+        assert_int_equal((uintptr_t)arena_alloc(&arena, 100) % 16, 0);
+        arena_reset(&arena);
+    }
     assert_non_null(arena_alloc(&arena, 20000));
     arena_done(&arena);
     arena_done(&arena);

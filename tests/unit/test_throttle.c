@@ -111,6 +111,62 @@ static void test_time_that_goes_back(void **state)
     assert_true(throttle_take(&bucket, SECOND_US + SECOND_US / 2));
 }
 
+/* Reserved tokens are handed out at the rate, one after the other, from the burst on. */
+static void test_reserve(void **state)
+{
+    (void)state;
+    static const int64_t rates[] = {1, 3, 7, 1000, THROTTLE_RATE_MAX};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(rates); index++) {
+        struct throttle bucket;
+        int64_t rate = rates[index];
+        throttle_init(&bucket, rate, 0);
+        for (int64_t count = 0; count < rate; count++) {
+            assert_int_equal(throttle_reserve(&bucket, 0), 0);
+        }
+        for (int64_t count = 1; count <= 100; count++) {
+            int64_t exact_us = (count * SECOND_US + rate - 1) / rate;
+            assert_int_equal(throttle_reserve(&bucket, 0), exact_us);
+        }
+    }
+    struct throttle bucket;
+    throttle_init(&bucket, 0, 0);
+    assert_int_equal(throttle_reserve(&bucket, 7), 7);
+}
+
+static void test_reserve_and_take(void **state)
+{
+    (void)state;
+    struct throttle bucket;
+    throttle_init(&bucket, 2, 0);
+    assert_int_equal(drain(&bucket, 0, 10), 2);
+    assert_int_equal(throttle_reserve(&bucket, 0), SECOND_US / 2);
+    assert_int_equal(throttle_reserve(&bucket, 0), SECOND_US);
+    assert_false(throttle_take(&bucket, SECOND_US));
+    assert_int_equal(throttle_ready_at(&bucket, SECOND_US), SECOND_US + SECOND_US / 2);
+    throttle_give_back(&bucket);
+    assert_true(throttle_take(&bucket, SECOND_US));
+    assert_int_equal(throttle_reserve(&bucket, SECOND_US), SECOND_US + SECOND_US / 2);
+}
+
+/* A debt of many seconds is paid by as many seconds, whether or not somebody looks meanwhile. */
+static void test_long_debt(void **state)
+{
+    (void)state;
+    for (int64_t step_s = 1; step_s <= 20; step_s += 19) {
+        struct throttle bucket;
+        throttle_init(&bucket, 2, 0);
+        for (int count = 0; count < 22; count++) {
+            (void)throttle_reserve(&bucket, 0);
+        }
+        assert_int_equal(throttle_ready_at(&bucket, 0), 10 * SECOND_US + SECOND_US / 2);
+        assert_int_equal(throttle_ready_at(&bucket, 5 * SECOND_US), 10 * SECOND_US + SECOND_US / 2);
+        for (int64_t now_s = step_s; now_s < 10; now_s += step_s) {
+            assert_false(throttle_take(&bucket, now_s * SECOND_US));
+        }
+        assert_int_equal(drain(&bucket, 20 * SECOND_US, 10), 2);
+    }
+}
+
 static void test_give_back(void **state)
 {
     (void)state;
@@ -151,10 +207,12 @@ static void test_another_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_limit),  cmocka_unit_test(test_burst_is_one_second),
-        cmocka_unit_test(test_refill),    cmocka_unit_test(test_no_rounding),
-        cmocka_unit_test(test_ready_at),  cmocka_unit_test(test_time_that_goes_back),
-        cmocka_unit_test(test_give_back), cmocka_unit_test(test_another_rate),
+        cmocka_unit_test(test_no_limit),     cmocka_unit_test(test_burst_is_one_second),
+        cmocka_unit_test(test_refill),       cmocka_unit_test(test_no_rounding),
+        cmocka_unit_test(test_ready_at),     cmocka_unit_test(test_time_that_goes_back),
+        cmocka_unit_test(test_reserve),      cmocka_unit_test(test_reserve_and_take),
+        cmocka_unit_test(test_long_debt),    cmocka_unit_test(test_give_back),
+        cmocka_unit_test(test_another_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -222,6 +222,18 @@ static void test_lengths(void **state)
                      PH_INVALID);
     assert_string_equal(diag.text, "a url has at most 2048 characters when encoded");
     assert_int_equal(normal.len, 0);
+    /* What would be short when normalised has the same limit. */
+    for (size_t index = 9; index < URL_LENGTH_MAX; index += 2) {
+        memcpy(text + index, "./", 2);
+    }
+    assert_int_equal(url_normalise((struct slice){text, URL_LENGTH_MAX - 1}, "f", &diag, &normal),
+                     PH_OK);
+    assert_string_equal(buf_text(&normal), "http://h/");
+    buf_clear(&normal);
+    assert_int_equal(url_normalise((struct slice){text, URL_LENGTH_MAX + 1}, "f", &diag, &normal),
+                     PH_INVALID);
+    memset(text + 9, 'x', sizeof text - 9);
+    text[20] = '"';
     assert_int_equal(url_normalise((struct slice){text, URL_LENGTH_MAX - 2}, "f", &diag, &normal),
                      PH_OK);
     assert_int_equal(normal.len, URL_LENGTH_MAX);

@@ -198,6 +198,9 @@ static void test_bytes_of_names(void **state)
         if ((host == NULL) != is_bad) {
             fail_msg("%s", encoded);
         }
+        /* The first byte has no other rules. */
+        PH_AUTO_FREE char *first = host_of(encoded + 1);
+        assert_true((first == NULL) == is_bad || byte == '.');
         if (host != NULL) {
             assert_int_equal(strlen(host), 3);
             assert_int_equal(host[1], byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
