@@ -166,7 +166,8 @@ static void test_to_double(void **state)
         const char *text;
         double value;
     } good[] = {
-        {"0", 0.0}, {"-1.5", -1.5}, {"+0.25", 0.25}, {"1000000.125", 1000000.125}, {"007", 7.0},
+        {"0", 0.0},   {"-1.5", -1.5}, {"+0.25", 0.25}, {"1000000.125", 1000000.125},
+        {"007", 7.0}, {"9.09", 9.09},
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(good); index++) {
         double value = 77.0;
