@@ -260,6 +260,27 @@ static void test_an_expunged_message_is_not_sent(void **state)
     receiver_stop(other);
 }
 
+static void test_a_resend_without_a_payload_is_a_failed_attempt(void **state)
+{
+    struct flow_rig *rig = open_narrow(state);
+    struct receiver *receiver = receiver_start();
+    int64_t endpoint_id = flow_rig_endpoint(rig, (struct rig_endpoint){.receiver = receiver});
+    const struct rig_resend resend = {flow_rig_send(rig, "a", "{}"), endpoint_id};
+    RIG_UNTIL(flow_rig_is(rig, resend.message_id, endpoint_id, DELIVERY_SUCCEEDED));
+    (void)flow_rig_write(rig, expunge, &resend.message_id);
+    (void)flow_rig_write(rig, rig_add_manual, &resend);
+    RIG_UNTIL(flow_rig_number(rig, "SELECT count(*) FROM manual_attempt", 0) == 0);
+    assert_int_equal(flow_rig_number(rig,
+                                     "SELECT count(*) FROM attempt WHERE message_id = $1"
+                                     " AND trigger_type = 1 AND status = 2 AND response_code = 0",
+                                     resend.message_id),
+                     1);
+    assert_true(flow_rig_is(rig, resend.message_id, endpoint_id, DELIVERY_SUCCEEDED));
+    flow_rig_close(rig);
+    assert_int_equal(receiver_count(receiver), 1);
+    receiver_stop(receiver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +290,7 @@ int main(void)
         CONTRACT_BOTH(test_a_disabled_endpoint_gets_nothing_more),
         CONTRACT_BOTH(test_a_deleted_endpoint_gets_nothing_more),
         CONTRACT_BOTH(test_an_expunged_message_is_not_sent),
+        CONTRACT_BOTH(test_a_resend_without_a_payload_is_a_failed_attempt),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }
