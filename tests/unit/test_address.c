@@ -128,6 +128,8 @@ static void test_ipv6_ranges(void **state)
         {"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "documentation"},
         {"2001:db9::", NULL},
         {"2001:4860:4860::8888", NULL},
+        {"2001:a00:1::", NULL}, /* 10.0.0.1 stands there, but only 2002::/16 is 6to4 */
+        {"2a02:a00:1::", NULL},
         {"3fff::1", "documentation"},
         {"3fff:fff:ffff::", "documentation"},
         {"3fff:1000::", NULL},

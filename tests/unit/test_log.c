@@ -116,6 +116,7 @@ static void test_logfmt_quotes(void **state)
         {SLICE_LITERAL("x\r"), "\"x\\r\""},
         {SLICE_LITERAL("x\0y"), "\"x\\u0000y\""},
         {SLICE_LITERAL("\x1b[2J"), "\"\\u001b[2J\""},
+        {SLICE_LITERAL("\x7f"), "\"\x7f\""},
         {SLICE_LITERAL("\xc3\xa9"), "\"\xc3\xa9\""},
         {SLICE_LITERAL("\xff"), "\"\xef\xbf\xbd\""},
     };

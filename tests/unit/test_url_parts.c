@@ -66,6 +66,8 @@ static void test_split(void **state)
         "http://[::1]x/",
         "http://h\\/",
         "http://h /",
+        "http://h/\x01",
+        "http://h/\xff",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(bad); index++) {
         struct url_parts parts;
