@@ -45,6 +45,9 @@ enum ph_error client_call(const struct client_request *request, struct buf *body
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+    if (request->is_local) {
+        (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    }
     if (request->body.ptr != NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.ptr);

@@ -39,16 +39,17 @@ struct command_line {
     struct options options;
     const char **rest; /* positional arguments */
     size_t rest_count;
+    struct buf unknown_variables; /* POSTHORN_* that are no option, separated by spaces */
 };
 
 /*
  * Reads configuration (file, environment) and arguments: --set KEY=VALUE, flags of the option table
- * (--data, --listen …, as `--flag VALUE` or `--flag=VALUE`), the command's own flags, positional
- * ones. False after it has told the person what was wrong: exit with EXIT_USAGE. Finish with
- * command_line_done in either case.
+ * (--data, --listen …, as `--flag VALUE` or `--flag=VALUE`), the command's own flags, at most
+ * `rest_max` positional ones. False after it has told the person what was wrong: exit with
+ * EXIT_USAGE. Finish with command_line_done in either case.
  */
 bool command_line_read(struct command_line *line, int count, char **arguments,
-                       const struct command_flag *flags, size_t flag_count);
+                       const struct command_flag *flags, size_t flag_count, size_t rest_max);
 void command_line_done(struct command_line *line);
 
 /* "posthorn: " and the words on stderr. */

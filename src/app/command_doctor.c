@@ -35,6 +35,8 @@ static void check_folder(struct doctor *doctor)
     if (!is_there) {
         return;
     }
+    say(doctor, access(path, W_OK | X_OK) == 0, "data directory is writable",
+        "run the server as its owner, or run chown on it");
     say(doctor, (status.st_mode & 0077) == 0, "data directory is private",
         "others can read it; run chmod 700 on it");
     bool has_space =
@@ -54,6 +56,11 @@ static void check_store(struct doctor *doctor)
     struct diag diag;
     struct store *store;
     PH_AUTO_FREE char *address = data_store_address(doctor->options);
+    PH_AUTO_FREE char *path = data_path(doctor->options, "posthorn.db");
+    if (slice_starts_with(slice_of(address), "sqlite:") && access(path, F_OK) != 0) {
+        say(doctor, false, "store exists", "run `posthorn serve` or `posthorn migrate` once");
+        return;
+    }
     if (store_open(address, DB_READ_ONLY, &diag, &store) != PH_OK) {
         say(doctor, false, "store opens", diag.text);
         return;
@@ -85,6 +92,11 @@ static void check_server(struct doctor *doctor)
     buf_init(&url, TEXT_MAX);
     buf_init(&answer, TEXT_MAX);
     int fd;
+    PH_AUTO_FREE char *lock = data_path(doctor->options, "lock");
+    if (access(lock, F_OK) != 0) {
+        (void)puts("      no server runs on this data directory");
+        return; /* looking must not make the file */
+    }
     enum ph_error error = data_lock(doctor->options, &diag, &fd);
     if (error == PH_OK) {
         (void)close(fd);
@@ -96,7 +108,8 @@ static void check_server(struct doctor *doctor)
         return;
     }
     buf_append_text(&url, "/health/ready");
-    const struct client_request request = {.method = "GET", .url = buf_text(&url)};
+    const struct client_request request = {
+        .method = "GET", .url = buf_text(&url), .is_local = true};
     long status = 0;
     bool answers = client_call(&request, &answer, &diag, &status) == PH_OK && status == 200;
     say(doctor, answers, "server is ready", "it runs and does not answer well; see its log");
@@ -106,7 +119,7 @@ int command_doctor(int count, char **arguments)
 {
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, NULL, 0)) {
+    if (command_line_read(&line, count, arguments, NULL, 0, 0)) {
         struct doctor doctor = {.options = &line.options};
         check_folder(&doctor);
         if (doctor.failures == 0) {

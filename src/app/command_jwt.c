@@ -30,9 +30,9 @@ int command_jwt(int count, char **arguments)
 {
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, NULL, 0)) {
+    if (command_line_read(&line, count, arguments, NULL, 0, 2)) {
         const char *org = line.rest_count > 1 ? line.rest[1] : DEFAULT_ORGANISATION;
-        if (line.rest_count < 1 || line.rest_count > 2 || strcmp(line.rest[0], "generate") != 0) {
+        if (line.rest_count < 1 || strcmp(line.rest[0], "generate") != 0) {
             command_complain("usage: posthorn jwt generate [ORG] [--data DIR]");
         } else if (!slice_starts_with(slice_of(org), "org_")) {
             command_complain("an organisation id begins with org_, not \"%s\"", org);
@@ -101,7 +101,7 @@ int command_token(int count, char **arguments)
     };
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags))) {
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 1)) {
         const char *verb = line.rest_count == 1 ? line.rest[0] : "";
         if (strcmp(surface, "native") != 0) {
             command_complain("unknown surface \"%s\"; this build has native", surface);

@@ -4,6 +4,8 @@
 
 #include "app/command.h"
 
+#define UNKNOWN_VARIABLES_MAX 4096
+
 void command_complain(const char *format, ...)
 {
     va_list arguments;
@@ -105,19 +107,21 @@ static bool read_flag(struct reader *reader, const char *argument, const struct 
         command_complain("unknown flag %.*s; see `posthorn help`", SLICE_ARG(name));
         return false;
     }
-    const char *value = take_value(reader, argument, equals);
+    PH_AUTO_FREE char *flag = slice_dup(name); /* without the value, which may be a secret */
+    const char *value = take_value(reader, flag, equals);
     if (value == NULL) {
         return false;
     }
     return is_set ? read_set(reader, value)
-                  : set_option(reader, argument, slice_of(option_row(id)->key), slice_of(value));
+                  : set_option(reader, flag, slice_of(option_row(id)->key), slice_of(value));
 }
 
 static bool load_sources(struct command_line *line)
 {
     struct diag diag;
     const char *const *environment = (const char *const *)environ;
-    if (options_load_environment(&line->options, environment, NULL, &diag) != PH_OK) {
+    if (options_load_environment(&line->options, environment, &line->unknown_variables, &diag) !=
+        PH_OK) {
         command_complain("%s", diag.text);
         return false;
     }
@@ -134,15 +138,21 @@ static bool load_sources(struct command_line *line)
 }
 
 bool command_line_read(struct command_line *line, int count, char **arguments,
-                       const struct command_flag *flags, size_t flag_count)
+                       const struct command_flag *flags, size_t flag_count, size_t rest_max)
 {
     options_init(&line->options);
     line->rest = ph_calloc((size_t)count + 1, sizeof(char *));
     line->rest_count = 0;
+    buf_init(&line->unknown_variables, UNKNOWN_VARIABLES_MAX);
     struct reader reader = {line, count, arguments, 0};
     while (reader.index < reader.count) {
         const char *argument = arguments[reader.index++];
         if (argument[0] != '-' || strcmp(argument, "-") == 0) {
+            if (line->rest_count == rest_max) {
+                command_complain("the argument \"%s\" is one too many; see `posthorn help`",
+                                 argument);
+                return false;
+            }
             line->rest[line->rest_count++] = argument;
         } else if (!read_flag(&reader, argument, flags, flag_count)) {
             return false;
@@ -155,4 +165,5 @@ void command_line_done(struct command_line *line)
 {
     options_done(&line->options);
     free(line->rest);
+    buf_done(&line->unknown_variables);
 }

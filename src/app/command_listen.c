@@ -14,9 +14,12 @@ static int run_listen(const struct command_line *line, const char *secret, const
     const char *address = option_is_set(&line->options, OPTION_LISTEN)
                               ? option_list(&line->options, OPTION_LISTEN, &address_count)[0]
                               : "127.0.0.1:0";
-    if ((status != NULL && !slice_to_int64(slice_of(status), &code)) || code < 200 || code > 599 ||
-        (wanted != NULL && !slice_to_int64(slice_of(wanted), &count)) || count < 0) {
-        command_complain("--status wants 200 to 599, --count a number");
+    if ((status != NULL && !slice_to_int64(slice_of(status), &code)) || code < 200 || code > 599) {
+        command_complain("--status wants 200 to 599, not \"%s\"", status);
+        return EXIT_USAGE;
+    }
+    if ((wanted != NULL && !slice_to_int64(slice_of(wanted), &count)) || count < 0) {
+        command_complain("--count wants a number from 0, not \"%s\"", wanted);
         return EXIT_USAGE;
     }
     const struct inspector_options options = {
@@ -30,7 +33,7 @@ static int run_listen(const struct command_line *line, const char *secret, const
     struct slice part;
     while (slice_next(&rest, ',', &part)) {
         if (inspector_add_key(inspector, part, &diag) != PH_OK) {
-            command_complain("%s", diag.text);
+            command_complain("--secret: %s", diag.text);
             inspector_stop(inspector);
             return EXIT_USAGE;
         }
@@ -57,7 +60,7 @@ int command_listen(int count, char **arguments)
     struct command_line line;
     int code = EXIT_USAGE;
     (void)signal(SIGPIPE, SIG_IGN);
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags))) {
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
         code = run_listen(&line, secret, status, wanted, is_json);
     }
     command_line_done(&line);

@@ -6,7 +6,7 @@ int command_migrate(int count, char **arguments)
 {
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, NULL, 0)) {
+    if (command_line_read(&line, count, arguments, NULL, 0, 0)) {
         struct diag diag;
         int applied = 0;
         PH_AUTO_FREE char *address = data_store_address(&line.options);

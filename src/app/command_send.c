@@ -6,10 +6,12 @@
 #include "app/file.h"
 #include "base/clock.h"
 #include "base/json_out.h"
+#include "core/scan.h"
 
 #define BODY_MAX ((size_t)2 * 1024 * 1024)
 #define TEXT_MAX 65536
-#define TOKEN_US (INT64_C(600) * 1000000)
+#define TOKEN_STEP_US (INT64_C(3600) * 1000000)
+#define TOKEN_US (2 * TOKEN_STEP_US)
 
 struct send_arguments {
     const char *url;
@@ -21,6 +23,7 @@ struct send_arguments {
     const char *event_id;
     const char *key;
     bool is_json;
+    bool is_local; /* the url is of the data directory */
 };
 
 /* Url and token of the server that runs on the data directory. */
@@ -41,6 +44,7 @@ static bool find_server(const struct options *options, struct send_arguments *gi
             return false;
         }
         given->url = buf_text(url);
+        given->is_local = true;
     }
     if (given->token == NULL) {
         SECRET_AUTO struct secret secret = SECRET_NONE;
@@ -48,7 +52,8 @@ static bool find_server(const struct options *options, struct send_arguments *gi
             command_complain("%s", diag.text);
             return false;
         }
-        int64_t now_us = clock_wall_us();
+        /* The same token for an hour, because a key belongs to the token that came with it. */
+        int64_t now_us = clock_wall_us() / TOKEN_STEP_US * TOKEN_STEP_US;
         token_append(&secret, DEFAULT_ORGANISATION, NULL, now_us, now_us + TOKEN_US, token);
         given->token = buf_text(token);
     }
@@ -80,6 +85,7 @@ static int post(const struct send_arguments *given, struct slice body)
         .url = buf_text(&url),
         .token = given->token,
         .idempotency_key = given->key,
+        .is_local = given->is_local,
         .body = body,
     };
     struct diag diag;
@@ -120,6 +126,10 @@ static int run_send(const struct options *options, struct send_arguments *given)
     } else {
         error = file_read_fd(STDIN_FILENO, "standard input", &payload, &diag);
     }
+    if (error == PH_OK && scan_document(buf_slice(&payload), NULL, &diag, NULL) != PH_OK) {
+        command_complain("the payload is not JSON: %s", diag.text);
+        return EXIT_FAILED;
+    }
     if (error != PH_OK) {
         command_complain("%s", diag.text);
         return EXIT_FAILED;
@@ -144,7 +154,7 @@ int command_send(int count, char **arguments)
     };
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags))) {
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
         if (given.application == NULL || given.type == NULL) {
             command_complain("send wants --app and --type");
         } else {

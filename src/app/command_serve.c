@@ -36,7 +36,7 @@ static void reload(struct server *server, int count, char **arguments,
                    const struct command_flag *flags, size_t flag_count)
 {
     struct command_line line;
-    if (command_line_read(&line, count, arguments, flags, flag_count)) {
+    if (command_line_read(&line, count, arguments, flags, flag_count, 0)) {
         server_reload(server, &line.options);
     }
     command_line_done(&line);
@@ -51,21 +51,25 @@ static void write_address_file(const struct options *options, const char *url)
     }
 }
 
+/* The demo's, when it made one. */
+static void remove_folder(const char *folder)
+{
+    struct diag diag;
+    if (folder != NULL && file_remove_folder(folder, &diag) != PH_OK) {
+        command_complain("%s", diag.text);
+    }
+}
+
 int command_serve(int count, char **arguments)
 {
     bool is_demo = false;
     const struct command_flag flags[] = {{"--demo", NULL, &is_demo}};
     struct command_line line;
-    if (!command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags)) ||
-        line.rest_count > 0) {
-        if (line.rest_count > 0) {
-            command_complain("serve takes no argument \"%s\"", line.rest[0]);
-        }
+    if (!command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
         command_line_done(&line);
         return EXIT_USAGE;
     }
     PH_AUTO_FREE char *demo_folder = is_demo ? demo_prepare(&line.options) : NULL;
-    (void)demo_folder; /* the options point into it */
     sigset_t signals;
     block_signals(&signals);
     struct log log;
@@ -76,12 +80,17 @@ int command_serve(int count, char **arguments)
     struct diag diag;
     if (server_start(&line.options, &log, &diag, &server) != PH_OK) {
         command_complain("%s", diag.text);
+        remove_folder(demo_folder);
         command_line_done(&line);
         return EXIT_FAILED;
     }
+    if (line.unknown_variables.len > 0) {
+        log_write(&log, LOG_CONFIG_WARNING,
+                  LOG_TEXT("unknown_variables", buf_text(&line.unknown_variables)));
+    }
+    write_address_file(&line.options, server_url(server));
     (void)printf("ready %s\n", server_url(server));
     (void)fflush(stdout);
-    write_address_file(&line.options, server_url(server));
     log_write(&log, LOG_SERVER_STARTED, LOG_TEXT("url", server_url(server)));
     struct demo *demo = is_demo ? demo_start(&line.options, server_url(server)) : NULL;
     int number;
@@ -97,6 +106,7 @@ int command_serve(int count, char **arguments)
     server_stop(server);
     PH_AUTO_FREE char *address_path = data_path(&line.options, "address");
     file_remove(address_path);
+    remove_folder(demo_folder);
     log_write(&log, LOG_SERVER_STOPPED);
     command_line_done(&line);
     return EXIT_DONE;

@@ -28,7 +28,7 @@ static int judge(const struct verify_arguments *given, struct slice body)
         return EXIT_USAGE;
     }
     if (signing_key_parse_verifier(slice_of(given->secret), "--secret", &diag, &key) != PH_OK) {
-        command_complain("%s", diag.text);
+        command_complain("--secret: %s", diag.text);
         return EXIT_USAGE;
     }
     int64_t now_s = clock_wall_us() / CLOCK_US_PER_S;
@@ -62,7 +62,7 @@ int command_verify(int count, char **arguments)
     };
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags))) {
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
         struct diag diag;
         BUF_AUTO struct buf body;
         buf_init(&body, BODY_MAX);

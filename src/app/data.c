@@ -43,9 +43,13 @@ char *data_store_address(const struct options *options)
 enum ph_error data_make(const struct options *options, struct diag *diag)
 {
     const char *path = option_text(options, OPTION_DATA);
+    struct stat status;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         return diag_set(diag, PH_IO, "data", "cannot make the data directory %s: %s", path,
                         strerrordesc_np(errno));
+    }
+    if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
+        return diag_set(diag, PH_IO, "data", "the data directory %s is not a directory", path);
     }
     return PH_OK;
 }

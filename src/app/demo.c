@@ -68,6 +68,7 @@ static json_t *call(struct demo *demo, const char *method, const char *path, con
         .method = method,
         .url = buf_text(&url),
         .token = buf_text(&demo->token),
+        .is_local = true,
         .body = slice_of(body),
     };
     struct diag diag;

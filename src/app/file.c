@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -110,4 +111,22 @@ enum ph_error file_write(const char *path, struct slice content, mode_t mode, bo
 void file_remove(const char *path)
 {
     (void)unlink(path);
+}
+
+enum ph_error file_remove_folder(const char *path, struct diag *diag)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    if (rmdir(path) != 0) {
+        return diag_set(diag, PH_IO, NULL, "could not remove %s: %s", path, strerror(errno));
+    }
+    return PH_OK;
 }

@@ -22,6 +22,8 @@ PH_NODISCARD enum ph_error file_read_fd(int fd, const char *name, struct buf *te
  * content or the new, never a part. With `is_new_only` an existing file stays: PH_CONFLICT. */
 PH_NODISCARD enum ph_error file_write(const char *path, struct slice content, mode_t mode,
                                       bool is_new_only, struct diag *diag);
+/* Removes a folder and the files in it. */
+PH_NODISCARD enum ph_error file_remove_folder(const char *path, struct diag *diag);
 void file_remove(const char *path); /* no error when it is not there */
 
 #endif

@@ -82,14 +82,6 @@ static void receive(struct http_request *request)
     http_respond_empty(request, inspector->options.status);
 }
 
-static const struct http_route routes[] = {
-    {HTTP_POST, "/", receive, BODY_MAX, NULL},
-    {HTTP_POST, "/{name}", receive, BODY_MAX, NULL},
-    {HTTP_POST, "/{folder}/{name}", receive, BODY_MAX, NULL},
-    {HTTP_PUT, "/{name}", receive, BODY_MAX, NULL},
-    {HTTP_PATCH, "/{name}", receive, BODY_MAX, NULL},
-};
-
 enum ph_error inspector_start(const struct inspector_options *options, struct diag *diag,
                               struct inspector **ret_inspector)
 {
@@ -99,8 +91,8 @@ enum ph_error inspector_start(const struct inspector_options *options, struct di
     (void)pthread_mutex_init(&inspector->lock, NULL);
     (void)pthread_cond_init(&inspector->changed, NULL);
     const struct http_server_options http = {
-        .routes = routes,
-        .route_count = PH_ARRAY_LENGTH(routes),
+        .not_found = receive, /* any path */
+        .not_found_body_max_bytes = BODY_MAX,
         .threads = 1,
         .connections_max = 256,
         .header_timeout_ms = 10000,

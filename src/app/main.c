@@ -48,6 +48,10 @@ static int help(int count, char **arguments)
         print_help(stdout);
         return EXIT_DONE;
     }
+    if (count > 1) {
+        command_complain("the argument \"%s\" is one too many; see `posthorn help`", arguments[1]);
+        return EXIT_USAGE;
+    }
     if (strcmp(arguments[0], "options") == 0) {
         option_write_help(&text);
     } else if (strcmp(arguments[0], "--options-markdown") == 0) {
@@ -71,7 +75,7 @@ int command_version(int count, char **arguments)
     return EXIT_DONE;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_help(stderr);
@@ -87,4 +91,15 @@ int main(int argc, char **argv)
     }
     command_complain("unknown command \"%s\"; see `posthorn help`", argv[1]);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    int code = run(argc, argv);
+    /* What could not be written was not said. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE) {
+        command_complain("could not write to standard output");
+        return EXIT_FAILED;
+    }
+    return code;
 }

@@ -57,6 +57,7 @@ static enum ph_error read_settings(struct server *server, const struct options *
         .max_in_flight = (unsigned)option_int(options, OPTION_MAX_IN_FLIGHT),
         .deliver_threads = (unsigned)option_int(options, OPTION_DELIVER_THREADS),
         .writer_queue_max = (size_t)option_int(options, OPTION_WRITER_QUEUE_MAX),
+        .wal_bytes_max = option_int(options, OPTION_WAL_BYTES_MAX),
         .window_bytes_max = (size_t)option_int(options, OPTION_WINDOW_BYTES_MAX),
         .retention_us = option_us(options, OPTION_RETENTION_DAYS),
         .payload_retention_us = option_us(options, OPTION_PAYLOAD_RETENTION_DAYS),

@@ -290,10 +290,10 @@ enum ph_error db_wait_notification(struct db *db, int timeout_ms, struct diag *d
     return db->driver->wait_notification(db, timeout_ms, diag, ret_notified);
 }
 
-enum ph_error db_checkpoint(struct db *db, bool truncate, struct diag *diag, int64_t *ret_wal_bytes)
+enum ph_error db_checkpoint(struct db *db, struct diag *diag, int64_t *ret_left_bytes)
 {
     PH_ASSERT(!db_in_transaction(db));
-    return db->driver->checkpoint(db, truncate, diag, ret_wal_bytes);
+    return db->driver->checkpoint(db, diag, ret_left_bytes);
 }
 
 int64_t db_wal_bytes(const struct db *db)

@@ -127,17 +127,15 @@ PH_NODISCARD enum ph_error db_wait_notification(struct db *db, int timeout_ms, s
                                                 bool *ret_notified);
 
 /*
- * SQLite: one PASSIVE checkpoint (TRUNCATE when `truncate`, which waits for readers and writers up
- * to the busy timeout). Reports the bytes of the WAL that are in use after it: after a complete
- * PASSIVE one this stays until the next commit starts the WAL anew, after a complete TRUNCATE it is
- * 0, and a part that readers hold back is no error. PH_STORE_BUSY while another checkpoint runs.
- * The file itself shrinks only with TRUNCATE. PostgreSQL: nothing, 0.
+ * SQLite: one PASSIVE checkpoint; *ret_left_bytes is what could not be copied into the database
+ * file, because readers need an older state or another connection writes on. When nothing is left
+ * the next commit begins the WAL anew. PH_STORE_BUSY while another checkpoint runs. PostgreSQL:
+ * nothing, 0.
  */
-PH_NODISCARD enum ph_error db_checkpoint(struct db *db, bool truncate, struct diag *diag,
-                                         int64_t *ret_wal_bytes);
+PH_NODISCARD enum ph_error db_checkpoint(struct db *db, struct diag *diag, int64_t *ret_left_bytes);
 
-/* Bytes of the WAL in use after the last commit or checkpoint of this connection (SQLite; else 0):
- * tells the writer without a system call when a checkpoint is due. */
+/* Bytes of the WAL in use after the last commit of this connection (SQLite; else 0): tells the
+ * writer without a system call when a checkpoint is due. */
 int64_t db_wal_bytes(const struct db *db);
 
 /* Whether the last error of this connection was a violated unique constraint. */

@@ -51,8 +51,7 @@ struct db_driver {
                             struct diag *diag);
     enum ph_error (*wait_notification)(struct db *db, int timeout_ms, struct diag *diag,
                                        bool *ret_notified);
-    enum ph_error (*checkpoint)(struct db *db, bool truncate, struct diag *diag,
-                                int64_t *ret_wal_bytes);
+    enum ph_error (*checkpoint)(struct db *db, struct diag *diag, int64_t *ret_left_bytes);
 };
 
 struct db {

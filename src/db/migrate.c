@@ -33,6 +33,28 @@ static enum ph_error read_newest(struct db *db, struct diag *diag, int64_t *ret_
     return PH_OK;
 }
 
+static enum ph_error newer_version(int64_t newest, size_t count, struct diag *diag)
+{
+    return diag_set(diag, PH_STORE, NULL,
+                    "the store has migration %lld, this program knows only %zu: it was made by a "
+                    "newer version",
+                    (long long)newest, count);
+}
+
+enum ph_error db_check_version(struct db *db, size_t count, struct diag *diag)
+{
+    int64_t newest = 0;
+    enum ph_error error = read_newest(db, diag, &newest);
+    if (error == PH_OK && newest > (int64_t)count) {
+        error = newer_version(newest, count, diag);
+    } else if (error == PH_OK && newest < (int64_t)count) {
+        error = diag_set(diag, PH_STORE, NULL,
+                         "the store has migration %lld of %zu: run `posthorn migrate`",
+                         (long long)newest, count);
+    }
+    return error;
+}
+
 static enum ph_error run_statements(struct db *db, const struct db_migration *migration,
                                     struct diag *diag)
 {
@@ -82,10 +104,7 @@ static enum ph_error apply_next(struct db *db, const struct db_migration *migrat
         return error;
     }
     if (newest > (int64_t)count) {
-        return diag_set(diag, PH_STORE, NULL,
-                        "the store has migration %lld, this program knows only %zu: it was made by "
-                        "a newer version",
-                        (long long)newest, count);
+        return newer_version(newest, count, diag);
     }
     *ret_was_newest = newest == (int64_t)count;
     if (*ret_was_newest) {

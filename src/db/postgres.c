@@ -172,10 +172,10 @@ static enum ph_error wait_notification(struct db *db, int timeout_ms, struct dia
     }
 }
 
-static enum ph_error checkpoint(PH_UNUSED struct db *db, PH_UNUSED bool truncate,
-                                PH_UNUSED struct diag *diag, int64_t *ret_wal_bytes)
+static enum ph_error checkpoint(PH_UNUSED struct db *db, PH_UNUSED struct diag *diag,
+                                int64_t *ret_left_bytes)
 {
-    *ret_wal_bytes = 0;
+    *ret_left_bytes = 0;
     return PH_OK;
 }
 

@@ -324,21 +324,19 @@ static enum ph_error wait_nothing(PH_UNUSED struct db *db, PH_UNUSED int timeout
     return PH_OK;
 }
 
-static enum ph_error checkpoint(struct db *db, bool truncate, struct diag *diag,
-                                int64_t *ret_wal_bytes)
+static enum ph_error checkpoint(struct db *db, struct diag *diag, int64_t *ret_left_bytes)
 {
     struct sqlite *sqlite = sqlite_of(db);
     int frames = -1;
-    int code = sqlite3_wal_checkpoint_v2(
-        sqlite->handle, NULL, truncate ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE,
-        &frames, NULL);
-    /* Busy with a frame count: readers or a writer kept a part of it back, which the size tells.
-     * Without one another checkpoint is running. */
+    int copied = -1;
+    int code = sqlite3_wal_checkpoint_v2(sqlite->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames,
+                                         &copied);
+    /* Busy with a frame count: readers or a writer kept a part of it back. Without one another
+     * checkpoint is running. */
     if (code != SQLITE_OK && !(code == SQLITE_BUSY && frames >= 0)) {
         return fail(db, code, diag);
     }
-    db->wal_bytes = frames > 0 ? frames * sqlite->frame_bytes : 0;
-    *ret_wal_bytes = db->wal_bytes;
+    *ret_left_bytes = frames > copied ? (frames - copied) * sqlite->frame_bytes : 0;
     return PH_OK;
 }
 

@@ -10,7 +10,7 @@
 #include "store/idempotency.h"
 #include "store/message.h"
 
-#define TICK_US CLOCK_US_PER_S
+#define TICK_US (200 * CLOCK_US_PER_MS)
 /* The write-ahead log is copied into the database file from this size on. */
 #define CHECKPOINT_BYTES (16 << 20)
 #define RETENTION_INTERVAL_US (60 * CLOCK_US_PER_S)
@@ -153,13 +153,19 @@ static bool expire_round(struct keeper *keeper)
 
 static void checkpoint(struct keeper *keeper)
 {
-    int64_t bytes = db_wal_bytes(keeper->store->db);
+    int64_t bytes = writer_wal_bytes(keeper->writer);
+    metrics_set(keeper->options->metrics, METRIC_WAL_BYTES, bytes);
+    if (bytes < CHECKPOINT_BYTES) {
+        return;
+    }
     struct diag diag;
-    if (bytes >= CHECKPOINT_BYTES &&
-        db_checkpoint(keeper->store->db, false, &diag, &bytes) != PH_OK) {
+    int64_t left_bytes;
+    enum ph_error error = db_checkpoint(keeper->store->db, &diag, &left_bytes);
+    if (error == PH_OK && left_bytes == 0) {
+        writer_wal_is_copied(keeper->writer);
+    } else if (error != PH_OK && error != PH_STORE_BUSY) {
         log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
     }
-    metrics_set(keeper->options->metrics, METRIC_WAL_BYTES, bytes);
 }
 
 static void *keeper_main(void *argument)

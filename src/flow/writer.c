@@ -18,6 +18,8 @@
 #define BATCH_INGESTS_MAX 1024
 #define BATCH_GENERALS_MAX 256
 /* Pause after a transaction that failed with records in it. */
+/* Four times what the keeper begins at. */
+#define WAL_RESTART_BYTES (64 << 20)
 #define FAILURE_PAUSE_MS 200
 
 struct batch {
@@ -101,7 +103,14 @@ enum ph_error writer_submit(struct writer *writer, struct general_job *job, stru
 enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job, struct diag *diag)
 {
     job->submitted_boot_us = clock_boot_us();
-    enum ph_error error = enqueue(writer, &writer->ingests, &job->node, diag);
+    enum ph_error error = PH_OK;
+    if (writer_wal_bytes(writer) > writer->options.settings.wal_bytes_max) {
+        error = diag_set(diag, PH_BUSY, NULL,
+                         "the store's write-ahead log is full: does another program keep a read "
+                         "transaction open?");
+    } else {
+        error = enqueue(writer, &writer->ingests, &job->node, diag);
+    }
     if (error != PH_OK) {
         metrics_add(writer->options.metrics, METRIC_MESSAGES_REFUSED_BUSY, 1);
     }
@@ -119,6 +128,16 @@ void writer_submit_record(struct writer *writer, struct record_job *job)
 bool writer_is_failing(const struct writer *writer)
 {
     return atomic_load_explicit(&writer->is_failing, memory_order_relaxed);
+}
+
+int64_t writer_wal_bytes(const struct writer *writer)
+{
+    return atomic_load_explicit(&writer->wal_bytes, memory_order_relaxed);
+}
+
+void writer_wal_is_copied(struct writer *writer)
+{
+    atomic_store_explicit(&writer->wal_bytes, 0, memory_order_relaxed);
 }
 
 size_t writer_queue_length(struct writer *writer)
@@ -411,6 +430,23 @@ static void run_batch(struct writer *writer, struct batch *batch)
     keep_records(writer, &batch->records);
 }
 
+/* The keeper copies the log's pages into the database file beside the writer, and so never reaches
+ * an end that moves on. What is left then is copied here, between two batches: only with all of
+ * it copied is the log begun anew. Readers may prevent it; the next second may do better. */
+static void restart_wal(struct writer *writer)
+{
+    int64_t bytes = db_wal_bytes(writer->store->db);
+    int64_t now_us = clock_boot_us();
+    if (bytes >= WAL_RESTART_BYTES && now_us - writer->wal_restarted_us >= CLOCK_US_PER_S) {
+        writer->wal_restarted_us = now_us;
+        int64_t left_bytes;
+        if (db_checkpoint(writer->store->db, NULL, &left_bytes) == PH_OK && left_bytes == 0) {
+            bytes = 0;
+        }
+    }
+    atomic_store_explicit(&writer->wal_bytes, bytes, memory_order_relaxed);
+}
+
 static void *writer_main(void *argument)
 {
     struct writer *writer = argument;
@@ -419,6 +455,7 @@ static void *writer_main(void *argument)
     init_batch(&batch);
     while (next_batch(writer, &batch)) {
         run_batch(writer, &batch);
+        restart_wal(writer);
         PH_ASSERT(list_is_empty(&batch.ingests) && list_is_empty(&batch.generals) &&
                   list_is_empty(&batch.records));
     }

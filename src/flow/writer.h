@@ -71,6 +71,10 @@ PH_NODISCARD enum ph_error writer_start(const struct flow_options *options, stru
 /* The deliverers must be set before the first job; the writer does not own them. */
 void writer_set_deliverers(struct writer *writer, struct deliverer **deliverers, size_t count);
 const struct id_codec *writer_id_codec(const struct writer *writer);
+/* Bytes of the write-ahead log after the last commit; 0 with PostgreSQL, and when all of it has
+ * been copied into the database file, so that the next commit begins it anew. Any thread. */
+int64_t writer_wal_bytes(const struct writer *writer);
+void writer_wal_is_copied(struct writer *writer);
 size_t writer_queue_length(struct writer *writer);
 /* Runs what is queued, then ends the thread and frees. */
 void writer_stop(struct writer *writer);

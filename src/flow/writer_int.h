@@ -53,11 +53,13 @@ struct writer {
     bool is_waiting;
 
     atomic_bool is_failing; /* records wait for the store to take them */
+    atomic_llong wal_bytes; /* after the last commit */
     pthread_t thread;
 
     /* The writer thread's own. */
     struct flow_options options;
-    bool has_failed; /* the last batch */
+    bool has_failed;          /* the last batch */
+    int64_t wal_restarted_us; /* boot clock, last try */
     struct store *store;
     struct id_clock id_clock;
     struct application_cache applications;

@@ -142,7 +142,10 @@ static void choose_handler(struct http_request *request)
         request->handler =
             server->options.not_found != NULL ? server->options.not_found : http_handle_not_found;
     }
-    request->body_max = request->row == NULL ? 0 : request->row->route->body_max_bytes;
+    bool is_not_found = request->row == NULL && match.allowed == 0;
+    request->body_max = request->row != NULL ? request->row->route->body_max_bytes
+                        : is_not_found       ? server->options.not_found_body_max_bytes
+                                             : 0;
     if (request->body_max == 0) {
         request->body_max = HTTP_BODY_IGNORED_MAX_BYTES;
         request->is_body_ignored = true;

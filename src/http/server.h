@@ -54,6 +54,7 @@ struct http_server_options {
     /* What to answer when no route fits; NULL = 404 with the JSON envelope. 405 is answered when
      * the path fits another method. */
     http_handler *not_found;
+    size_t not_found_body_max_bytes;      /* of the body that it gets; 0 = it gets none */
     unsigned threads;                     /* daemons, 1.. */
     unsigned connections_max;             /* in all; above it a fixed 503 and close */
     unsigned connections_per_address_max; /* 0 = no such limit */

@@ -64,7 +64,10 @@ enum ph_error store_open(const char *address, enum db_mode mode, struct diag *di
     }
     struct store *store = ph_calloc(1, sizeof *store);
     store->db = db;
-    error = read_id_key(db, diag, &store->codec);
+    error = db_check_version(db, sql_migrations_count, diag);
+    if (error == PH_OK) {
+        error = read_id_key(db, diag, &store->codec);
+    }
     if (error != PH_OK) {
         store_close(store);
         return error;

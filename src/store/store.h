@@ -18,6 +18,7 @@ struct store {
  * any store_open. *ret_applied counts migrations applied now. */
 PH_NODISCARD enum ph_error store_migrate(const char *address, struct diag *diag, int *ret_applied);
 
+/* PH_STORE with words when the schema is not of this version. */
 PH_NODISCARD enum ph_error store_open(const char *address, enum db_mode mode, struct diag *diag,
                                       struct store **ret_store);
 void store_close(struct store *store);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Receivers that misbehave: time and size limits, the retry schedule, Retry-After, 410 and the receiver's wishes."""
 
+import sqlite3
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -336,3 +337,26 @@ def test_an_attempt_in_flight_ends_after_a_delete(api, app, receiver, path):
     api.wait_attempts(app, message)
     is_error(api.get(f"/app/{app['id']}/endpoint/{endpoint['id']}"), 404, "not_found")
     assert len(receiver.requests(path)) == 1
+
+
+# ---- the store's log ----
+
+
+def test_a_log_that_cannot_begin_anew_stops_messages():
+    """Somebody's forgotten read transaction keeps the write-ahead log from being used again: before it
+    fills the disk, callers are told to wait, and all is well when the transaction ends."""
+    with Server({"wal_bytes_max": "20MiB"}) as server:
+        api = server.api()
+        app = api.new_app()
+        reader = sqlite3.connect(f"file:{server.data}/posthorn.db?mode=ro", uri=True, isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM message").fetchone()
+        body = {"eventType": "a", "payload": {"pad": "x" * 500000}}
+        send = lambda: api.post(f"/app/{app['id']}/msg", body)  # noqa: E731
+        statuses = [send().status_code for _ in range(60)]
+        assert statuses[:20] == [202] * 20 and statuses[-1] == 503, statuses
+        assert api.ok("GET", f"/app/{app['id']}/msg?limit=1")["data"]
+        assert (server.data / "posthorn.db-wal").stat().st_size < 40 << 20
+        reader.execute("COMMIT")
+        reader.close()
+        wait_for(lambda: send().status_code == 202, 5, "messages to be taken again")
