@@ -233,6 +233,7 @@ static const char *check_bytes(struct slice text)
 enum ph_error url_normalise(struct slice text, const char *field, struct diag *diag,
                             struct buf *normal)
 {
+    text = slice_trim(text);
     if (text.len == 0 || text.len > URL_LENGTH_MAX) {
         return diag_set(diag, PH_INVALID, field, "a url has 1 to %d characters", URL_LENGTH_MAX);
     }
