@@ -16,12 +16,15 @@ static const struct command commands[] = {
     {"token", command_token,
      "token create --surface native [--app ID] [--expires 30d] [--data DIR]", "print a token"},
     {"send", command_send,
-     "send --url URL --token T --app ID --type TYPE [--payload JSON | --file F]",
-     "send one message"},
-    {"listen", command_listen, "listen [--listen ADDR:PORT] [--secret whsec_…] [--count N]",
+     "send --app ID --type TYPE [--payload JSON | --file FILE] [--event-id ID] "
+     "[--idempotency-key KEY] [--url URL] [--token TOKEN] [--data DIR] [--json]",
+     "send one message; the payload may come from standard input, url and token from --data"},
+    {"listen", command_listen,
+     "listen [--listen ADDR:PORT] [--secret whsec_…[,…]] [--status N] [--count N] [--json]",
      "receive webhooks, verify and print them"},
     {"verify", command_verify,
-     "verify --secret S --id I --timestamp T --signature SIG [--file BODY]",
+     "verify --secret S --id I --timestamp T --signature SIG [--file BODY] [--tolerance SECONDS] "
+     "[--ignore-time]",
      "verify one webhook's signature"},
     {"doctor", command_doctor, "doctor [--data DIR]", "say what is wrong and what to do"},
     {"migrate", command_migrate, "migrate [--data DIR]", "bring the store's schema up to date"},
@@ -40,6 +43,26 @@ static void print_help(FILE *file)
                 file);
 }
 
+static void write_man(struct buf *text)
+{
+    buf_append_text(text, ".TH POSTHORN 1 \"\" \"posthorn " PH_VERSION "\"\n"
+                          ".SH NAME\nposthorn \\- takes events, keeps them safe, and delivers "
+                          "them as webhooks\n.SH COMMANDS\n");
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
+        buf_append_text(text, ".TP\n.B posthorn ");
+        option_append_troff(text, commands[index].usage);
+        buf_append_text(text, "\n");
+        option_append_troff(text, commands[index].help);
+        buf_append_text(text, "\n");
+    }
+    buf_append_text(text, ".SH EXIT STATUS\n0: done. 1: it did not work. 2: wrong usage.\n"
+                          ".SH SIGNALS\nSIGTERM and SIGINT end the server after the attempts in "
+                          "flight; a second one ends it at once. SIGHUP reads the configuration "
+                          "again.\n.SH OPTIONS\nLater sources win: defaults, the YAML file "
+                          "(\\-\\-config FILE), the environment, flags.\n");
+    option_write_man(text);
+}
+
 static int help(int count, char **arguments)
 {
     BUF_AUTO struct buf text;
@@ -56,6 +79,8 @@ static int help(int count, char **arguments)
         option_write_help(&text);
     } else if (strcmp(arguments[0], "--options-markdown") == 0) {
         option_write_markdown(&text);
+    } else if (strcmp(arguments[0], "--man") == 0) {
+        write_man(&text);
     } else {
         command_complain("no help for \"%s\"", arguments[0]);
         return EXIT_USAGE;

@@ -131,5 +131,6 @@ bool option_is_set(const struct options *options, enum option_id id); /* by any 
 void option_write_help(struct buf *text);     /* for `posthorn help options` */
 void option_write_markdown(struct buf *text); /* docs/reference/options.md */
 void option_write_man(struct buf *text);      /* the OPTIONS part of the man page, in troff */
+void option_append_troff(struct buf *text, const char *content);
 
 #endif

@@ -161,7 +161,7 @@ void option_write_markdown(struct buf *text)
 
 /* troff reads a backslash, and a dot or quote that begins a line, as its own; a bare minus would
  * become a hyphen that cannot be copied. */
-static void append_troff(struct buf *text, const char *content)
+void option_append_troff(struct buf *text, const char *content)
 {
     for (const char *at = content; *at != '\0'; at++) {
         if (*at == '\\') {
@@ -181,20 +181,20 @@ void option_write_man(struct buf *text)
         BUF_AUTO struct buf scratch;
         buf_init(&scratch, NAME_MAX_BYTES * 4);
         buf_append_text(text, ".TP\n.B ");
-        append_troff(text, row->key);
+        option_append_troff(text, row->key);
         buf_append_text(text, "\n");
-        append_troff(text, row->help);
+        option_append_troff(text, row->help);
         buf_append_text(text, "\nFlag ");
         option_flag_name(row, &scratch);
-        append_troff(text, buf_text(&scratch));
+        option_append_troff(text, buf_text(&scratch));
         buf_append_text(text, ", variable ");
         option_variable_name(row, text);
         buf_append_text(text, ".\nDefault: ");
-        append_troff(text, row->fallback[0] == '\0' ? "empty" : row->fallback);
+        option_append_troff(text, row->fallback[0] == '\0' ? "empty" : row->fallback);
         buf_append_text(text, ". Allowed: ");
         buf_clear(&scratch);
         option_describe_range(row, &scratch);
-        append_troff(text, buf_text(&scratch));
+        option_append_troff(text, buf_text(&scratch));
         buf_append_text(text, ".\n");
     }
 }
