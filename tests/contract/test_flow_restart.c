@@ -192,6 +192,31 @@ static void test_an_endpoint_disabled_in_between_gets_nothing(void **state)
     receiver_stop(receiver);
 }
 
+static void test_an_older_generation_is_not_sent(void **state)
+{
+    struct flow_rig *rig = open_narrow(state);
+    struct receiver *receiver = receiver_start();
+    int64_t endpoint_id = flow_rig_endpoint(rig, (struct rig_endpoint){.receiver = receiver});
+    receiver_allow(receiver, 0);
+    int64_t ids[MANY];
+    send_many(rig, ids);
+    receiver_await(receiver, 1);
+    flow_rig_stop(rig, 0);
+    /* Disabled and enabled again, and nobody has cancelled yet. */
+    change(rig, "UPDATE endpoint SET generation = generation + 1;"
+                "UPDATE application SET config_version = config_version + 1");
+    receiver_allow(receiver, SIZE_MAX);
+    flow_rig_start(rig);
+    int64_t wanted = flow_rig_send(rig, "a", "{}");
+    RIG_UNTIL(flow_rig_is(rig, wanted, endpoint_id, DELIVERY_SUCCEEDED));
+    for (size_t index = 0; index < MANY; index++) {
+        RIG_UNTIL(flow_rig_is(rig, ids[index], endpoint_id, DELIVERY_CANCELLED));
+    }
+    flow_rig_close(rig);
+    assert_int_equal(receiver_count(receiver), 2);
+    receiver_stop(receiver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +225,7 @@ int main(void)
         CONTRACT_BOTH(test_a_retry_waits_in_the_store),
         CONTRACT_BOTH(test_an_acknowledged_resend_survives),
         CONTRACT_BOTH(test_an_endpoint_disabled_in_between_gets_nothing),
+        CONTRACT_BOTH(test_an_older_generation_is_not_sent),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }

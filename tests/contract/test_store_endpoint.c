@@ -152,6 +152,7 @@ static void test_disabling_grows_the_generation(void **state)
     assert_int_equal(manual_count(&rig, 5), 0);
     endpoint_change(&rig, &row);
     assert_int_equal(endpoint_found(&rig, 5).generation, 2);
+    assert_int_equal(failing_since(&rig, 5), 44);
 
     row.is_disabled = false;
     endpoint_change(&rig, &row);
