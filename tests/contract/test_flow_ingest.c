@@ -301,6 +301,33 @@ static void test_a_full_queue_refuses(void **state)
     flow_rig_close(rig);
 }
 
+/* A reader of another program may keep SQLite's log from being used again. */
+static void test_a_full_log_refuses_messages_only(void **state)
+{
+    bool has_log = ((const struct contract_store *)*state)->kind == DB_SQLITE;
+    struct flow_rig *rig = flow_rig_new(state);
+    rig->options.settings.wal_bytes_max = 1;
+    flow_rig_start(rig);
+    RIG_UNTIL(!has_log || writer_wal_bytes(flow_writer(rig->flow)) > 1);
+    struct rig_message *message = rig_message_new(rig, "a", "{}");
+    struct diag diag = {0};
+    enum ph_error error = writer_submit_ingest(flow_writer(rig->flow), &message->job, &diag);
+    if (has_log) {
+        assert_int_equal(error, PH_BUSY);
+        assert_non_null(strstr(diag.text, "write-ahead log is full"));
+        assert_false(message->is_done);
+        rig_message_free(message);
+    } else {
+        assert_int_equal(error, PH_OK);
+        (void)take_ok(message);
+    }
+    assert_int_equal(flow_rig_metric(rig, METRIC_MESSAGES_REFUSED_BUSY), has_log ? 1 : 0);
+    assert_int_equal(flow_rig_number(rig, "SELECT count(*) FROM message", 0), has_log ? 0 : 1);
+    /* Everything else is still written. */
+    (void)flow_rig_write(rig, rig_add_application, "more");
+    flow_rig_close(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +338,7 @@ int main(void)
         CONTRACT_BOTH(test_a_message_may_bring_its_application),
         CONTRACT_BOTH(test_a_new_endpoint_gets_every_later_message),
         CONTRACT_BOTH(test_a_full_queue_refuses),
+        CONTRACT_BOTH(test_a_full_log_refuses_messages_only),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }
