@@ -87,7 +87,13 @@ static enum ph_error fail(struct db *db, int code, struct diag *diag)
                               code == SQLITE_CONSTRAINT_PRIMARYKEY ||
                               code == SQLITE_CONSTRAINT_ROWID;
     enum ph_error error = db->is_unique_violation ? PH_CONFLICT : error_of(code, handle);
-    return diag_set(diag, error, NULL, "SQLite: %s (%d)", sqlite3_errmsg(handle), code);
+    /* What is wrong with a file is told with its name. */
+    const char *path = error == PH_STORE || error == PH_STORE_FULL
+                           ? sqlite3_db_filename(handle, "main")
+                           : NULL;
+    bool has_path = path != NULL && path[0] != '\0';
+    return diag_set(diag, error, NULL, "SQLite: %s (%d)%s%s", sqlite3_errmsg(handle), code,
+                    has_path ? " in " : "", has_path ? path : "");
 }
 
 static enum ph_error run(struct db *db, const char *sql, struct diag *diag)

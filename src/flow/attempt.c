@@ -44,9 +44,8 @@ static void add_signature_headers(struct item *item, size_t *count, const char *
 }
 
 /* One signature per key that is valid now, the current key's first. */
-static void sign(struct deliverer *deliverer, struct item *item, int64_t now_us)
+static void sign(struct item *item, int64_t now_us)
 {
-    (void)id_format(&deliverer->store->codec, ID_MESSAGE, item->message_id, item->id_text);
     (void)snprintf(item->timestamp_text, sizeof item->timestamp_text, "%lld",
                    (long long)(now_us / CLOCK_US_PER_S));
     buf_init(&item->signature, SIGNATURE_TEXT_MAX);
@@ -108,11 +107,12 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
         metrics_observe(deliverer->options.flow->metrics, METRIC_DELIVERY_DELAY_SECONDS,
                         now_us - item->accepted_us);
     }
+    (void)id_format(&deliverer->store->codec, ID_MESSAGE, item->message_id, item->id_text);
     if (item->body == NULL) {
         fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, "the payload has expired or was expunged");
         return;
     }
-    sign(deliverer, item, now_us);
+    sign(item, now_us);
     const struct sink_request request = {
         .url = item->config->url,
         .method = "POST",
@@ -168,8 +168,9 @@ static void judge_endpoint(struct deliverer *deliverer, struct item *item,
 {
     struct lane *lane = item->lane;
     struct record_job *record = &item->record;
-    if (judgement->verdict.disables_endpoint) {
+    if (judgement->verdict.disables_endpoint && !lane->is_disabling) {
         record->disable_reason = "the receiver asked for it";
+        lane->is_disabling = true; /* nothing more goes out, and it is disabled once */
     }
     if (judgement->is_success) {
         record->clear_failing_since = lane->failing_since_us != 0;
@@ -184,9 +185,9 @@ static void judge_endpoint(struct deliverer *deliverer, struct item *item,
     if (lane->failing_since_us == 0) {
         lane->failing_since_us = now_us;
         record->set_failing_since_us = now_us;
-    } else if (limit_us > 0 && now_us - lane->failing_since_us >= limit_us &&
-               record->disable_reason == NULL) {
+    } else if (limit_us > 0 && now_us - lane->failing_since_us >= limit_us && !lane->is_disabling) {
         record->disable_reason = "nothing but failures for too long";
+        lane->is_disabling = true;
     }
 }
 

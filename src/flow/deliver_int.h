@@ -87,6 +87,7 @@ struct lane {
     int64_t manual_cursor;
     int64_t next_due_us; /* wall clock, of the earliest retry in the store; LANE_NEVER */
     int64_t failing_since_us;
+    bool is_disabling; /* an attempt has decided so; the new configuration is on its way */
     int64_t not_before_us;   /* boot clock; after a page without progress, or a failing store */
     int64_t idle_since_us;   /* boot clock, while on the idle list */
     int64_t cancel_asked_us; /* boot clock, last time that old deliveries were to be cancelled */

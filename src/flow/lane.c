@@ -226,6 +226,7 @@ void lane_set_config(struct deliverer *deliverer, struct lane *lane, struct endp
         config->application_throttle_rate != lane->config->application_throttle_rate;
     endpoint_config_unref(lane->config);
     lane->config = config;
+    lane->is_disabling = false;
     if (has_new_rate) {
         set_throttles(deliverer, lane);
     }
@@ -474,7 +475,7 @@ static int64_t wake_time(const struct deliverer *deliverer, const struct lane *l
                          int64_t now_boot_us)
 {
     if (has_work(lane)) {
-        if (lane->in_flight >= in_flight_cap(deliverer)) {
+        if (lane->in_flight >= in_flight_cap(deliverer) || lane->is_disabling) {
             return LANE_NEVER;
         }
         int64_t at_us = throttles_ready_at(lane, now_boot_us);
@@ -519,7 +520,8 @@ void lane_settle(struct deliverer *deliverer, struct lane *lane)
 struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
 {
     int64_t now_us = clock_boot_us();
-    if (lane->in_flight >= in_flight_cap(deliverer) || lane->not_before_us > now_us) {
+    if (lane->in_flight >= in_flight_cap(deliverer) || lane->not_before_us > now_us ||
+        lane->is_disabling) {
         return NULL;
     }
     refill(deliverer, lane);

@@ -16,7 +16,8 @@ struct idempotency_row {
     struct slice response; /* the answer's body; SLICE_NONE for a message */
 };
 
-/* Finds the answer of the last 12 hours. PH_NOT_FOUND. `key_hash` has 16 bytes. */
+/* Finds the answer of the last 12 hours (at most 13: answers go by whole hours). PH_NOT_FOUND.
+ * `key_hash` has 16 bytes. */
 PH_NODISCARD enum ph_error idempotency_find(struct store *store, const uint8_t key_hash[16],
                                             int64_t now_us, struct arena *arena, struct diag *diag,
                                             struct idempotency_row *ret_row);

@@ -7,6 +7,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
+import httpx
 import pytest
 from harness.api import FAIL, SUCCESS, is_error
 from harness.receiver import Reply
@@ -222,6 +223,24 @@ def test_an_endpoint_is_disabled_by_its_receiver(api, app, receiver, path, reply
     again = api.send(app)
     api.wait_final(app, again, endpoint)
     assert [request.message_id for request in receiver.requests(path)] == [message["id"], again["id"]]
+
+
+def test_nothing_follows_a_410(receiver, path):
+    """What was waiting behind the attempt that met 410 is not sent, and the endpoint is disabled once."""
+    gate = threading.Event()
+    with Server({"max_in_flight": "2"}) as server:
+        api = server.api()
+        app = api.new_app()
+        receiver.script(path, Reply(410, hold=gate))
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        for _ in range(20):
+            api.send(app)
+        receiver.wait(path, 2)
+        gate.set()
+        wait_for(lambda: is_disabled(api, app, endpoint), 5, "the endpoint to be disabled")
+        assert len(receiver.requests(path)) == 2
+        text = httpx.get(server.url + "/metrics", trust_env=False).text
+        assert "posthorn_endpoints_disabled_total 1\n" in text, text
 
 
 def test_410_can_be_an_ordinary_failure(receiver, path):
