@@ -168,7 +168,8 @@ static void judge_endpoint(struct deliverer *deliverer, struct item *item,
 {
     struct lane *lane = item->lane;
     struct record_job *record = &item->record;
-    if (judgement->verdict.disables_endpoint && !lane->is_disabling) {
+    bool can_disable = !lane->is_disabling && !lane->config->is_disabled;
+    if (judgement->verdict.disables_endpoint && can_disable) {
         record->disable_reason = "the receiver asked for it";
         lane->is_disabling = true; /* nothing more goes out, and it is disabled once */
     }
@@ -185,7 +186,7 @@ static void judge_endpoint(struct deliverer *deliverer, struct item *item,
     if (lane->failing_since_us == 0) {
         lane->failing_since_us = now_us;
         record->set_failing_since_us = now_us;
-    } else if (limit_us > 0 && now_us - lane->failing_since_us >= limit_us && !lane->is_disabling) {
+    } else if (limit_us > 0 && now_us - lane->failing_since_us >= limit_us && can_disable) {
         record->disable_reason = "nothing but failures for too long";
         lane->is_disabling = true;
     }
