@@ -66,6 +66,15 @@ static enum ph_error read_settings(struct server *server, const struct options *
     settings.ca_file = ca_file[0] == '\0' ? NULL : ca_file;
     enum ph_error error =
         retry_schedule_parse(buf_slice(&text), "retry_schedule", diag, &settings.retry_schedule);
+    int64_t longest_us = retry_longest_us(&settings.retry_schedule);
+    settings.breaker = (struct breaker_settings){
+        .min_attempts = option_int(options, OPTION_BREAKER_MIN_ATTEMPTS),
+        .failure_ratio = option_number(options, OPTION_BREAKER_FAILURE_RATIO),
+        .window_us = option_us(options, OPTION_BREAKER_WINDOW),
+        .open_us = option_us(options, OPTION_BREAKER_OPEN),
+        .open_max_us =
+            longest_us > 0 && longest_us < BREAKER_OPEN_MAX_US ? longest_us : BREAKER_OPEN_MAX_US,
+    };
     settings.retry_schedule.jitter = option_number(options, OPTION_RETRY_JITTER);
     if (error == PH_OK) {
         buf_clear(&text);

@@ -100,14 +100,19 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
 {
     int64_t now_us = clock_wall_us();
     item->config = endpoint_config_ref(item->lane->config);
-    item->lane->in_flight++;
-    deliverer->in_flight++;
+    fair_started(deliverer, item->lane);
     deliverer->unrecorded++;
     if (item->attempts == 0 && item->manual_id == 0) {
         metrics_observe(deliverer->options.flow->metrics, METRIC_DELIVERY_DELAY_SECONDS,
                         now_us - item->accepted_us);
     }
     (void)id_format(&deliverer->store->codec, ID_MESSAGE, item->message_id, item->id_text);
+    if (item->is_overdue) {
+        fail_at_once(deliverer, item, ATTEMPT_PROTOCOL,
+                     "not sent: the endpoint's circuit breaker was open until the last retry was "
+                     "past");
+        return;
+    }
     if (item->body == NULL) {
         fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, "the payload has expired or was expunged");
         return;
@@ -147,6 +152,7 @@ static struct judgement judge(const struct deliverer *deliverer, const struct it
     judgement.is_success = judgement.verdict.verdict == VERDICT_SUCCESS;
     int64_t delay_us;
     if (judgement.verdict.verdict != VERDICT_RETRY || item->manual_id != 0 || item->body == NULL ||
+        item->is_overdue ||
         !retry_next_delay_us(&settings->retry_schedule, (unsigned)item->attempts + 1, random_unit(),
                              &delay_us)) {
         return judgement;
@@ -241,11 +247,10 @@ void attempt_result(void *context, const struct sink_result *result)
     struct deliverer *deliverer = context;
     struct item *item = result->user;
     struct lane *lane = item->lane;
-    PH_ASSERT(lane->in_flight > 0 && deliverer->in_flight > 0);
-    lane->in_flight--;
-    deliverer->in_flight--;
+    fair_ended(deliverer, lane);
     if (result->failure == ATTEMPT_CANCELLED) {
         /* Shutting down, or no memory to send it: not recorded, made again from the store. */
+        breaker_give_back(&lane->breaker);
         lane_read_again(lane, item);
         deliverer_forget(deliverer, item);
         return;
@@ -255,6 +260,9 @@ void attempt_result(void *context, const struct sink_result *result)
         metrics_add(deliverer->options.flow->metrics, METRIC_ATTEMPTS_BLOCKED, 1);
     }
     struct judgement judgement = judge(deliverer, item, result);
+    if (item->body != NULL && !item->is_overdue) {
+        health_report(deliverer, lane, result, judgement.verdict.counts_for_breaker);
+    }
     fill_record(deliverer, item, result, &judgement);
     judge_endpoint(deliverer, item, &judgement);
     log_outcome(deliverer, item, result, &judgement);

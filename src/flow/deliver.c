@@ -232,17 +232,17 @@ static bool may_send(const struct deliverer *deliverer)
            !writer_is_failing(deliverer->options.writer);
 }
 
-/* Starts attempts, one per ready lane in turn. */
+/* Starts attempts of whose turn it is. */
 static void pump(struct deliverer *deliverer)
 {
     for (size_t count = 0; count < PUMP_MAX && may_send(deliverer); count++) {
-        struct list_node *node = list_take_first(&deliverer->ready);
-        if (node == NULL) {
+        struct lane *lane = fair_next(deliverer);
+        if (lane == NULL) {
             return;
         }
-        struct lane *lane = LIST_ELEMENT(node, struct lane, in_ready);
         struct item *item = lane_next(deliverer, lane);
         if (item != NULL) {
+            fair_charge(lane, item);
             attempt_start(deliverer, item);
         }
         lane_settle(deliverer, lane);
@@ -454,6 +454,7 @@ static void free_deliverer(struct deliverer *deliverer)
         position = 0;
     }
     map_done(&deliverer->lanes);
+    map_done(&deliverer->tenants);
     heap_done(&deliverer->timers);
     store_close(deliverer->store);
     if (deliverer->wake_fd >= 0) {
@@ -478,6 +479,8 @@ enum ph_error deliverer_new(const struct deliverer_options *options, struct diag
     deliverer->wake_fd = -1;
     list_init(&deliverer->inbox);
     list_init(&deliverer->ready);
+    list_init(&deliverer->held);
+    map_init(&deliverer->tenants);
     list_init(&deliverer->idle);
     map_init(&deliverer->lanes);
     heap_init(&deliverer->timers);

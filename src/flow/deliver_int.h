@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the deliverer share: deliver.c (thread, inbox, loop), lane.c (one endpoint's
- * window, paging, timers) and attempt.c (render, sign, send, judge).
+ * What the files of the deliverer share: deliver.c (thread, inbox, loop), fair.c (whose turn it
+ * is), lane.c (one endpoint's window, paging, timers), health.c (breaker, adaptive limit) and
+ * attempt.c (render, sign, send, judge).
  *
  * A lane is what the deliverer knows of one endpoint:
  *
@@ -18,6 +19,8 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "core/breaker.h"
+#include "core/concurrency.h"
 #include "core/throttle.h"
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
@@ -57,6 +60,7 @@ struct item {
     struct lane *lane;
     int64_t message_id;
     int64_t manual_id; /* not 0: a manual attempt */
+    bool is_overdue;   /* older than its schedule behind an open breaker: fails unsent */
     int64_t attempts;  /* made before this one */
     int64_t generation;
     int64_t accepted_us;
@@ -72,8 +76,25 @@ struct item {
     char *response; /* copy for the record */
 };
 
+/* Stands for the application of lanes whose configuration is not read yet. */
+#define TENANT_UNKNOWN 1
+
+/* An application's share of a deliverer. */
+struct tenant {
+    int64_t application_id;
+    size_t lanes;
+    size_t in_flight;
+    int64_t deficit;           /* cost units, see fair.c */
+    struct list_node ready;    /* lanes */
+    struct list_node in_ready; /* of the deliverer's ready or held; alone without ready lanes */
+};
+
 struct lane {
     int64_t endpoint_id;
+    struct tenant *tenant;
+    int64_t deficit;
+    struct breaker breaker;
+    struct concurrency concurrency;
     int64_t shard;
     struct endpoint_config *config; /* NULL until first needed */
     struct map items;               /* by message id, manual ones by manual id */
@@ -87,14 +108,14 @@ struct lane {
     int64_t manual_cursor;
     int64_t next_due_us; /* wall clock, of the earliest retry in the store; LANE_NEVER */
     int64_t failing_since_us;
-    bool is_disabling; /* an attempt has decided so; the new configuration is on its way */
+    bool is_disabling;       /* an attempt has decided so; the new configuration is on its way */
     int64_t not_before_us;   /* boot clock; after a page without progress, or a failing store */
     int64_t idle_since_us;   /* boot clock, while on the idle list */
     int64_t cancel_asked_us; /* boot clock, last time that old deliveries were to be cancelled */
     struct throttle throttle;
     struct application_throttle *application_throttle; /* NULL = no limit */
     int64_t reserved_us;       /* boot clock, of a reservation in it; 0 = none */
-    struct list_node in_ready; /* or alone */
+    struct list_node in_ready; /* of its tenant's ready, or alone */
     struct list_node in_idle;
     struct heap_node timer; /* boot clock */
 };
@@ -124,7 +145,9 @@ struct deliverer {
     struct store *store;
     struct sink_http *sink;
     struct map lanes;
-    struct list_node ready;
+    struct map tenants;
+    struct list_node ready; /* tenants */
+    struct list_node held;  /* tenants with too many attempts in flight */
     struct list_node idle;
     struct heap timers;
     size_t idle_count;
@@ -176,6 +199,35 @@ void lanes_run_timers(struct deliverer *deliverer, int64_t now_boot_us);
 void lanes_sweep_idle(struct deliverer *deliverer, int64_t now_boot_us);
 /* Opens a lane for every endpoint of this deliverer's shards that has work in the store. */
 PH_NODISCARD enum ph_error lanes_scan_store(struct deliverer *deliverer, struct diag *diag);
+
+/* --- fair.c -------------------------------------------------------------------------------------
+ */
+
+void tenant_join(struct deliverer *deliverer, struct lane *lane, int64_t application_id);
+/* NULL as tenant is fine. */
+void tenant_leave(struct deliverer *deliverer, struct lane *lane);
+/* Whether the lane wants a turn. */
+void fair_set_ready(struct deliverer *deliverer, struct lane *lane, bool is_ready);
+/* The lane whose turn it is, still ready; NULL when nobody may send now. */
+struct lane *fair_next(struct deliverer *deliverer);
+void fair_charge(struct lane *lane, const struct item *item);
+/* An attempt of the lane begins, and ends. */
+void fair_started(struct deliverer *deliverer, struct lane *lane);
+void fair_ended(struct deliverer *deliverer, struct lane *lane);
+
+/* --- health.c -----------------------------------------------------------------------------------
+ */
+
+/* As if nothing were known: a new lane, another url. */
+void health_reset(struct deliverer *deliverer, struct lane *lane);
+/* Attempts that the endpoint gets at the same time: 1..max_in_flight. */
+unsigned health_cap(const struct deliverer *deliverer, const struct lane *lane);
+/* Whether the item has outlived its schedule behind the breaker and fails unsent. */
+bool health_is_overdue(const struct deliverer *deliverer, const struct lane *lane,
+                       const struct item *item);
+/* An attempt has ended, and no longer counts in lane->in_flight. */
+void health_report(struct deliverer *deliverer, struct lane *lane, const struct sink_result *result,
+                   bool counts_for_breaker);
 
 /* --- attempt.c ----------------------------------------------------------------------------------
  */

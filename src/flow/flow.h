@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "core/address.h"
+#include "core/breaker.h"
 #include "core/id.h"
 #include "core/retry.h"
 #include "core/signature.h"
@@ -32,6 +33,7 @@ struct flow_settings {
     struct retry_schedule retry_schedule;
     int64_t retry_after_cap_us;
     int64_t delivery_timeout_ms;
+    struct breaker_settings breaker;
     int64_t disable_after_us; /* endpoint_failure_disable_after; 0 = never */
     bool disable_on_gone;
     bool endpoint_https_only;

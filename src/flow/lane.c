@@ -14,14 +14,9 @@
 /* A payload has been accepted below the request limit; this only bounds a broken row. */
 #define PAYLOAD_ARENA_BYTES (8u << 20)
 
-static size_t in_flight_cap(const struct deliverer *deliverer)
-{
-    return deliverer->settings->max_in_flight;
-}
-
 static size_t window_max(const struct deliverer *deliverer)
 {
-    return 2 * in_flight_cap(deliverer);
+    return 2 * (size_t)deliverer->settings->max_in_flight;
 }
 
 /* --- opening, closing ------------------------------------------------------------------------- */
@@ -108,6 +103,8 @@ struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
     list_init(&lane->manual);
     list_init(&lane->in_ready);
     list_init(&lane->in_idle);
+    health_reset(deliverer, lane);
+    tenant_join(deliverer, lane, config == NULL ? TENANT_UNKNOWN : config->application_id);
     if (config != NULL) {
         lane->config = endpoint_config_ref(config);
         set_throttles(deliverer, lane);
@@ -174,7 +171,8 @@ void lane_free(struct deliverer *deliverer, struct lane *lane)
     drop_window(deliverer, lane, &lane->manual);
     PH_ASSERT(lane->items.count == 0);
     leave_idle(deliverer, lane);
-    list_remove(&lane->in_ready);
+    health_reset(deliverer, lane);
+    tenant_leave(deliverer, lane);
     heap_remove(&deliverer->timers, &lane->timer);
     (void)map_remove(&deliverer->lanes, (uint64_t)lane->endpoint_id);
     map_done(&lane->items);
@@ -224,9 +222,13 @@ void lane_set_config(struct deliverer *deliverer, struct lane *lane, struct endp
     bool has_new_rate =
         lane->config == NULL || config->throttle_rate != lane->config->throttle_rate ||
         config->application_throttle_rate != lane->config->application_throttle_rate;
+    if (lane->config == NULL || strcmp(lane->config->url, config->url) != 0) {
+        health_reset(deliverer, lane);
+    }
     endpoint_config_unref(lane->config);
     lane->config = config;
     lane->is_disabling = false;
+    tenant_join(deliverer, lane, config->application_id);
     if (has_new_rate) {
         set_throttles(deliverer, lane);
     }
@@ -253,6 +255,7 @@ static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
         lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
         return false;
     }
+    tenant_join(deliverer, lane, lane->config->application_id);
     set_throttles(deliverer, lane);
     if (lane->config->is_disabled) {
         drop_old_generation(deliverer, lane);
@@ -456,7 +459,7 @@ static void refill(struct deliverer *deliverer, struct lane *lane)
     if (lane->next_due_us <= clock_wall_us()) {
         lane->more_in_store = true;
     }
-    if (lane->more_in_store && lane->window_count <= in_flight_cap(deliverer) / 2) {
+    if (lane->more_in_store && lane->window_count <= window_max(deliverer) / 4) {
         page_window(deliverer, lane);
     }
 }
@@ -475,10 +478,14 @@ static int64_t wake_time(const struct deliverer *deliverer, const struct lane *l
                          int64_t now_boot_us)
 {
     if (has_work(lane)) {
-        if (lane->in_flight >= in_flight_cap(deliverer) || lane->is_disabling) {
+        if (lane->in_flight >= health_cap(deliverer, lane) || lane->is_disabling) {
             return LANE_NEVER;
         }
         int64_t at_us = throttles_ready_at(lane, now_boot_us);
+        if (lane->manual_count == 0 && !lane->more_manual) {
+            int64_t breaker_us = breaker_ready_at(&lane->breaker, now_boot_us);
+            at_us = breaker_us > at_us ? breaker_us : at_us;
+        }
         return at_us > lane->not_before_us ? at_us : lane->not_before_us;
     }
     if (lane->next_due_us == LANE_NEVER) {
@@ -495,11 +502,7 @@ void lane_settle(struct deliverer *deliverer, struct lane *lane)
     int64_t at_us = wake_time(deliverer, lane, now_us);
     bool is_ready = at_us <= now_us;
     bool is_idle = at_us == LANE_NEVER && lane->items.count == 0 && !has_work(lane);
-    if (is_ready && list_is_alone(&lane->in_ready)) {
-        list_append(&deliverer->ready, &lane->in_ready);
-    } else if (!is_ready) {
-        list_remove(&lane->in_ready);
-    }
+    fair_set_ready(deliverer, lane, is_ready);
     if (!is_ready && at_us != LANE_NEVER) {
         heap_set(&deliverer->timers, &lane->timer, at_us);
     } else {
@@ -520,17 +523,26 @@ void lane_settle(struct deliverer *deliverer, struct lane *lane)
 struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
 {
     int64_t now_us = clock_boot_us();
-    if (lane->in_flight >= in_flight_cap(deliverer) || lane->not_before_us > now_us ||
+    if (lane->in_flight >= health_cap(deliverer, lane) || lane->not_before_us > now_us ||
         lane->is_disabling) {
         return NULL;
     }
     refill(deliverer, lane);
     struct list_node *list = lane->manual_count > 0 ? &lane->manual : &lane->window;
-    if (list_is_empty(list) || lane->config == NULL || lane->config->is_disabled ||
-        !take_tokens(deliverer, lane, now_us)) {
+    if (list_is_empty(list) || lane->config == NULL || lane->config->is_disabled) {
         return NULL;
     }
     struct item *item = LIST_ELEMENT(list->next, struct item, in_window);
+    /* Somebody who sends again by hand wants to know now. */
+    bool needs_breaker = item->manual_id == 0;
+    if (needs_breaker && breaker_ready_at(&lane->breaker, now_us) > now_us) {
+        return NULL;
+    }
+    item->is_overdue = health_is_overdue(deliverer, lane, item);
+    if (!item->is_overdue && (!take_tokens(deliverer, lane, now_us) ||
+                              (needs_breaker && !breaker_take(&lane->breaker, now_us)))) {
+        return NULL;
+    }
     leave_window(deliverer, lane, item);
     return item;
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Receivers that misbehave: time and size limits, the retry schedule, Retry-After, 410 and the receiver's wishes."""
 
+import re
+import socket
 import sqlite3
 import threading
 import time
@@ -20,6 +22,11 @@ def impatient():
     """One second for each attempt, and one attempt only."""
     with Server({"delivery_timeout": "1", "retry_schedule": ""}) as running:
         yield running.api()
+
+
+def metric(server, name):
+    text = httpx.get(server.url + "/metrics", trust_env=False).text
+    return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE).group(1))
 
 
 def one_attempt(api, receiver, path, reply):
@@ -239,8 +246,7 @@ def test_nothing_follows_a_410(receiver, path):
         gate.set()
         wait_for(lambda: is_disabled(api, app, endpoint), 5, "the endpoint to be disabled")
         assert len(receiver.requests(path)) == 2
-        text = httpx.get(server.url + "/metrics", trust_env=False).text
-        assert "posthorn_endpoints_disabled_total 1\n" in text, text
+        assert metric(server, "posthorn_endpoints_disabled_total") == 1
 
 
 def test_410_can_be_an_ordinary_failure(receiver, path):
@@ -358,6 +364,30 @@ def test_an_attempt_in_flight_ends_after_a_delete(api, app, receiver, path):
     assert len(receiver.requests(path)) == 1
 
 
+# ---- fairness ----
+
+
+def test_many_hanging_endpoints_of_one_application_leave_room_for_others(receiver, path):
+    """More attempts than the server makes at once hang with one application's receivers; another's go out."""
+    with Server() as server, socket.create_server(("127.0.0.1", 0), backlog=2048) as silent:
+        # It connects, and nobody ever reads.
+        api = server.api()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        crowd = api.new_app()
+        for _ in range(60):
+            api.new_endpoint(crowd, url)
+        for _ in range(20):
+            api.send(crowd)
+        in_flight = lambda: metric(server, "posthorn_in_flight")  # noqa: E731
+        wait_for(lambda: in_flight() >= 400, 10, lambda: f"many attempts in flight; there are {in_flight()}")
+        app = api.new_app()
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        for _ in range(20):
+            api.wait_final(app, api.send(app), endpoint, timeout=3)
+        assert 400 <= in_flight() <= 600, "half of what it can is kept for others"
+        server.kill()
+
+
 # ---- the store's log ----
 
 
@@ -379,3 +409,71 @@ def test_a_log_that_cannot_begin_anew_stops_messages():
         reader.execute("COMMIT")
         reader.close()
         wait_for(lambda: send().status_code == 202, 5, "messages to be taken again")
+
+
+# ---- the circuit breaker ----
+
+
+def test_the_breaker_opens_and_closes(receiver, path):
+    """While it is open a burst of messages costs the broken receiver next to nothing; when the receiver is well again
+    all of them arrive."""
+    settings = {
+        "retry_schedule": "5,5,5,5,5,5",
+        "retry_jitter": "0",
+        "breaker_min_attempts": "5",
+        "breaker_failure_ratio": "0.5",
+        "breaker_window": "60",
+        "breaker_open": "0.5",
+    }
+    with Server(settings) as server:
+        api = server.api()
+        app = api.new_app()
+        receiver.script(path, Reply(503))
+        endpoint = api.new_endpoint(app, receiver.url(path), maxInFlight=1)
+        for _ in range(5):
+            api.wait_attempts(app, api.send(app))
+        before = len(receiver.requests(path))
+        waiting = [api.send(app) for _ in range(40)]
+        # Two openings later (0.5 s, then 1 s) only probes have been let through.
+        receiver.wait(path, before + 2)
+        assert len(receiver.requests(path)) <= before + 5
+        receiver.script(path, Reply(200))
+        for message in waiting:
+            api.wait_final(app, message, endpoint, timeout=30)
+            assert api.destination(app, message, endpoint)["status"] == SUCCESS
+
+
+def test_the_breaker_is_no_wall_for_a_resend(receiver, path):
+    """Somebody who sends again by hand wants to see now whether the receiver is well."""
+    settings = {"retry_schedule": "600", "breaker_min_attempts": "3", "breaker_open": "300"}
+    with Server(settings) as server:
+        api = server.api()
+        app = api.new_app()
+        receiver.script(path, Reply(503))
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        messages = [api.send(app) for _ in range(3)]
+        for message in messages:
+            api.wait_attempts(app, message)
+        wait_for(lambda: "circuit breaker opened" in server.log(), 5, "the breaker to open")
+        later = api.send(app)
+        receiver.script(path, Reply(200))
+        api.ok("POST", f"/app/{app['id']}/msg/{messages[0]['id']}/endpoint/{endpoint['id']}/resend", {}, 202)
+        # It came through, so the breaker closes, and what waited goes out.
+        api.wait_final(app, later, endpoint)
+        assert "circuit breaker closed" in server.log()
+
+
+def test_what_outlives_its_schedule_behind_the_breaker_fails(receiver, path):
+    settings = {"retry_schedule": "1", "retry_jitter": "0", "breaker_min_attempts": "3", "breaker_open": "1"}
+    with Server(settings) as server:
+        api = server.api()
+        app = api.new_app()
+        receiver.script(path, Reply(503))
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        for _ in range(3):
+            api.wait_attempts(app, api.send(app))
+        waiting = [api.send(app) for _ in range(20)]
+        finals = [api.wait_final(app, message, endpoint, timeout=20) for message in waiting]
+        said = [attempts[-1]["response"] for attempts in finals]
+        assert any("circuit breaker" in text for text in said), said
+        assert len(receiver.requests(path)) < 3 + 3 + 20, "most of them never reached the receiver"
