@@ -154,7 +154,7 @@ static void set_up(struct demo *demo)
 /* Waits between events; false when the demo stops. */
 static bool pause_for(struct demo *demo, int64_t seconds)
 {
-    struct timespec until = clock_deadline(seconds * CLOCK_US_PER_S, false);
+    struct timespec until = clock_deadline(seconds * CLOCK_US_PER_S);
     (void)pthread_mutex_lock(&demo->lock);
     int waited = 0;
     while (!demo->is_stopping && waited == 0) {
@@ -201,7 +201,7 @@ struct demo *demo_start(const struct options *options, const char *server_url)
                  now_us + INT64_C(86400) * CLOCK_US_PER_S, &demo->token);
     demo->url = ph_strdup(server_url);
     (void)pthread_mutex_init(&demo->lock, NULL);
-    (void)pthread_cond_init(&demo->changed, NULL);
+    clock_cond_init(&demo->changed);
     PH_ASSERT(pthread_create(&demo->thread, NULL, demo_main, demo) == 0);
     return demo;
 }

@@ -18,14 +18,22 @@ int64_t clock_boot_us(void)
     return read_clock(CLOCK_BOOTTIME);
 }
 
-struct timespec clock_deadline(int64_t wait_us, bool is_monotonic)
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attributes;
+    PH_ASSERT(pthread_condattr_init(&attributes) == 0);
+    PH_ASSERT(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    PH_ASSERT(pthread_cond_init(cond, &attributes) == 0);
+    PH_ASSERT(pthread_condattr_destroy(&attributes) == 0);
+}
+
+struct timespec clock_deadline(int64_t wait_us)
 {
     struct timespec until;
-    PH_ASSERT(clock_gettime(is_monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &until) == 0);
-    until.tv_sec += wait_us / CLOCK_US_PER_S;
-    until.tv_nsec += wait_us % CLOCK_US_PER_S * 1000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    PH_ASSERT(wait_us >= 0 && clock_gettime(CLOCK_MONOTONIC, &until) == 0);
+    int64_t nanoseconds = until.tv_nsec + wait_us % CLOCK_US_PER_S * 1000;
+    until.tv_sec += wait_us / CLOCK_US_PER_S + nanoseconds / 1000000000;
+    until.tv_nsec = nanoseconds % 1000000000;
     return until;
 }
 

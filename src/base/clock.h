@@ -6,6 +6,7 @@
 #ifndef PH_BASE_CLOCK_H
 #define PH_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,9 +18,10 @@
 
 int64_t clock_wall_us(void);
 int64_t clock_boot_us(void);
-/* The absolute time `wait_us` from now, for pthread_cond_timedwait: of CLOCK_MONOTONIC, or of the
- * wall clock (the default of a condition variable). */
-struct timespec clock_deadline(int64_t wait_us, bool is_monotonic);
+/* A condition variable whose timed waits go by CLOCK_MONOTONIC, so that a step of the wall clock
+ * does not lengthen them; and the absolute time `wait_us` (0..) from now for them. */
+void clock_cond_init(pthread_cond_t *cond);
+struct timespec clock_deadline(int64_t wait_us);
 
 /* RFC 3339 in UTC with six fraction digits and Z ("2026-01-05T10:11:12.131415Z"), NUL-terminated.
  * Years 0001..9999. */

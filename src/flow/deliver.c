@@ -18,6 +18,8 @@
 /* Attempts started before the loop looks at sockets and inbox again. */
 #define PUMP_MAX 256
 #define SWEEP_INTERVAL_US INT64_C(1000000)
+/* The wall clock was set, not slewed. */
+#define CLOCK_STEP_US INT64_C(1000000)
 
 /* --- inbox: the writer thread --------------------------------------------------------------- */
 
@@ -337,15 +339,33 @@ static void become_quiet(struct deliverer *deliverer)
     (void)pthread_mutex_unlock(&deliverer->lock);
 }
 
+/* Due times are of the wall clock, which somebody may set; timers are of the boot clock. */
+static void watch_clock(struct deliverer *deliverer, int64_t now_boot_us)
+{
+    int64_t offset_us = clock_wall_us() - now_boot_us;
+    int64_t step_us = offset_us - deliverer->wall_offset_us;
+    if (step_us > -CLOCK_STEP_US && step_us < CLOCK_STEP_US) {
+        deliverer->wall_offset_us += step_us / 16; /* slewing is followed */
+        return;
+    }
+    deliverer->wall_offset_us = offset_us;
+    metrics_add(deliverer->options.flow->metrics, METRIC_CLOCK_STEPS, 1);
+    log_write(deliverer->options.flow->log, LOG_CLOCK_STEPPED,
+              LOG_INT("step_ms", step_us / CLOCK_US_PER_MS));
+    lanes_clock_stepped(deliverer, step_us);
+}
+
 static void *deliverer_main(void *argument)
 {
     struct deliverer *deliverer = argument;
     (void)pthread_setname_np(pthread_self(), "deliver");
     int64_t sweep_us = clock_boot_us() + SWEEP_INTERVAL_US;
+    deliverer->wall_offset_us = clock_wall_us() - clock_boot_us();
     for (;;) {
         (void)drain_inbox(deliverer);
         sink_http_run(deliverer->sink);
         int64_t now_us = clock_boot_us();
+        watch_clock(deliverer, now_us);
         lanes_run_timers(deliverer, now_us);
         pump(deliverer);
         if (now_us >= sweep_us) {
@@ -485,7 +505,7 @@ enum ph_error deliverer_new(const struct deliverer_options *options, struct diag
     map_init(&deliverer->lanes);
     heap_init(&deliverer->timers);
     (void)pthread_mutex_init(&deliverer->lock, NULL);
-    (void)pthread_cond_init(&deliverer->is_quiet_changed, NULL);
+    clock_cond_init(&deliverer->is_quiet_changed);
     enum ph_error error = open_parts(deliverer, diag);
     if (error != PH_OK) {
         free_deliverer(deliverer);
@@ -511,7 +531,7 @@ void deliverer_drain(struct deliverer *deliverer, int64_t drain_ms)
     }
     atomic_store(&deliverer->is_draining, true);
     wake_thread(deliverer);
-    struct timespec until = clock_deadline(drain_ms * CLOCK_US_PER_MS, false);
+    struct timespec until = clock_deadline(drain_ms * CLOCK_US_PER_MS);
     (void)pthread_mutex_lock(&deliverer->lock);
     int waited = 0;
     while (!deliverer->is_quiet && waited == 0) {

@@ -151,6 +151,7 @@ struct deliverer {
     struct list_node idle;
     struct heap timers;
     size_t idle_count;
+    int64_t wall_offset_us; /* wall clock minus boot clock */
     size_t in_flight;
     size_t unrecorded; /* in flight ones too */
     size_t window_count;
@@ -193,6 +194,8 @@ void lane_settle(struct deliverer *deliverer, struct lane *lane);
 /* The next item to send, off the window; NULL when the lane must wait (lane_settle knows why).
  * Pages from the store when the window runs low. */
 struct item *lane_next(struct deliverer *deliverer, struct lane *lane);
+/* The wall clock was set: due times are looked at again, by `step_us`. */
+void lanes_clock_stepped(struct deliverer *deliverer, int64_t step_us);
 /* Timers that are due. */
 void lanes_run_timers(struct deliverer *deliverer, int64_t now_boot_us);
 /* Frees lanes that were idle for long, or are too many. */

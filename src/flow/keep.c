@@ -66,7 +66,7 @@ static void step_done(struct general_job *job, enum ph_error error, const struct
 /* Waits `wait_us` or until the keeper stops. False when it stops. */
 static bool pause_for(struct keeper *keeper, int64_t wait_us)
 {
-    struct timespec until = clock_deadline(wait_us, true);
+    struct timespec until = clock_deadline(wait_us);
     (void)pthread_mutex_lock(&keeper->lock);
     int waited = 0;
     while (!keeper->is_stopping && waited == 0) {
@@ -202,11 +202,7 @@ enum ph_error keeper_start(const struct flow_options *options, struct writer *wr
     keeper->writer = writer;
     keeper->retention_at_us = clock_boot_us() + RETENTION_INTERVAL_US;
     (void)pthread_mutex_init(&keeper->lock, NULL);
-    pthread_condattr_t attributes;
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&keeper->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
     if (error == PH_OK && pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) {
         error = diag_set(diag, PH_INTERNAL, NULL, "could not start the keeper thread");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/clock.h"
+#include "base/random.h"
 #include "flow/cancel.h"
 #include "flow/deliver_int.h"
 #include "flow/writer.h"
@@ -10,6 +11,8 @@
 #define NO_PROGRESS_PAUSE_US INT64_C(100000)
 /* Pause before asking again for a cancel, or for a store that failed. */
 #define RETRY_INTERVAL_US INT64_C(1000000)
+/* After a step of the clock the retries of all endpoints begin within this time. */
+#define STEP_SPREAD_US INT64_C(10000000)
 #define MANUAL_WINDOW 64
 /* A payload has been accepted below the request limit; this only bounds a broken row. */
 #define PAYLOAD_ARENA_BYTES (8u << 20)
@@ -545,6 +548,28 @@ struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
     }
     leave_window(deliverer, lane, item);
     return item;
+}
+
+/* Forward, what became due at once is spread over the lanes; backward, it waits as long as its wall
+ * time says, and nothing that was recorded comes again. */
+void lanes_clock_stepped(struct deliverer *deliverer, int64_t step_us)
+{
+    int64_t now_us = clock_boot_us();
+    size_t position = 0;
+    uint64_t key;
+    void *value;
+    while (map_next(&deliverer->lanes, &position, &key, &value)) {
+        struct lane *lane = value;
+        if (lane->next_due_us == LANE_NEVER) {
+            continue;
+        }
+        lane->more_in_store = true;
+        if (step_us > 0) {
+            int64_t spread_us = step_us < STEP_SPREAD_US ? step_us : STEP_SPREAD_US;
+            lane->not_before_us = now_us + (int64_t)(random_unit() * (double)spread_us);
+        }
+        lane_settle(deliverer, lane);
+    }
 }
 
 void lanes_run_timers(struct deliverer *deliverer, int64_t now_boot_us)

@@ -362,7 +362,7 @@ static void keep_records(struct writer *writer, struct list_node *records)
     }
     list_splice(records, &writer->records);
     list_splice(&writer->records, records);
-    struct timespec until = clock_deadline(FAILURE_PAUSE_MS * CLOCK_US_PER_MS, false);
+    struct timespec until = clock_deadline(FAILURE_PAUSE_MS * CLOCK_US_PER_MS);
     (void)pthread_cond_timedwait(&writer->has_jobs, &writer->lock, &until);
     (void)pthread_mutex_unlock(&writer->lock);
 }
@@ -518,7 +518,7 @@ enum ph_error writer_start(const struct flow_options *options, struct diag *diag
     application_cache_init(&writer->applications);
     auto_key_init(&writer->auto_keys, AUTO_KEY_ENTRIES_MAX);
     (void)pthread_mutex_init(&writer->lock, NULL);
-    (void)pthread_cond_init(&writer->has_jobs, NULL);
+    clock_cond_init(&writer->has_jobs);
     error = load_state(writer, diag);
     if (error == PH_OK && pthread_create(&writer->thread, NULL, writer_main, writer) != 0) {
         error = diag_set(diag, PH_INTERNAL, NULL, "could not start the writer thread");

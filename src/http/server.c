@@ -69,11 +69,7 @@ static void init_locks(struct http_server *server)
     PH_ASSERT(pthread_mutex_init(&server->connections_lock, NULL) == 0);
     PH_ASSERT(pthread_mutex_init(&server->linger_lock, NULL) == 0);
     PH_ASSERT(pthread_mutex_init(&server->drain_lock, NULL) == 0);
-    pthread_condattr_t attributes;
-    PH_ASSERT(pthread_condattr_init(&attributes) == 0);
-    PH_ASSERT(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
-    PH_ASSERT(pthread_cond_init(&server->drain_changed, &attributes) == 0);
-    PH_ASSERT(pthread_condattr_destroy(&attributes) == 0);
+    clock_cond_init(&server->drain_changed);
 }
 
 static struct http_server *server_new(const struct http_server_options *options)
@@ -256,7 +252,7 @@ void http_progress_end(struct http_daemon *daemon, bool was_read)
 
 static void wait_until_idle(struct http_server *server, bool counts_unread, int64_t timeout_ms)
 {
-    struct timespec until = clock_deadline(timeout_ms * CLOCK_US_PER_MS, true);
+    struct timespec until = clock_deadline(timeout_ms * CLOCK_US_PER_MS);
     PH_ASSERT(pthread_mutex_lock(&server->drain_lock) == 0);
     while (!is_idle(server, counts_unread) &&
            pthread_cond_timedwait(&server->drain_changed, &server->drain_lock, &until) == 0) {

@@ -135,7 +135,7 @@ static inline struct receiver *receiver_start(void)
 {
     struct receiver *receiver = ph_calloc(1, sizeof *receiver);
     (void)pthread_mutex_init(&receiver->lock, NULL);
-    (void)pthread_cond_init(&receiver->changed, NULL);
+    clock_cond_init(&receiver->changed);
     receiver->statuses[0] = 200;
     receiver->status_count = 1;
     receiver->answer_header = "";
@@ -181,7 +181,7 @@ static inline size_t receiver_count(struct receiver *receiver)
 /* Waits until at least `count` requests came in. */
 static inline void receiver_await(struct receiver *receiver, size_t count)
 {
-    struct timespec until = clock_deadline(RIG_WAIT_US, false);
+    struct timespec until = clock_deadline(RIG_WAIT_US);
     int waited = 0;
     (void)pthread_mutex_lock(&receiver->lock);
     while (receiver->count < count && waited == 0) {

@@ -47,7 +47,7 @@ struct flow_rig {
 
 static inline void flow_rig_await(struct flow_rig *rig, const bool *is_done)
 {
-    struct timespec until = clock_deadline(RIG_WAIT_US, false);
+    struct timespec until = clock_deadline(RIG_WAIT_US);
     int waited = 0;
     (void)pthread_mutex_lock(&rig->lock);
     while (!*is_done && waited == 0) {
@@ -184,7 +184,7 @@ static inline struct flow_rig *flow_rig_new(void **state)
     int applied;
     (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
     (void)pthread_mutex_init(&rig->lock, NULL);
-    (void)pthread_cond_init(&rig->changed, NULL);
+    clock_cond_init(&rig->changed);
     metrics_init(&rig->metrics);
     CONTRACT_OK(cidr_set_parse(TEXT("127.0.0.0/8"), "allow_subnets", &diag, &rig->loopback), &diag);
     rig->options = (struct flow_options){
