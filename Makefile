@@ -10,7 +10,7 @@ run: build
 build:
 	tools/bootstrap build
 	cmake --preset release --log-level=NOTICE
-	cmake --build --preset release --target posthorn
+	cmake --build --preset release --target posthorn man
 
 # Everything that has to hold: both compilers, sanitizers, SQLite and PostgreSQL, end to end.
 # STAGES="dev e2e" runs a part; tests/run --list names them.

@@ -11,7 +11,7 @@ struct client_request {
     const char *url;
     const char *token;           /* bearer token, NULL = none */
     const char *idempotency_key; /* NULL = none */
-    bool is_local;               /* this machine's server: no proxy */
+    bool is_local;               /* the server of the data directory: no proxy, any certificate */
     struct slice body;           /* JSON, SLICE_NONE = none */
 };
 

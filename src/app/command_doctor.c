@@ -25,7 +25,8 @@ static void say(struct doctor *doctor, bool is_good, const char *what, const cha
     doctor->failures += is_good ? 0 : 1;
 }
 
-static void check_folder(struct doctor *doctor)
+/* False when there is no such directory to look into. */
+static bool check_folder(struct doctor *doctor)
 {
     const char *path = option_text(doctor->options, OPTION_DATA);
     struct stat status;
@@ -33,7 +34,7 @@ static void check_folder(struct doctor *doctor)
     bool is_there = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
     say(doctor, is_there, "data directory exists", "run `posthorn serve` once, or give --data");
     if (!is_there) {
-        return;
+        return false;
     }
     say(doctor, access(path, W_OK | X_OK) == 0, "data directory is writable",
         "run the server as its owner, or run chown on it");
@@ -49,6 +50,7 @@ static void check_folder(struct doctor *doctor)
         say(doctor, (status.st_mode & 0077) == 0, "token secret is private",
             "run chmod 600 on the file jwt_secret");
     }
+    return true;
 }
 
 static void check_store(struct doctor *doctor)
@@ -121,8 +123,7 @@ int command_doctor(int count, char **arguments)
     int code = EXIT_USAGE;
     if (command_line_read(&line, count, arguments, NULL, 0, 0)) {
         struct doctor doctor = {.options = &line.options};
-        check_folder(&doctor);
-        if (doctor.failures == 0) {
+        if (check_folder(&doctor)) {
             check_store(&doctor);
             check_server(&doctor);
         }

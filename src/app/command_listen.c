@@ -38,11 +38,13 @@ static int run_listen(const struct command_line *line, const char *secret, const
             return EXIT_USAGE;
         }
     }
-    (void)printf("ready http://%s\n", inspector_address(inspector));
+    /* Everything on stdout is JSON when JSON is asked for. */
+    (void)printf(is_json ? "{\"ready\":\"http://%s\"}\n" : "ready http://%s\n",
+                 inspector_address(inspector));
     (void)fflush(stdout);
-    inspector_wait(inspector);
+    bool are_verified = inspector_wait(inspector);
     inspector_stop(inspector);
-    return EXIT_DONE;
+    return are_verified ? EXIT_DONE : EXIT_FAILED;
 }
 
 int command_listen(int count, char **arguments)

@@ -18,6 +18,7 @@ struct inspector {
     struct signing_key *keys[KEYS_MAX];
     size_t key_count;
     int64_t seen;
+    int64_t refused; /* whose signature did not fit */
     struct metrics metrics;
     struct http_server *server;
 };
@@ -40,8 +41,10 @@ static void print_webhook(struct inspector *inspector, struct http_request *requ
                           : is_verified             ? "signature verified"
                                                     : reason;
     if (!inspector->options.is_json) {
-        (void)printf("%s %.*s %.*s %s\n%.*s\n", time_text, SLICE_ARG(http_path(request)),
-                     SLICE_ARG(received->id), verdict, SLICE_ARG(received->body));
+        (void)printf("%s %.*s %.*s %s%s%.*s\n%.*s\n", time_text, SLICE_ARG(http_path(request)),
+                     SLICE_ARG(received->id), verdict, is_verified ? " " : "",
+                     is_verified ? (int)received->signatures.len : 0, received->signatures.ptr,
+                     SLICE_ARG(received->body));
         return;
     }
     BUF_AUTO struct buf line;
@@ -77,6 +80,7 @@ static void receive(struct http_request *request)
     print_webhook(inspector, request, &received, is_verified, diag.text);
     (void)fflush(stdout);
     inspector->seen++;
+    inspector->refused += inspector->key_count > 0 && !is_verified ? 1 : 0;
     (void)pthread_cond_broadcast(&inspector->changed);
     (void)pthread_mutex_unlock(&inspector->lock);
     http_respond_empty(request, inspector->options.status);
@@ -151,11 +155,13 @@ enum ph_error inspector_add_key(struct inspector *inspector, struct slice text, 
     return PH_OK;
 }
 
-void inspector_wait(struct inspector *inspector)
+bool inspector_wait(struct inspector *inspector)
 {
     (void)pthread_mutex_lock(&inspector->lock);
     while (inspector->options.count == 0 || inspector->seen < inspector->options.count) {
         (void)pthread_cond_wait(&inspector->changed, &inspector->lock);
     }
+    bool are_verified = inspector->refused == 0;
     (void)pthread_mutex_unlock(&inspector->lock);
+    return are_verified;
 }

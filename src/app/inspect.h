@@ -27,7 +27,7 @@ const char *inspector_address(const struct inspector *inspector);
 /* A key that webhooks may be signed with, in any text form. */
 PH_NODISCARD enum ph_error inspector_add_key(struct inspector *inspector, struct slice text,
                                              struct diag *diag);
-/* Waits for the wanted count. */
-void inspector_wait(struct inspector *inspector);
+/* Waits for the wanted count. Whether every signature fitted, so far as there was a key. */
+bool inspector_wait(struct inspector *inspector);
 
 #endif

@@ -6,29 +6,49 @@ struct command {
     int (*run)(int count, char **arguments);
     const char *usage;
     const char *help;
+    const char *details; /* for `help NAME` and the man page; "" = nothing more to say */
 };
 
 static const struct command commands[] = {
     {"serve", command_serve,
      "serve [--config FILE] [--data DIR] [--listen ADDR:PORT] [--set KEY=VALUE]… [--demo]",
-     "run the server"},
-    {"jwt", command_jwt, "jwt generate [ORG] [--data DIR]", "print an organisation's token"},
+     "run the server",
+     "It prints `ready URL` when it takes requests. --demo makes an application, endpoints and a "
+     "receiver, sends sample events and prints each verified delivery; without --data it works in "
+     "a folder of its own and removes it at the end. SIGTERM ends it when the attempts in flight "
+     "have ended."},
+    {"jwt", command_jwt, "jwt generate [ORG] [--data DIR]", "print an organisation's token",
+     "As the Svix server prints it: `Token (Bearer): ` and the token. `token create` prints the "
+     "token alone. The data directory is made when it is missing."},
     {"token", command_token,
-     "token create --surface native [--app ID] [--expires 30d] [--data DIR]", "print a token"},
+     "token create --surface native [--app ID] [--expires 30d] [--data DIR]", "print a token",
+     "Without --app the organisation's, valid for ten years; with --app (id or uid) one that "
+     "reaches that application only, valid for 7 days. --expires: 30d, 12h or an RFC 3339 time."},
     {"send", command_send,
      "send --app ID --type TYPE [--payload JSON | --file FILE] [--event-id ID] "
      "[--idempotency-key KEY] [--url URL] [--token TOKEN] [--data DIR] [--json]",
-     "send one message; the payload may come from standard input, url and token from --data"},
+     "send one message and print its id",
+     "The payload may come from standard input. Url and token are those of the server that runs on "
+     "--data when they are not given (nor POSTHORN_URL, POSTHORN_TOKEN). --json prints the whole "
+     "answer."},
     {"listen", command_listen,
      "listen [--listen ADDR:PORT] [--secret whsec_…[,…]] [--status N] [--count N] [--json]",
-     "receive webhooks, verify and print them"},
+     "receive webhooks, verify and print them",
+     "Every POST is answered with --status (204). --count ends it after so many, with exit code 1 "
+     "when a signature did not fit. --json prints one JSON object per line. A server delivers to "
+     "private addresses only with allow_subnets."},
     {"verify", command_verify,
      "verify --secret S --id I --timestamp T --signature SIG [--file BODY] [--tolerance SECONDS] "
      "[--ignore-time]",
-     "verify one webhook's signature"},
-    {"doctor", command_doctor, "doctor [--data DIR]", "say what is wrong and what to do"},
-    {"migrate", command_migrate, "migrate [--data DIR]", "bring the store's schema up to date"},
-    {"version", command_version, "version", "print the version"},
+     "verify one webhook's signature",
+     "The body comes from --file or standard input, byte for byte as it was received. Prints "
+     "`valid`, or why not with exit code 1. The timestamp may be 300 seconds off, or --tolerance."},
+    {"doctor", command_doctor, "doctor [--data DIR]", "say what is wrong and what to do",
+     "Looks at the data directory, the store and the server that runs on it. Exit code 1 when "
+     "something is wrong."},
+    {"migrate", command_migrate, "migrate [--data DIR]", "bring the store's schema up to date",
+     "`serve` does that itself."},
+    {"version", command_version, "version", "print the version", ""},
 };
 
 static void print_help(FILE *file)
@@ -38,8 +58,8 @@ static void print_help(FILE *file)
         (void)fprintf(file, "  posthorn %s\n        %s\n", commands[index].usage,
                       commands[index].help);
     }
-    (void)fputs("\n`posthorn help options` lists the options for --set, the environment and the "
-                "configuration file.\n",
+    (void)fputs("\n`posthorn help COMMAND` says more of one, `posthorn help options` lists the "
+                "options for --set,\nthe environment and the configuration file.\n",
                 file);
 }
 
@@ -53,6 +73,8 @@ static void write_man(struct buf *text)
         option_append_troff(text, commands[index].usage);
         buf_append_text(text, "\n");
         option_append_troff(text, commands[index].help);
+        buf_append_text(text, ". ");
+        option_append_troff(text, commands[index].details);
         buf_append_text(text, "\n");
     }
     buf_append_text(text, ".SH EXIT STATUS\n0: done. 1: it did not work. 2: wrong usage.\n"
@@ -61,6 +83,16 @@ static void write_man(struct buf *text)
                           "again.\n.SH OPTIONS\nLater sources win: defaults, the YAML file "
                           "(\\-\\-config FILE), the environment, flags.\n");
     option_write_man(text);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
+        if (strcmp(name, commands[index].name) == 0) {
+            return &commands[index];
+        }
+    }
+    return NULL;
 }
 
 static int help(int count, char **arguments)
@@ -81,6 +113,13 @@ static int help(int count, char **arguments)
         option_write_markdown(&text);
     } else if (strcmp(arguments[0], "--man") == 0) {
         write_man(&text);
+    } else if (find_command(arguments[0]) != NULL) {
+        const struct command *command = find_command(arguments[0]);
+        BUF_AUTO struct buf words;
+        buf_init(&words, 4096);
+        buf_append_format(&words, "%s. %s", command->help, command->details);
+        buf_append_format(&text, "posthorn %s\n\n", command->usage);
+        option_append_wrapped(&text, buf_text(&words));
     } else {
         command_complain("no help for \"%s\"", arguments[0]);
         return EXIT_USAGE;
@@ -106,13 +145,17 @@ static int run(int argc, char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
         return help(argc - 2, argv + 2);
     }
-    for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
-        if (strcmp(argv[1], commands[index].name) == 0) {
-            return commands[index].run(argc - 2, argv + 2);
-        }
+    const struct command *command =
+        find_command(strcmp(argv[1], "--version") == 0 ? "version" : argv[1]);
+    if (command != NULL && argc == 3 && strcmp(argv[2], "--help") == 0) {
+        return help(1, argv + 1);
+    }
+    if (command != NULL) {
+        return command->run(argc - 2, argv + 2);
     }
     command_complain("unknown command \"%s\"; see `posthorn help`", argv[1]);
     return EXIT_USAGE;

@@ -131,6 +131,8 @@ bool option_is_set(const struct options *options, enum option_id id); /* by any 
 void option_write_help(struct buf *text);     /* for `posthorn help options` */
 void option_write_markdown(struct buf *text); /* docs/reference/options.md */
 void option_write_man(struct buf *text);      /* the OPTIONS part of the man page, in troff */
+/* Words in lines of at most 80 columns, then a line break. */
+void option_append_wrapped(struct buf *text, const char *words);
 void option_append_troff(struct buf *text, const char *content);
 
 #endif

@@ -5,7 +5,9 @@
 
 static void append_number(struct buf *text, double number)
 {
-    buf_append_format(text, "%.12g", number);
+    bool is_whole = number >= 1 && number < 1e15 && number == (double)(int64_t)number;
+    bool is_tiny = number > 0 && number < 0.001;
+    buf_append_format(text, is_whole ? "%.0f" : is_tiny ? "%.5f" : "%.12g", number);
 }
 
 static void append_choices(struct buf *text, const char *choices)
@@ -88,6 +90,11 @@ static void append_wrapped(struct buf *text, const char *words, size_t indent, s
     buf_append_byte(text, '\n');
 }
 
+void option_append_wrapped(struct buf *text, const char *words)
+{
+    append_wrapped(text, words, 0, 80);
+}
+
 void option_write_help(struct buf *text)
 {
     buf_append_text(
@@ -133,7 +140,8 @@ void option_write_markdown(struct buf *text)
         "3. the environment;\n"
         "4. the command line: the flag, or `--set KEY=VALUE`.\n\n"
         "Repeating the flag of a list adds to the list; repeating `--set` replaces the value. "
-        "Unknown keys and\nvalues out of range end the program with exit code 2. Keys marked "
+        "Unknown keys and\nvalues out of range end the program with exit code 2; unknown variables "
+        "are named in a warning. Keys marked "
         "*reload* take effect on SIGHUP.\n");
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
         const struct option_row *row = option_row((enum option_id)id);

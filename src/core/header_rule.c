@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/header_rule.h"
 
-/* The original's list, and `connection`: like its siblings it belongs to the hop. */
+/* The original's list, and what would break a delivery: `connection` and `expect` belong to the
+ * hop, the three of Standard Webhooks to the signature. */
 static const char *const forbidden_names[] = {
     "user-agent",
     "keep-alive",
@@ -23,6 +24,10 @@ static const char *const forbidden_names[] = {
     "content-language",
     "content-location",
     "connection",
+    "expect",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
 };
 
 static const char *const forbidden_prefixes[] = {

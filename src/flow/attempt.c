@@ -22,24 +22,12 @@ static void add_header(struct item *item, size_t *count, const char *name, const
     item->headers[(*count)++] = (struct sink_header){slice_of(name), slice_of(value)};
 }
 
-static bool has_custom_header(const struct endpoint_config *config, const char *name)
-{
-    for (size_t index = 0; index < config->header_count; index++) {
-        if (slice_equal_nocase(config->headers[index].name, slice_of(name))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The three signature headers under one prefix (standard-webhooks spec section 1). */
 static void add_signature_headers(struct item *item, size_t *count, const char *const names[3])
 {
     const char *const values[3] = {item->id_text, item->timestamp_text, buf_text(&item->signature)};
     for (size_t index = 0; index < 3; index++) {
-        if (!has_custom_header(item->config, names[index])) {
-            add_header(item, count, names[index], values[index]);
-        }
+        add_header(item, count, names[index], values[index]);
     }
 }
 

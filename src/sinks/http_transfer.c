@@ -179,11 +179,11 @@ static bool is_token(struct slice text)
     return text.len > 0;
 }
 
-/* Headers that say how the request is framed and where it goes; they are ours. */
+/* Headers that say how the request is framed; they are ours. Where it goes does not depend on Host,
+ * which virtual hosts may need. */
 static bool is_framing(struct slice name)
 {
-    return slice_equal_nocase(name, SLICE_LITERAL("host")) ||
-           slice_equal_nocase(name, SLICE_LITERAL("content-length")) ||
+    return slice_equal_nocase(name, SLICE_LITERAL("content-length")) ||
            slice_equal_nocase(name, SLICE_LITERAL("transfer-encoding")) ||
            slice_equal_nocase(name, SLICE_LITERAL("expect"));
 }
@@ -205,7 +205,8 @@ static enum ph_error check_headers(const struct sink_request *request, struct di
     for (size_t i = 0; i < request->header_count; i++) {
         const struct sink_header *header = &request->headers[i];
         if (!is_token(header->name) || is_framing(header->name)) {
-            return diag_set(diag, PH_INVALID, "headers", "header name %zu cannot be sent", i + 1);
+            return diag_set(diag, PH_INVALID, "headers", "the header %.*s cannot be sent",
+                            SLICE_ARG(header->name));
         }
         if (!is_field_value(header->value)) {
             return diag_set(diag, PH_INVALID, "headers", "the value of header %.*s cannot be sent",

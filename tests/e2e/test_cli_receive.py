@@ -30,10 +30,10 @@ def test_listen_verifies_and_prints():
         assert listen.post("/late", at=time.time() - 3600).status_code == 204
         with httpx.Client(trust_env=False) as client:
             assert client.post(listen.url + "/bare", content=b"{}").status_code == 204
-        lines = listen.lines()
+        lines = listen.lines(code=1)
     assert lines[1::2] == ['{"a": 1}', '{"a": 1}', '{"a": 1}', "{}"]
     good, wrong, late, bare = lines[0::2]
-    assert re.fullmatch(r"\S+Z /hook msg_1 signature verified", good)
+    assert re.fullmatch(r"\S+Z /hook msg_1 signature verified v1,\S+", good)
     assert "/wrong msg_1" in wrong and "no signature fits" in wrong
     assert "/late msg_1" in late and "old" in late
     assert "/bare" in bare and "missing" in bare
@@ -53,7 +53,7 @@ def test_listen_as_json():
         listen.post(body=b'{"a": "\xc3\xa9"}')
         listen.post(body=b"\xff\x00\n", key="msg_2")
         listen.post(secret=signatures.new_symmetric(fill=b"z"))
-        rows = [json.loads(line) for line in listen.lines()]
+        rows = [json.loads(line) for line in listen.lines(code=1)]
     assert [row["verified"] for row in rows] == [True, True, False]
     assert rows[0]["body"] == '{"a": "\u00e9"}' and rows[0]["path"] == "/hook"
     assert rows[1]["id"] == "msg_2" and rows[2]["signature"] == "no signature fits"

@@ -48,7 +48,7 @@ static int open_undo(int fd)
     if (dot == NULL || (strcmp(dot, ".db") != 0 && strcmp(dot, ".db-wal") != 0)) {
         return -1;
     }
-    strcat(path, ".undo");
+    (void)snprintf(path + length, sizeof path - (size_t)length, ".undo");
     return open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 
