@@ -5,7 +5,7 @@
 #include "api/endpoint.h"
 #include "core/header_rule.h"
 
-#define DELETE_HEADERS_MAX 1000
+#define DELETE_HEADERS_MAX HEADER_COUNT_MAX
 
 static enum ph_error broken(struct diag *diag)
 {
@@ -99,19 +99,39 @@ static json_t *merge(const struct headers_job *job, struct slice stored)
     return object;
 }
 
+/* Several changes may each be small and yet add up. */
+static enum ph_error check_sum(json_t *object, struct diag *diag)
+{
+    size_t bytes = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(object, name, value)
+    {
+        bytes += strlen(name) + json_string_length(value);
+    }
+    if (json_object_size(object) > HEADER_COUNT_MAX || bytes > HEADER_BYTES_MAX) {
+        return diag_set(diag, PH_INVALID, "body.headers",
+                        "an endpoint has at most %d headers with %d bytes", HEADER_COUNT_MAX,
+                        HEADER_BYTES_MAX);
+    }
+    return PH_OK;
+}
+
 static enum ph_error set_headers(struct headers_job *job, struct writer_txn *txn,
                                  struct endpoint_row *row, struct diag *diag)
 {
     static const struct slice none = {"{}", 2};
     json_t *object = merge(job, job->is_patch ? row->headers : none);
+    enum ph_error error = check_sum(object, diag);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     json_decref(object);
-    if (text == NULL) {
-        return broken(diag);
+    if (text == NULL || error != PH_OK) {
+        free(text);
+        return error != PH_OK ? error : broken(diag);
     }
     row->headers = slice_of(text);
     row->updated_at_us = txn->now_us;
-    enum ph_error error = endpoint_update(txn->store, row, diag);
+    error = endpoint_update(txn->store, row, diag);
     free(text);
     return error;
 }

@@ -6,9 +6,10 @@
 #include "core/name.h"
 #include "core/url.h"
 
-#define EVENT_TYPES_MAX 10000
+#define EVENT_TYPES_MAX 1000
 #define URL_TEXT_MAX 4096
-#define HEADERS_TEXT_MAX ((size_t)1024 * 1024)
+/* As JSON text, where a byte may take six. */
+#define HEADERS_TEXT_MAX ((size_t)6 * HEADER_BYTES_MAX)
 
 static void read_url(struct api_call *call, struct input *input, enum input_need need,
                      struct endpoint_job *job)
@@ -119,6 +120,9 @@ void endpoint_read_headers(struct input *input, enum input_need need, bool may_b
     bool is_good = json_is_object(object);
     if (!is_good) {
         input_refuse(input, "headers", "the headers cannot be read");
+    } else if (json_object_size(object) > HEADER_COUNT_MAX) {
+        input_refuse(input, "headers", "an endpoint has at most %d headers", HEADER_COUNT_MAX);
+        is_good = false;
     }
     json_object_foreach(object, name, value)
     {

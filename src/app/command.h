@@ -8,6 +8,7 @@
 #define PH_APP_COMMAND_H
 
 #include "app/option.h"
+#include "base/log.h"
 #include "base/secret.h"
 
 #define EXIT_DONE 0
@@ -65,6 +66,8 @@ PH_NODISCARD enum ph_error data_make(const struct options *options, struct diag 
 /* The secret that signs tokens: the option, or DATA/jwt_secret, made on first use. */
 PH_NODISCARD enum ph_error data_jwt_secret(const struct options *options, struct diag *diag,
                                            struct secret *ret_secret);
+/* Logs what makes tokens weak: a short secret, files that others can read. */
+void data_warn(const struct options *options, const struct secret *secret, const struct log *log);
 /* Takes the lock of the data directory; the descriptor keeps it. PH_CONFLICT when a server has it.
  */
 PH_NODISCARD enum ph_error data_lock(const struct options *options, struct diag *diag, int *ret_fd);

@@ -15,6 +15,7 @@
 
 #define SECRET_BYTES 32
 #define SECRET_FILE_MAX 4096
+#define SECRET_BYTES_FEW 16
 
 char *data_path(const struct options *options, const char *name)
 {
@@ -99,6 +100,31 @@ enum ph_error data_jwt_secret(const struct options *options, struct diag *diag,
     }
     secret_wipe(text.data, text.len);
     return error;
+}
+
+static bool others_can_read(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && (status.st_mode & 0077) != 0;
+}
+
+void data_warn(const struct options *options, const struct secret *secret, const struct log *log)
+{
+    PH_AUTO_FREE char *file = data_path(options, "jwt_secret");
+    if (secret->length < SECRET_BYTES_FEW) {
+        log_write(log, LOG_CONFIG_WARNING,
+                  LOG_TEXT("reason", "jwt_secret is short and may be guessed"),
+                  LOG_INT("bytes", (int64_t)secret->length));
+    }
+    if (others_can_read(file)) {
+        log_write(log, LOG_CONFIG_WARNING, LOG_TEXT("reason", "other users can read it: chmod 600"),
+                  LOG_TEXT("file", file));
+    }
+    if (others_can_read(option_text(options, OPTION_DATA))) {
+        log_write(log, LOG_CONFIG_WARNING,
+                  LOG_TEXT("reason", "other users can look into it: chmod 700"),
+                  LOG_TEXT("directory", option_text(options, OPTION_DATA)));
+    }
 }
 
 enum ph_error data_lock(const struct options *options, struct diag *diag, int *ret_fd)

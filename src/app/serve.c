@@ -102,6 +102,7 @@ static enum ph_error start_http(struct server *server, const struct options *opt
         .connections_max = (unsigned)option_int(options, OPTION_HTTP_CONNECTIONS_MAX),
         .connections_per_address_max =
             (unsigned)option_int(options, OPTION_HTTP_CONNECTIONS_PER_ADDRESS_MAX),
+        .answer_bytes_max = (size_t)option_int(options, OPTION_HTTP_ANSWER_BYTES_MAX),
         .header_timeout_ms = option_us(options, OPTION_HTTP_HEADER_TIMEOUT) / CLOCK_US_PER_MS,
         .body_timeout_ms = option_us(options, OPTION_HTTP_BODY_TIMEOUT) / CLOCK_US_PER_MS,
         .idle_timeout_s =
@@ -141,6 +142,7 @@ static enum ph_error start_parts(struct server *server, const struct options *op
         error = data_jwt_secret(options, diag, &server->jwt_secret);
     }
     if (error == PH_OK) {
+        data_warn(options, &server->jwt_secret, server->log);
         error = read_settings(server, options, diag, &flow.settings);
     }
     if (error == PH_OK) {

@@ -154,6 +154,11 @@ static const uint8_t *embedded_v4(const uint8_t bytes[16])
     if (has_prefix(bytes, nat64, 96) || has_prefix(bytes, local_nat64, 48)) {
         return bytes + 12;
     }
+    /* IPv4-translated, ::ffff:0:a.b.c.d (RFC 2765). */
+    static const uint8_t translated[16] = {[8] = 0xff, [9] = 0xff};
+    if (has_prefix(bytes, translated, 96)) {
+        return bytes + 12;
+    }
     /* IPv4-compatible; `::` and `::1` have rules of their own. */
     if (is_zero(bytes, 12) && !(is_zero(bytes + 12, 3) && bytes[15] <= 1)) {
         return bytes + 12;

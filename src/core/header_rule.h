@@ -10,6 +10,9 @@
 
 #define HEADER_NAME_MAX 256
 #define HEADER_VALUE_MAX 4096
+/* Of one endpoint: headers, and bytes of all names and values. */
+#define HEADER_COUNT_MAX 100
+#define HEADER_BYTES_MAX 65536
 
 /* The name is a token (RFC 9110 section 5.6.2) and not one of those that belong to the connection,
  * the message or the signature. PH_INVALID naming `field`. */

@@ -88,9 +88,8 @@ static enum ph_error fail(struct db *db, int code, struct diag *diag)
                               code == SQLITE_CONSTRAINT_ROWID;
     enum ph_error error = db->is_unique_violation ? PH_CONFLICT : error_of(code, handle);
     /* What is wrong with a file is told with its name. */
-    const char *path = error == PH_STORE || error == PH_STORE_FULL
-                           ? sqlite3_db_filename(handle, "main")
-                           : NULL;
+    const char *path =
+        error == PH_STORE || error == PH_STORE_FULL ? sqlite3_db_filename(handle, "main") : NULL;
     bool has_path = path != NULL && path[0] != '\0';
     return diag_set(diag, error, NULL, "SQLite: %s (%d)%s%s", sqlite3_errmsg(handle), code,
                     has_path ? " in " : "", has_path ? path : "");

@@ -81,6 +81,20 @@ static enum ph_error resolve_application(struct writer *writer, struct ingest_jo
     return error;
 }
 
+/* A path may name an application by its uid, which another one may have had before: a key belongs
+ * to the application itself. Once for each job, which may run twice. */
+static void bind_key(struct ingest_job *job)
+{
+    uint8_t id[8];
+    if (job->key_kind != INGEST_KEY_NONE && !job->is_key_bound) {
+        memcpy(id, &job->application->id, sizeof id);
+        for (size_t index = 0; index < sizeof id; index++) {
+            job->key_hash[index] ^= id[index];
+        }
+        job->is_key_bound = true;
+    }
+}
+
 /* An earlier job of the same batch with the same key: batches are short, a walk will do. */
 static struct ingest_job *same_key_before(struct list_node *jobs, struct ingest_job *job)
 {
@@ -175,6 +189,7 @@ static enum ph_error prepare_job(struct writer *writer, struct list_node *jobs,
 {
     enum ph_error error = resolve_application(writer, job, diag);
     if (error == PH_OK) {
+        bind_key(job);
         error = find_answer(writer, jobs, job, diag);
     }
     if (error != PH_OK || job->is_replayed) {

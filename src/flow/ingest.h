@@ -33,7 +33,8 @@ struct ingest_job {
     struct slice raw_body; /* sent in place of the payload, SLICE_NONE = the payload is sent */
     int64_t payload_retention_us;
     enum ingest_key_kind key_kind;
-    uint8_t key_hash[16];
+    uint8_t key_hash[16]; /* with is_key_bound, of the application too */
+    bool is_key_bound;
     struct message_body *body; /* one reference, owned by the job: the bytes to send */
 
     /* Set when the application may be made by this message (MessageIn.application). Called inside

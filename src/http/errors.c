@@ -97,7 +97,10 @@ void http_respond_error(struct http_request *request, const struct diag *diag)
     } else {
         const struct status_row *row = status_row_of(status);
         const char *code = diag->code[0] == '\0' ? row->code : diag->code;
-        http_answer_code(request, status, code, diag->text[0] == '\0' ? row->detail : diag->text);
+        /* What failed inside, and where, is for the log and not for the client. */
+        bool is_ours = status >= 500 && status != 501;
+        http_answer_code(request, status, code,
+                         is_ours || diag->text[0] == '\0' ? row->detail : diag->text);
         return;
     }
     http_respond_json(request, status, &body);

@@ -13,6 +13,8 @@ struct head_scan {
     const char *problem;
     size_t text_bytes;
     unsigned hosts;
+    unsigned authorizations;
+    unsigned keys;
     unsigned lengths;
     unsigned encodings;
     struct slice encoding;
@@ -58,7 +60,8 @@ static bool has_control(struct slice value)
     return false;
 }
 
-/* Counts the fields that decide where the message ends. By length first: most names differ. */
+/* Counts the fields that decide where the message ends, and who asks. By length first: most names
+ * differ. */
 static void note_known(struct head_scan *scan, struct slice name, struct slice value)
 {
     switch (name.len) {
@@ -71,6 +74,12 @@ static void note_known(struct head_scan *scan, struct slice name, struct slice v
         } else if (slice_equal_nocase(name, SLICE_LITERAL("expect"))) {
             scan->request->expects_continue = true;
         }
+        break;
+    case 13:
+        scan->authorizations += slice_equal_nocase(name, SLICE_LITERAL("authorization")) ? 1 : 0;
+        break;
+    case 15:
+        scan->keys += slice_equal_nocase(name, SLICE_LITERAL("idempotency-key")) ? 1 : 0;
         break;
     case 14:
         if (slice_equal_nocase(name, SLICE_LITERAL("content-length"))) {
@@ -173,6 +182,9 @@ static const char *check_framing(struct head_scan *scan)
     }
     if (scan->hosts == 0 && !request->is_http_1_0) {
         return "the Host header is missing";
+    }
+    if (scan->authorizations > 1 || scan->keys > 1) {
+        return "more than one Authorization or Idempotency-Key header";
     }
     if (scan->lengths > 1) {
         return "more than one Content-Length header";

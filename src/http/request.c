@@ -326,6 +326,7 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
     if (request->linger_fd >= 0) {
         http_linger(daemon->server, request->linger_fd);
     }
+    http_answer_read(request);
     bool was_counted = request->is_counted;
     bool was_read = request->is_read;
     request_put_back(request);

@@ -7,6 +7,8 @@
 #include "http/server_int.h"
 
 #define JSON_TYPE "application/json"
+/* Smaller ones are bounded by the number of connections. */
+#define ANSWER_LARGE_BYTES 65536
 #define ANSWER_MIN_BYTES_PER_MS 8 /* the slowest client that may read, beside the idle time */
 
 void http_add_header(struct http_request *request, const char *name, const char *value)
@@ -147,6 +149,42 @@ static struct MHD_Response *make_response(struct http_request *request)
     return response;
 }
 
+/* Takes room for a large answer. False when it was replaced by 503, because clients that do not
+ * read have used the room up. */
+static bool count_answer(struct http_request *request)
+{
+    struct http_server *server = request->daemon->server;
+    size_t bytes = request->answer_length;
+    if (bytes < ANSWER_LARGE_BYTES) {
+        return true;
+    }
+    if (atomic_fetch_add(&server->answer_bytes, bytes) + bytes > server->options.answer_bytes_max) {
+        (void)atomic_fetch_sub(&server->answer_bytes, bytes);
+        http_count(server, METRIC_HTTP_ANSWERS_REFUSED, 1);
+        free(request->answer);
+        static const char text[] = "{\"code\":\"service_unavailable\",\"detail\":\"Too many large "
+                                   "answers are being read, try again soon.\"}";
+        request->answer = ph_strdup(text);
+        request->answer_length = sizeof text - 1;
+        request->content_type = JSON_TYPE;
+        request->status = 503;
+        return false;
+    }
+    request->counted_bytes = bytes;
+    http_count(server, METRIC_HTTP_ANSWER_BYTES, (int64_t)bytes);
+    return true;
+}
+
+void http_answer_read(struct http_request *request)
+{
+    if (request->counted_bytes > 0) {
+        struct http_server *server = request->daemon->server;
+        (void)atomic_fetch_sub(&server->answer_bytes, request->counted_bytes);
+        http_count(server, METRIC_HTTP_ANSWER_BYTES, -(int64_t)request->counted_bytes);
+        request->counted_bytes = 0;
+    }
+}
+
 /* The owner of an abandoned request may still write to it: only what it cannot touch is used. */
 static struct MHD_Response *make_abandoned(void)
 {
@@ -165,6 +203,7 @@ enum MHD_Result http_answer_queue(struct http_request *request)
 {
     struct http_server *server = request->daemon->server;
     bool is_abandoned = request->state == REQUEST_ABANDONED;
+    bool is_refused = !is_abandoned && !count_answer(request);
     int status = is_abandoned ? 503 : request->status;
     note_outcome(request, status);
     int64_t timeout_us =
@@ -180,6 +219,9 @@ enum MHD_Result http_answer_queue(struct http_request *request)
              header = header->next) {
             (void)MHD_add_response_header(response, header->name, header->value);
         }
+    }
+    if (is_refused) {
+        (void)MHD_add_response_header(response, "Retry-After", "1");
     }
     if (request->has_origin) {
         (void)MHD_add_response_header(response, "Access-Control-Allow-Origin", "*");

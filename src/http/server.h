@@ -61,6 +61,7 @@ struct http_server_options {
     int64_t header_timeout_ms;            /* total time for the request head, 10 000 */
     int64_t body_timeout_ms;              /* total time for the body, 30 000 */
     int64_t idle_timeout_s;               /* keep-alive idle time, 75 */
+    size_t answer_bytes_max; /* of large answers that clients have not read; above it 503 */
     /* Addresses or networks ("10.0.0.0/8") of proxies whose X-Forwarded-For is believed; they are
      * not held to connections_per_address_max. Only read by http_server_start. */
     const char *const *trusted_proxies;

@@ -94,8 +94,9 @@ struct http_server {
     bool is_head_layout_known; /* see head.c */
     pthread_key_t thread_key;  /* its destructor runs thread_stop on the daemon's thread */
 
-    atomic_bool is_stopping; /* answers say `Connection: close` */
-    atomic_int references;   /* the running server and each abandoned request */
+    atomic_size_t answer_bytes; /* of large answers that are being sent */
+    atomic_bool is_stopping;    /* answers say `Connection: close` */
+    atomic_int references;      /* the running server and each abandoned request */
 
     pthread_t accept_thread;
     bool has_accept_thread;
@@ -193,6 +194,7 @@ struct http_request {
     const char *content_type;
     char *answer; /* malloc'ed or NULL */
     size_t answer_length;
+    size_t counted_bytes; /* in the server's answer_bytes */
     struct http_answer_header *answer_headers;
 
     char peer[HTTP_PEER_MAX];
@@ -269,6 +271,8 @@ bool http_query_parse(struct http_request *request);
 /* Gives the answer in the request to libmicrohttpd. */
 enum MHD_Result http_answer_queue(struct http_request *request);
 /* --- errors.c --- */
+/* The client has read it, or is gone: gives back what it was counted for. */
+void http_answer_read(struct http_request *request);
 /* Answers with the envelope {"code","detail"}; the state must allow an answer. */
 void http_answer_code(struct http_request *request, int status, const char *code,
                       const char *detail);

@@ -386,3 +386,16 @@ def test_headers_of_nobody(api, root):
     is_error(api.get(f"{root}/nobody/headers"), 404, "not_found")
     is_error(api.put(f"{root}/nobody/headers", {"headers": {}}), 404, "not_found")
     is_error(api.patch(f"{root}/nobody/headers", {"headers": {}}), 404, "not_found")
+
+
+def test_headers_have_a_limit(api, root):
+    """Every message of the application is matched with its endpoints' headers in memory."""
+    hundred = {f"x-{number}": "v" for number in range(100)}
+    is_invalid(api.post(root, {"url": URL, "headers": {**hundred, "y": "v"}}), "body", "headers")
+    endpoint = make(api, root, headers=hundred)
+    path = f"{root}/{endpoint['id']}/headers"
+    is_invalid(api.patch(path, {"headers": {"y": "v"}}), "body", "headers")
+    api.ok("PATCH", path, {"headers": {"y": "v", "x-0": None}}, 204)
+    wide = {f"x-{number}": "v" * 4000 for number in range(20)}
+    is_invalid(api.put(path, {"headers": wide}), "body", "headers")
+    assert len(api.ok("GET", path)["headers"]) == 100

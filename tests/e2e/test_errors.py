@@ -8,7 +8,8 @@ import socket
 
 import pytest
 from harness.api import is_error, is_invalid
-from harness.wait import SLOWNESS
+from harness.server import Server
+from harness.wait import SLOWNESS, wait_for
 
 pytestmark = pytest.mark.smoke
 
@@ -308,3 +309,29 @@ def test_a_hundred_idle_connections_do_not_stop_others(server, api):
     finally:
         for conn in idle:
             conn.close()
+
+
+def test_two_authorizations_are_one_too_many(server, app):
+    """Which of the two a proxy in front believed is not known here."""
+    token = server.org_token.encode()
+    line = b"Authorization: Bearer " + token + b"\r\n"
+    for lines, wanted in ((line, 200), (line + b"Authorization: Bearer x\r\n", 400), (line + line, 400)):
+        data = b"GET /api/v1/app HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + lines + b"\r\n"
+        assert raw(server, data)[0] == wanted
+
+
+def test_answers_that_nobody_reads_do_not_fill_the_memory(receiver):
+    with Server({"http.answer_bytes_max": "16MiB"}) as server:
+        api = server.api()
+        app = api.new_app()
+        for _ in range(12):
+            api.send(app, {"pad": "x" * 900000})
+        host, port = server.url.split("://")[1].split(":")
+        path = f"/api/v1/app/{app['id']}/msg?limit=50"
+        with socket.create_connection((host, int(port))) as idle:
+            idle.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.org_token}\r\n\r\n".encode())
+            idle.recv(1000)
+            refused = api.get(path)
+            assert refused.status_code == 503 and refused.headers["retry-after"] == "1"
+            assert api.get(f"/app/{app['id']}").status_code == 200
+        wait_for(lambda: api.get(path).status_code == 200, 5, "room for the answer")

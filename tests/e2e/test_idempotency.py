@@ -154,3 +154,18 @@ def test_it_survives_a_restart(server, api, app, root):
     after = [api.ok("POST", root, BODY, 202, headers=headers) for headers in (caller, sdk)]
     assert [m["id"] for m in after] == [m["id"] for m in before]
     assert len(ids(api, app)) == 2
+
+
+@pytest.mark.parametrize("key", ["caller", "auto_"], ids=["caller's", "automatic"])
+def test_a_key_belongs_to_the_application_not_to_its_name(api, key):
+    uid, key = unique("uid"), key + unique("key")
+    body = {"eventType": "a", "payload": {}}
+    post = lambda: api.post(f"/app/{uid}/msg", body, headers={"idempotency-key": key})  # noqa: E731
+    api.ok("POST", "/app", {"name": "first", "uid": uid}, 201)
+    first = post()
+    assert first.status_code == 202 and post().json()["id"] == first.json()["id"]
+    api.ok("DELETE", f"/app/{uid}", None, 204)
+    api.ok("POST", "/app", {"name": "second", "uid": uid}, 201)
+    again = post()
+    assert again.status_code == 202 and again.json()["id"] != first.json()["id"]
+    assert post().json()["id"] == again.json()["id"]
