@@ -13,7 +13,8 @@
 #define TICK_US (200 * CLOCK_US_PER_MS)
 /* The write-ahead log is copied into the database file from this size on. */
 #define CHECKPOINT_BYTES (16 << 20)
-#define RETENTION_INTERVAL_US (60 * CLOCK_US_PER_S)
+#define RETENTION_INTERVAL_MIN_US CLOCK_US_PER_S
+#define RETENTION_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
 #define RETENTION_STEP 100
 #define RETENTION_PAUSE_US (20 * CLOCK_US_PER_MS)
 
@@ -168,6 +169,20 @@ static void checkpoint(struct keeper *keeper)
     }
 }
 
+/* A minute, or less when things are kept for so short a time that a minute would be late. */
+static int64_t retention_interval_us(const struct keeper *keeper)
+{
+    const struct flow_settings *settings = &keeper->options->settings;
+    int64_t kept_us = settings->retention_us < settings->payload_retention_us
+                          ? settings->retention_us
+                          : settings->payload_retention_us;
+    int64_t interval_us = kept_us / 16;
+    if (interval_us < RETENTION_INTERVAL_MIN_US) {
+        return RETENTION_INTERVAL_MIN_US;
+    }
+    return interval_us < RETENTION_INTERVAL_MAX_US ? interval_us : RETENTION_INTERVAL_MAX_US;
+}
+
 static void *keeper_main(void *argument)
 {
     struct keeper *keeper = argument;
@@ -176,7 +191,7 @@ static void *keeper_main(void *argument)
         checkpoint(keeper);
         int64_t now_us = clock_boot_us();
         if (now_us >= keeper->retention_at_us) {
-            keeper->retention_at_us = now_us + RETENTION_INTERVAL_US;
+            keeper->retention_at_us = now_us + retention_interval_us(keeper);
             if (!repeat(keeper, delete_messages) || !expire_round(keeper) ||
                 !repeat(keeper, delete_answers)) {
                 break;
@@ -200,7 +215,7 @@ enum ph_error keeper_start(const struct flow_options *options, struct writer *wr
     struct keeper *keeper = ph_calloc(1, sizeof *keeper);
     keeper->options = options;
     keeper->writer = writer;
-    keeper->retention_at_us = clock_boot_us() + RETENTION_INTERVAL_US;
+    keeper->retention_at_us = clock_boot_us() + retention_interval_us(keeper);
     (void)pthread_mutex_init(&keeper->lock, NULL);
     clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);

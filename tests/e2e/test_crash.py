@@ -10,9 +10,12 @@ import json
 import os
 import queue
 import random
+import re
 import sqlite3
+import threading
 import time
 
+import httpx
 import pytest
 from harness.cli import doctor, is_failure, try_run
 from harness.ledger import (
@@ -30,6 +33,7 @@ from harness.server import Server, run
 from harness.wait import SLOWNESS, wait_for
 
 pytestmark = pytest.mark.crash
+_NEVER_SET = threading.Event()
 
 ROUNDS = int(os.environ.get("POSTHORN_CRASH_ROUNDS", "50"))
 
@@ -93,6 +97,47 @@ def test_the_ledger_holds(capsys):
             f"{load_ended - start:.1f} s of kills, {time.monotonic() - start:.1f} s in all"
         )
     assert acknowledged > 10 * ROUNDS, "there was hardly any load"
+
+
+ORPHANS = """
+    SELECT 'payload', message_id FROM payload WHERE message_id NOT IN (SELECT id FROM message)
+    UNION ALL SELECT 'delivery', message_id FROM delivery
+        WHERE message_id NOT IN (SELECT id FROM message)
+    UNION ALL SELECT 'attempt', message_id FROM attempt
+        WHERE message_id NOT IN (SELECT id FROM message)
+    UNION ALL SELECT 'event id', message_id FROM message_event_id
+        WHERE message_id NOT IN (SELECT id FROM message)
+    UNION ALL SELECT 'message without payload', id FROM message
+        WHERE id NOT IN (SELECT message_id FROM payload)
+    LIMIT 10
+"""
+
+
+@pytest.mark.timeout(120 + 10 * ROUNDS * SLOWNESS)
+def test_kills_during_retention(capsys):
+    """Messages are kept for two seconds, so that every kill comes while some are being deleted: a
+    message is there with all that belongs to it, or not at all."""
+    rng = random.Random(SEED)
+    settings = {**SETTINGS, "retention_days": "0.000023", "payload_retention_days": "1"}
+    deleted = 0
+    with Receiver() as receiver, Server(settings) as server:
+        ledger = Ledger(server, receiver, rng)
+        for number in range(max(5, ROUNDS // 10)):
+            load = Load(ledger, f"{SEED}/{number}", 100000)
+            _NEVER_SET.wait(rng.uniform(2.5, 4))
+            text = httpx.get(server.url + "/metrics", trust_env=False).text
+            deleted += int(re.search(r"^posthorn_retention_rows_total (\d+)", text, re.M).group(1))
+            server.kill()
+            load.join()
+            with sqlite3.connect(server.data / "posthorn.db") as store:
+                orphans = store.execute(ORPHANS).fetchall()
+            store.close()
+            assert orphans == []
+            server.start()
+        assert server.run("doctor").stdout.count("FAIL") == 0
+    with capsys.disabled():
+        print(f"\ncrash: {deleted} rows deleted between kills, no part of a message left")
+    assert deleted > 100
 
 
 @pytest.mark.timeout(240)

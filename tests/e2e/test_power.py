@@ -71,12 +71,15 @@ def test_each_202_follows_its_sync(shim, capsys):
     rng = random.Random(SEED)
     taken_back = 0
     with Receiver() as receiver, serve(shim) as server:
-        ledger = Ledger(server, receiver, rng)
+        # Large enough together that half of the rounds end while the log is copied.
+        ledger = Ledger(server, receiver, rng, noise_bytes=(600, 600, 60000, 200000))
+        copied = 0
         for number in range(ROUNDS):
-            budget = rng.randint(50, 300)
+            budget = rng.randint(100, 400)
             load = Load(ledger, f"{SEED}/{number}", budget)
             kill_in_the_middle(rng, server, load, budget)
             load.join()
+            copied += (server.data / "posthorn.db.undo").exists()
             taken_back += take_back(server.data)
             server.start()
         api = server.api()
@@ -88,7 +91,8 @@ def test_each_202_follows_its_sync(shim, capsys):
         assert server.run("doctor").stdout.count("FAIL") == 0
     with capsys.disabled():
         print(
-            f"\npower: {ROUNDS} losses, {taken_back} writes taken back, "
+            f"\npower: {ROUNDS} losses, {copied} of them after copying had begun, {taken_back} writes "
+            f"taken back, "
             f"{len(ledger.acknowledged())} messages acknowledged, none lost; seed {SEED}"
         )
     assert taken_back > 0, "nothing was ever unsynced: the shim sees nothing"

@@ -134,8 +134,9 @@ class Load:
 class Ledger:
     """All posts of all rounds, and what they are held against."""
 
-    def __init__(self, server, receiver, rng):
+    def __init__(self, server, receiver, rng, noise_bytes=(0, 30, 600, 600, 600, 6000)):
         self.server, self.receiver = server, receiver
+        self.noise_bytes = noise_bytes
         self.posts = []
         self.replies = {}  # path → what the receiver answers, request by request
         self.keys = {}  # path → what verifies its signatures
@@ -172,7 +173,7 @@ class Ledger:
         key = rng.choice(
             [None, f"key-{SEED}-{number}", f"auto_{rng.randrange(1 << 64):016x}-{number}"]
         )
-        noise = base64.b64encode(rng.randbytes(rng.choice([0, 30, 600, 600, 600, 6000]))).decode()
+        noise = base64.b64encode(rng.randbytes(rng.choice(self.noise_bytes))).decode()
         # Unusual spacing, an escape, and numbers that a JSON library would write in another way.
         payload = (
             f'{{"n" : {number}, "exact":[1.10,1e2 , 12345678901234567890], '
