@@ -178,7 +178,9 @@ def authorization(api):
 def raw(server, data, half_close=False):
     """Send bytes, give back (status, body) of the first answer; (0, b"") when the server just closes."""
     host, port = server.url.split("://")[1].split(":")
-    with socket.create_connection((host, int(port)), timeout=15 * SLOWNESS) as conn:
+    # libmicrohttpd may miss the end of a stream that comes with its last bytes; the deadline of the
+    # body, 30 s, ends the connection then.
+    with socket.create_connection((host, int(port)), timeout=40 * SLOWNESS) as conn:
         conn.sendall(data)
         if half_close:
             with contextlib.suppress(OSError):  # the server may have closed it already
