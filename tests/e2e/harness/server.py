@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server under test: one `posthorn serve` process on a free loopback port and a data directory of its own."""
 
+import contextlib
 import os
 import queue
 import re
@@ -103,6 +104,8 @@ class Server:
         except queue.Empty:
             url = None
         if url is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)  # its last line may come before its end
             code = self.process.poll()
             self.kill()
             raise AssertionError(f"the server did not get ready (exit code {code}):\n{self.log()[-4000:]}")
