@@ -206,7 +206,9 @@ static void test_changed_guard_holds_for_waiting_attempts(void **state)
 static void test_free_cancels(void **state)
 {
     (void)state;
-    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    /* Static: a thread of the pool that is looking up may outlive this function. */
+    static struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER};
     struct resolver_options resolver = {.lookup = look_up_name, .context = &names};
     struct rig rig;
     struct outcome outcomes[3];
@@ -233,9 +235,10 @@ static void test_free_cancels(void **state)
 static void test_hanging_name_delays_nobody(void **state)
 {
     (void)state;
-    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                          .changed = PTHREAD_COND_INITIALIZER,
-                          .addresses = "127.0.0.1"};
+    /* Static: a thread of the pool that is looking up may outlive this function. */
+    static struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER,
+                                 .addresses = "127.0.0.1"};
     struct resolver_options resolver = {.lookup = look_up_name, .context = &names};
     struct rig rig;
     struct outcome hung;
@@ -271,7 +274,9 @@ static void test_hanging_name_delays_nobody(void **state)
 static void test_name_without_address(void **state)
 {
     (void)state;
-    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    /* Static: a thread of the pool that is looking up may outlive this function. */
+    static struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER};
     struct resolver_options resolver = {.lookup = look_up_name, .context = &names};
     struct rig rig;
     struct outcome outcome;
@@ -291,9 +296,10 @@ static void test_name_without_address(void **state)
 static void test_new_address_replaces_the_old(void **state)
 {
     (void)state;
-    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                          .changed = PTHREAD_COND_INITIALIZER,
-                          .addresses = "127.0.0.1"};
+    /* Static: a thread of the pool that is looking up may outlive this function. */
+    static struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER,
+                                 .addresses = "127.0.0.1"};
     struct resolver_options resolver = {.lookup = look_up_name, .context = &names, .keep_us = 1};
     struct rig rig;
     struct outcome outcome;
@@ -322,9 +328,10 @@ static void test_more_names_than_are_cached(void **state)
 {
     (void)state;
     enum { NAMES = 3000 };
-    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                          .changed = PTHREAD_COND_INITIALIZER,
-                          .addresses = "127.0.0.1"};
+    /* Static: a thread of the pool that is looking up may outlive this function. */
+    static struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER,
+                                 .addresses = "127.0.0.1"};
     struct resolver_options resolver = {.lookup = look_up_name, .context = &names};
     struct rig rig;
     struct outcome *outcomes = ph_calloc(NAMES, sizeof *outcomes);
@@ -365,9 +372,10 @@ static void test_forgotten_name_comes_back(void **state)
 {
     (void)state;
     enum { ENOUGH_TO_EVICT = 30000 };
-    struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
-                          .changed = PTHREAD_COND_INITIALIZER,
-                          .addresses = "127.0.0.1"};
+    /* Static: a thread of the pool that is looking up may outlive this function. */
+    static struct names names = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                                 .changed = PTHREAD_COND_INITIALIZER,
+                                 .addresses = "127.0.0.1"};
     struct resolver_options resolver = {.lookup = look_up_name, .context = &names};
     struct rig rig;
     char url[URL_MAX];
