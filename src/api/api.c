@@ -15,6 +15,7 @@ struct api *api_new(const struct api_options *options)
     struct api *api = ph_calloc(1, sizeof *api);
     api->flow = options->flow;
     api->store_address = ph_strdup(options->store_address);
+    api->keyring = options->keyring;
     api->jwt_secret = secret_dup(&options->jwt_secret);
     api->log = options->log;
     api->metrics = options->metrics;
@@ -106,6 +107,9 @@ enum ph_error api_begin_read(struct api_call *call, struct diag *diag, struct st
     enum ph_error error = PH_OK;
     if (thread->store == NULL) {
         error = store_open(call->api->store_address, DB_READ_ONLY, diag, &thread->store);
+        if (error == PH_OK) {
+            thread->store->keyring = call->api->keyring;
+        }
     }
     if (error == PH_OK && !db_in_transaction(thread->store->db)) {
         error = db_begin_read(thread->store->db, diag);

@@ -16,6 +16,7 @@ struct api;
 struct api_options {
     struct flow *flow;
     const char *store_address;
+    struct keyring *keyring;  /* NULL = secrets are stored in plain */
     struct secret jwt_secret; /* copied */
     struct log *log;
     struct metrics *metrics;

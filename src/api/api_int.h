@@ -24,6 +24,7 @@
 struct api {
     struct flow *flow;
     char *store_address;
+    struct keyring *keyring;
     struct secret jwt_secret;
     struct log *log;
     struct metrics *metrics;

@@ -26,6 +26,7 @@ int command_send(int count, char **arguments);
 int command_listen(int count, char **arguments);
 int command_verify(int count, char **arguments);
 int command_doctor(int count, char **arguments);
+int command_key(int count, char **arguments);
 
 /* --- arguments ------------------------------------------------------------------------------ */
 
@@ -68,6 +69,10 @@ PH_NODISCARD enum ph_error data_jwt_secret(const struct options *options, struct
                                            struct secret *ret_secret);
 /* Logs what makes tokens weak: a short secret, files that others can read. */
 void data_warn(const struct options *options, const struct secret *secret, const struct log *log);
+/* The master key in the file `path`; an empty path gives an empty secret. PH_INVALID in words when
+ * it is no key, or when others may read or change the file. */
+PH_NODISCARD enum ph_error data_master_key(const char *path, struct diag *diag,
+                                           struct secret *ret_master);
 /* Takes the lock of the data directory; the descriptor keeps it. PH_CONFLICT when a server has it.
  */
 PH_NODISCARD enum ph_error data_lock(const struct options *options, struct diag *diag, int *ret_fd);

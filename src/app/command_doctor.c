@@ -9,6 +9,7 @@
 #include "app/file.h"
 #include "base/clock.h"
 #include "store/delivery.h"
+#include "store/keyring.h"
 
 #define SPACE_LOW_BYTES (UINT64_C(512) << 20)
 #define TEXT_MAX 65536
@@ -53,6 +54,23 @@ static bool check_folder(struct doctor *doctor)
     return true;
 }
 
+/* Nothing is said of a store in plain without a master key. */
+static void check_master_key(struct doctor *doctor, struct store *store)
+{
+    struct diag diag = {0};
+    struct keyring *keyring = NULL;
+    SECRET_AUTO struct secret master = SECRET_NONE;
+    enum ph_error error =
+        data_master_key(option_text(doctor->options, OPTION_MASTER_KEY_FILE), &diag, &master);
+    if (error == PH_OK) {
+        error = keyring_look(store->db, &master, &diag, &keyring);
+    }
+    if (error != PH_OK || keyring != NULL) {
+        say(doctor, error == PH_OK, "master key opens the store", diag.text);
+    }
+    keyring_free(keyring);
+}
+
 static void check_store(struct doctor *doctor)
 {
     struct diag diag;
@@ -68,6 +86,7 @@ static void check_store(struct doctor *doctor)
         return;
     }
     say(doctor, true, "store opens", "");
+    check_master_key(doctor, store);
     if (db_kind(store->db) == DB_SQLITE) {
         struct db_statement *check = db_prepare(store->db, "PRAGMA quick_check(1)");
         bool has_row = false;

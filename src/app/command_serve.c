@@ -6,6 +6,7 @@
 #include "app/command.h"
 #include "app/demo.h"
 #include "app/file.h"
+#include "app/process.h"
 #include "app/serve.h"
 
 static void block_signals(sigset_t *ret_set)
@@ -68,6 +69,9 @@ int command_serve(int count, char **arguments)
     if (!command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
         command_line_done(&line);
         return EXIT_USAGE;
+    }
+    if (!option_bool(&line.options, OPTION_CORE_DUMPS)) {
+        (void)process_hide_memory();
     }
     PH_AUTO_FREE char *demo_folder = is_demo ? demo_prepare(&line.options) : NULL;
     sigset_t signals;

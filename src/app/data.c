@@ -12,10 +12,13 @@
 #include "base/random.h"
 #include "core/hex.h"
 #include "core/jwt.h"
+#include "core/seal.h"
 
 #define SECRET_BYTES 32
 #define SECRET_FILE_MAX 4096
 #define SECRET_BYTES_FEW 16
+/* Room for the hexadecimal text and white space. */
+#define MASTER_KEY_FILE_MAX 256
 
 char *data_path(const struct options *options, const char *name)
 {
@@ -125,6 +128,30 @@ void data_warn(const struct options *options, const struct secret *secret, const
                   LOG_TEXT("reason", "other users can look into it: chmod 700"),
                   LOG_TEXT("directory", option_text(options, OPTION_DATA)));
     }
+}
+
+enum ph_error data_master_key(const char *path, struct diag *diag, struct secret *ret_master)
+{
+    if (path[0] == '\0') {
+        *ret_master = SECRET_NONE;
+        return PH_OK;
+    }
+    char content[MASTER_KEY_FILE_MAX];
+    uint8_t key[SEAL_KEY_BYTES];
+    size_t length = 0;
+    struct diag reason = {0};
+    enum ph_error error = file_read_private(path, content, sizeof content, &reason, &length);
+    if (error == PH_OK) {
+        error = seal_key_parse((struct slice){content, length}, &reason, key);
+    }
+    secret_wipe(content, sizeof content);
+    if (error != PH_OK) {
+        return diag_set(diag, error, "master_key_file", "master key file %s: %s", path,
+                        reason.text);
+    }
+    *ret_master = secret_new(key, sizeof key);
+    secret_wipe(key, sizeof key);
+    return PH_OK;
 }
 
 enum ph_error data_lock(const struct options *options, struct diag *diag, int *ret_fd)

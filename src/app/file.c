@@ -44,6 +44,54 @@ enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
     return error;
 }
 
+/* Straight into the caller's memory, which it wipes. */
+static enum ph_error read_secret_fd(int fd, const char *path, void *ret_bytes, size_t capacity,
+                                    struct diag *diag, size_t *ret_length)
+{
+    char extra;
+    size_t length = 0;
+    ssize_t got;
+    do {
+        got = length < capacity ? read(fd, (char *)ret_bytes + length, capacity - length)
+                                : read(fd, &extra, 1);
+        if (got > 0 && length == capacity) {
+            return diag_set(diag, PH_TOO_LARGE, NULL, "%s is larger than %zu bytes", path,
+                            capacity);
+        }
+        length += got > 0 ? (size_t)got : 0;
+    } while (got > 0 || (got < 0 && errno == EINTR));
+    if (got < 0) {
+        return diag_set(diag, PH_IO, NULL, "could not read %s: %s", path, strerror(errno));
+    }
+    *ret_length = length;
+    return PH_OK;
+}
+
+enum ph_error file_read_private(const char *path, void *ret_bytes, size_t capacity,
+                                struct diag *diag, size_t *ret_length)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        enum ph_error reason = errno == ENOENT ? PH_NOT_FOUND : PH_IO;
+        diag_set(diag, reason, NULL, "could not open %s: %s", path, strerror(errno));
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return reason;
+    }
+    enum ph_error error;
+    if ((status.st_mode & (S_IRWXO | S_IWGRP)) != 0) {
+        error = diag_set(diag, PH_INVALID, NULL,
+                         "others may read or change %s (mode %04o): run chmod 600 on it", path,
+                         (unsigned)status.st_mode & 07777u);
+    } else {
+        error = read_secret_fd(fd, path, ret_bytes, capacity, diag, ret_length);
+    }
+    (void)close(fd);
+    return error;
+}
+
 static bool write_all(int fd, struct slice content)
 {
     while (content.len > 0) {

@@ -18,6 +18,10 @@ PH_NODISCARD enum ph_error file_read(const char *path, struct buf *text, struct 
 /* The same for an open descriptor; `name` stands for it in errors. */
 PH_NODISCARD enum ph_error file_read_fd(int fd, const char *name, struct buf *text,
                                         struct diag *diag);
+/* Reads a small file that nobody but its owner (and readers of its group) may open: PH_INVALID when
+ * others may read it, or anybody but the owner may change it; PH_TOO_LARGE when it does not fit. */
+PH_NODISCARD enum ph_error file_read_private(const char *path, void *ret_bytes, size_t capacity,
+                                             struct diag *diag, size_t *ret_length);
 /* Writes a new file beside `path`, syncs it and puts it in place, so that a reader sees the old
  * content or the new, never a part. With `is_new_only` an existing file stays: PH_CONFLICT. */
 PH_NODISCARD enum ph_error file_write(const char *path, struct slice content, mode_t mode,

@@ -46,6 +46,12 @@ static const struct command commands[] = {
     {"doctor", command_doctor, "doctor [--data DIR]", "say what is wrong and what to do",
      "Looks at the data directory, the store and the server that runs on it. Exit code 1 when "
      "something is wrong."},
+    {"key", command_key, "key check | rotate --new-key-file FILE | clean [--data DIR]",
+     "look over sealed secrets, change the master key, remove old copies",
+     "They take the key in use from master_key_file. check opens every secret. rotate wraps "
+     "the data keys with the key in FILE, which must be master_key_file from then on. clean writes "
+     "the store anew, so that secrets that were stored before there was a master key are gone from "
+     "its free space. No server may run on the data directory for rotate and clean."},
     {"migrate", command_migrate, "migrate [--data DIR]", "bring the store's schema up to date",
      "`serve` does that itself."},
     {"version", command_version, "version", "print the version", ""},

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "flow/flow.h"
 #include "http/server.h"
+#include "store/keyring.h"
 #include "store/store.h"
 
 #define DRAIN_EXTRA_MS 5000
@@ -19,6 +20,7 @@ struct server {
     int lock_fd;
     struct cidr_set allow_subnets;
     struct secret jwt_secret;
+    struct keyring *keyring;
     struct flow *flow;
     struct api *api;
     struct http_server *http;
@@ -128,6 +130,20 @@ static enum ph_error start_http(struct server *server, const struct options *opt
     return error;
 }
 
+/* The store's keys, before anything is served. */
+static enum ph_error open_keyring(struct server *server, const struct options *options,
+                                  struct diag *diag)
+{
+    SECRET_AUTO struct secret master = SECRET_NONE;
+    enum ph_error error =
+        data_master_key(option_text(options, OPTION_MASTER_KEY_FILE), diag, &master);
+    if (error == PH_OK) {
+        error =
+            keyring_open(server->store_address, &master, clock_wall_us(), diag, &server->keyring);
+    }
+    return error;
+}
+
 static enum ph_error start_parts(struct server *server, const struct options *options,
                                  struct diag *diag)
 {
@@ -152,6 +168,10 @@ static enum ph_error start_parts(struct server *server, const struct options *op
         log_write(server->log, LOG_STORE_MIGRATED, LOG_INT("migrations", applied));
     }
     if (error == PH_OK) {
+        error = open_keyring(server, options, diag);
+    }
+    flow.keyring = server->keyring;
+    if (error == PH_OK) {
         error = flow_start(&flow, diag, &server->flow);
     }
     if (error != PH_OK) {
@@ -161,6 +181,7 @@ static enum ph_error start_parts(struct server *server, const struct options *op
     const struct api_options api = {
         .flow = server->flow,
         .store_address = server->store_address,
+        .keyring = server->keyring,
         .jwt_secret = server->jwt_secret,
         .log = server->log,
         .metrics = &server->metrics,
@@ -193,6 +214,7 @@ void server_stop(struct server *server)
     }
     flow_stop(server->flow, server->drain_ms);
     api_free(server->api);
+    keyring_free(server->keyring);
     secret_done(&server->jwt_secret);
     cidr_set_done(&server->allow_subnets);
     if (server->lock_fd >= 0) {

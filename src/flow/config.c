@@ -4,6 +4,8 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "store/endpoint_secret.h"
+#include "store/sealed.h"
 
 /* --- references --------------------------------------------------------------------------- */
 
@@ -162,24 +164,24 @@ static enum ph_error read_keys(struct store *store, struct endpoint_config *conf
                                struct diag *diag)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT scheme, secret, expires_at FROM endpoint_secret"
-                              " WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > $2)"
-                              " ORDER BY id DESC");
+        db_prepare(store->db, "SELECT " ENDPOINT_SECRET_COLUMNS ", expires_at"
+                              " FROM endpoint_secret WHERE endpoint_id = $1"
+                              " AND (expires_at IS NULL OR expires_at > $2) ORDER BY id DESC");
     db_bind_int64(select, 1, config->id);
     db_bind_int64(select, 2, clock_wall_us());
     enum ph_error error;
     bool has_row;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
         struct signing_key *key;
-        error = signing_key_from_bytes((enum signature_scheme)db_int64(select, 0),
-                                       db_blob(select, 1), diag, &key);
+        error = endpoint_secret_read(store, select, config->id, diag, &key);
         if (error != PH_OK) {
             db_done(select);
-            return broken_row(diag, config->id, "secret");
+            return error;
         }
         config->keys = ph_realloc(config->keys, (config->key_count + 1) * sizeof config->keys[0]);
-        config->keys[config->key_count++] =
-            (struct endpoint_key){key, db_is_null(select, 2) ? INT64_MAX : db_int64(select, 2)};
+        const int expires = ENDPOINT_SECRET_COLUMN_COUNT;
+        config->keys[config->key_count++] = (struct endpoint_key){
+            key, db_is_null(select, expires) ? INT64_MAX : db_int64(select, expires)};
     }
     return error;
 }
@@ -188,10 +190,24 @@ static enum ph_error read_keys(struct store *store, struct endpoint_config *conf
     "endpoint.id, endpoint.application_id, endpoint.url, endpoint.throttle_rate,"                  \
     " endpoint.disabled, endpoint.event_types, endpoint.channels, endpoint.headers,"               \
     " endpoint.deleted_at, endpoint.generation, endpoint.failing_since, endpoint.shard,"           \
-    " application.config_version, application.throttle_rate"
+    " application.config_version, application.throttle_rate, endpoint.sealed_headers"
+
+/* The custom headers of the current row, opened when they are sealed. */
+static enum ph_error read_row_headers(struct store *store, struct db_statement *row,
+                                      struct endpoint_config *config, struct diag *diag)
+{
+    const struct seal_place place = sealed_headers_place(config->id, config->application_id);
+    struct slice text = db_text(row, 7);
+    SECRET_AUTO struct secret opened = SECRET_NONE;
+    enum ph_error error = sealed_read(store, &place, db_blob(row, 14), &text, &opened, diag);
+    if (error == PH_OK && !read_headers(text, config)) {
+        error = broken_row(diag, config->id, "headers");
+    }
+    return error;
+}
 
 /* A snapshot from the current row; the keys are read later, by another statement. */
-static enum ph_error read_row(struct db_statement *row, struct diag *diag,
+static enum ph_error read_row(struct store *store, struct db_statement *row, struct diag *diag,
                               struct endpoint_config **ret_config)
 {
     struct endpoint_config *config = ph_calloc(1, sizeof *config);
@@ -206,16 +222,15 @@ static enum ph_error read_row(struct db_statement *row, struct diag *diag,
     config->shard = db_int64(row, 11);
     config->version = db_int64(row, 12);
     config->application_throttle_rate = db_int64(row, 13);
-    const char *broken = NULL;
+    enum ph_error error;
     if (!read_names(db_text(row, 5), &config->event_types)) {
-        broken = "event types";
+        error = broken_row(diag, config->id, "event types");
     } else if (!read_names(db_text(row, 6), &config->channels)) {
-        broken = "channels";
-    } else if (!read_headers(db_text(row, 7), config)) {
-        broken = "headers";
+        error = broken_row(diag, config->id, "channels");
+    } else {
+        error = read_row_headers(store, row, config, diag);
     }
-    if (broken != NULL) {
-        enum ph_error error = broken_row(diag, config->id, broken);
+    if (error != PH_OK) {
         endpoint_config_unref(config);
         return error;
     }
@@ -239,7 +254,7 @@ enum ph_error endpoint_config_load(struct store *store, int64_t endpoint_id, str
         return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     struct endpoint_config *config;
-    error = read_row(select, diag, &config);
+    error = read_row(store, select, diag, &config);
     db_done(select);
     if (error == PH_OK) {
         error = read_keys(store, config, diag);
@@ -292,7 +307,7 @@ static enum ph_error read_endpoints(struct store *store, struct application_conf
                 ph_realloc(config->endpoints, capacity * sizeof(struct endpoint_config *));
         }
         struct endpoint_config *endpoint;
-        error = read_row(select, diag, &endpoint);
+        error = read_row(store, select, diag, &endpoint);
         if (error != PH_OK) {
             db_done(select);
             return error;

@@ -401,6 +401,7 @@ static enum ph_error open_parts(struct deliverer *deliverer, struct diag *diag)
     if (error != PH_OK) {
         return error;
     }
+    deliverer->store->keyring = flow->keyring;
     const struct sink_http_options options = {
         .allow_subnets = flow->settings.allow_subnets,
         .ca_file = flow->settings.ca_file,

@@ -19,6 +19,7 @@
 #include "core/signature.h"
 
 struct flow;
+struct keyring;
 struct writer;
 struct resolver;
 
@@ -54,6 +55,7 @@ struct flow_settings {
 struct flow_options {
     const char *store_address; /* "sqlite:DIR" or "postgres://…"; migrated already */
     struct flow_settings settings;
+    struct keyring *keyring; /* store/keyring.h; NULL = secrets are stored in plain */
     struct log *log;
     struct metrics *metrics;
 };

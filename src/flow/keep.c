@@ -8,7 +8,9 @@
 
 #include "base/clock.h"
 #include "store/idempotency.h"
+#include "store/keyring.h"
 #include "store/message.h"
+#include "store/seal_rows.h"
 
 #define TICK_US (200 * CLOCK_US_PER_MS)
 /* The write-ahead log is copied into the database file from this size on. */
@@ -16,6 +18,7 @@
 #define RETENTION_INTERVAL_MIN_US CLOCK_US_PER_S
 #define RETENTION_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
 #define RETENTION_STEP 100
+#define SEALING_RETRY_US (60 * CLOCK_US_PER_S)
 #define RETENTION_PAUSE_US (20 * CLOCK_US_PER_MS)
 
 struct keeper {
@@ -29,9 +32,12 @@ struct keeper {
     struct store *store;
     int64_t payload_cursor;
     int64_t retention_at_us; /* boot clock */
+    struct seal_walk walk;   /* over what is stored in plain */
+    int64_t sealed_rows;
+    int64_t sealing_at_us; /* boot clock, after a failure */
 };
 
-/* One delete step on its way through the writer. */
+/* One step on its way through the writer. */
 struct step {
     struct general_job job;
     struct keeper *keeper;
@@ -39,6 +45,8 @@ struct step {
     int64_t after_id;
     int64_t last_id;
     int64_t deleted;
+    struct seal_walk walk;
+    int64_t sealed;
     bool is_done;
     enum ph_error error;
     struct diag diag;
@@ -183,12 +191,83 @@ static int64_t retention_interval_us(const struct keeper *keeper)
     return interval_us < RETENTION_INTERVAL_MAX_US ? interval_us : RETENTION_INTERVAL_MAX_US;
 }
 
+static enum ph_error renew_key(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    return keyring_renew(step->keeper->options->keyring, txn->store->db, txn->now_us, diag);
+}
+
+/* The day's data key. Nothing seals with it before its row is committed. */
+static enum ph_error look_after_keys(struct keeper *keeper)
+{
+    struct keyring *keyring = keeper->options->keyring;
+    if (!keyring_is_due(keyring, clock_wall_us())) {
+        return PH_OK;
+    }
+    struct step step = {.run = renew_key};
+    enum ph_error error = run_step(keeper, &step);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct diag diag;
+    error = keyring_load(keyring, keeper->store->db, &diag);
+    if (error != PH_OK) {
+        log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
+    }
+    return error;
+}
+
+static enum ph_error seal_rows(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    step->walk = step->keeper->walk;
+    return seal_rows_step(txn->store, &step->walk, diag, &step->sealed);
+}
+
+/* One step through what was stored before there was a master key. */
+static enum ph_error seal_more(struct keeper *keeper)
+{
+    struct step step = {.run = seal_rows};
+    enum ph_error error = run_step(keeper, &step);
+    if (error != PH_OK) {
+        return error;
+    }
+    keeper->walk = step.walk;
+    keeper->sealed_rows += step.sealed;
+    if (keeper->walk.is_done) {
+        log_write(keeper->options->log, LOG_SECRETS_SEALED, LOG_INT("rows", keeper->sealed_rows));
+    }
+    return PH_OK;
+}
+
+/* Keys and sealing, when there is a master key. After a failure it waits for a while. */
+static void look_after_secrets(struct keeper *keeper)
+{
+    int64_t now_us = clock_boot_us();
+    if (keeper->options->keyring == NULL || now_us < keeper->sealing_at_us) {
+        return;
+    }
+    enum ph_error error = look_after_keys(keeper);
+    if (error == PH_OK && !keeper->walk.is_done) {
+        error = seal_more(keeper);
+    }
+    if (error != PH_OK) {
+        keeper->sealing_at_us = now_us + SEALING_RETRY_US;
+    }
+}
+
+static int64_t tick_us(const struct keeper *keeper)
+{
+    bool is_sealing =
+        keeper->options->keyring != NULL && !keeper->walk.is_done && keeper->sealing_at_us == 0;
+    return is_sealing ? RETENTION_PAUSE_US : TICK_US;
+}
+
 static void *keeper_main(void *argument)
 {
     struct keeper *keeper = argument;
     (void)pthread_setname_np(pthread_self(), "keeper");
-    while (pause_for(keeper, TICK_US)) {
+    while (pause_for(keeper, tick_us(keeper))) {
         checkpoint(keeper);
+        look_after_secrets(keeper);
         int64_t now_us = clock_boot_us();
         if (now_us >= keeper->retention_at_us) {
             keeper->retention_at_us = now_us + retention_interval_us(keeper);
@@ -219,6 +298,9 @@ enum ph_error keeper_start(const struct flow_options *options, struct writer *wr
     (void)pthread_mutex_init(&keeper->lock, NULL);
     clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
+    if (error == PH_OK) {
+        error = seal_rows_are_done(keeper->store, diag, &keeper->walk.is_done);
+    }
     if (error == PH_OK && pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) {
         error = diag_set(diag, PH_INTERNAL, NULL, "could not start the keeper thread");
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keeper: checkpoints and retention, in small steps.
+ * The keeper: checkpoints, retention, data keys and the sealing of older secrets, in small steps.
  *
  * Concurrency: one thread of its own with a store connection of its own for checkpoints; deletes
  * go through the writer as general jobs, one step at a time, so that ingest is not disturbed.

@@ -509,6 +509,7 @@ enum ph_error writer_start(const struct flow_options *options, struct diag *diag
     if (error != PH_OK) {
         return error;
     }
+    store->keyring = options->keyring;
     struct writer *writer = ph_calloc(1, sizeof *writer);
     writer->options = *options;
     writer->store = store;

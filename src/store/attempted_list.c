@@ -204,7 +204,7 @@ enum ph_error attempted_endpoint_page(struct store *store, int64_t message_id,
     enum ph_error error;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
            !page_is_full(count, page->limit, arena)) {
-        error = endpoint_read_row(select, 0, arena, diag, &rows[count].endpoint);
+        error = endpoint_read_row(store, select, 0, arena, diag, &rows[count].endpoint);
         if (error != PH_OK) {
             break;
         }

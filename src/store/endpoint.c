@@ -2,6 +2,7 @@
 #include "store/endpoint.h"
 
 #include "store/delivery.h"
+#include "store/sealed.h"
 #include "store/store_int.h"
 
 static enum ph_error not_found(struct diag *diag)
@@ -14,8 +15,25 @@ static enum ph_error uid_taken(struct diag *diag)
     return diag_set(diag, PH_CONFLICT, NULL, "An endpoint with that id or uid already exists");
 }
 
-enum ph_error endpoint_read_row(struct db_statement *row, int column, struct arena *arena,
-                                struct diag *diag, struct endpoint_row *ret_row)
+/* Opens sealed headers into the arena. */
+static enum ph_error open_headers(struct store *store, struct slice twin, struct arena *arena,
+                                  struct diag *diag, struct endpoint_row *row)
+{
+    const struct seal_place place = sealed_headers_place(row->id, row->application_id);
+    SECRET_AUTO struct secret opened = SECRET_NONE;
+    enum ph_error error = sealed_read(store, &place, twin, &row->headers, &opened, diag);
+    if (error == PH_OK && twin.ptr != NULL) {
+        row->headers.ptr = arena_dup(arena, row->headers);
+        if (row->headers.ptr == NULL) {
+            error = diag_set(diag, PH_NO_MEMORY, NULL, "the headers need more memory than allowed");
+        }
+    }
+    return error;
+}
+
+enum ph_error endpoint_read_row(struct store *store, struct db_statement *row, int column,
+                                struct arena *arena, struct diag *diag,
+                                struct endpoint_row *ret_row)
 {
     struct row_copier copier = {.row = row, .arena = arena};
     struct endpoint_row copy = {
@@ -37,6 +55,9 @@ enum ph_error endpoint_read_row(struct db_statement *row, int column, struct are
         .generation = db_int64(row, column + 15),
     };
     enum ph_error error = row_copier_end(&copier, diag);
+    if (error == PH_OK) {
+        error = open_headers(store, db_blob(row, column + 16), arena, diag, &copy);
+    }
     if (error == PH_OK) {
         *ret_row = copy;
     }
@@ -105,7 +126,7 @@ enum ph_error endpoint_find(struct store *store, int64_t application_id, int64_t
         return not_found(diag);
     }
     struct endpoint_row row;
-    error = endpoint_read_row(select, 0, arena, diag, &row);
+    error = endpoint_read_row(store, select, 0, arena, diag, &row);
     db_done(select);
     if (error == PH_OK && row.is_deleted && scope == ENDPOINT_LIVE) {
         error = not_found(diag);
@@ -136,7 +157,7 @@ enum ph_error endpoint_page(struct store *store, int64_t application_id, const s
     enum ph_error error;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
            !page_is_full(count, page->limit, arena)) {
-        error = endpoint_read_row(select, 0, arena, diag, &rows[count]);
+        error = endpoint_read_row(store, select, 0, arena, diag, &rows[count]);
         if (error != PH_OK) {
             break;
         }
@@ -150,8 +171,24 @@ enum ph_error endpoint_page(struct store *store, int64_t application_id, const s
     return error;
 }
 
+/* The headers as they are stored: both columns. */
+struct stored_headers {
+    struct slice text;
+    struct buf sealed;
+};
+
+static enum ph_error prepare_headers(struct store *store, const struct endpoint_row *row,
+                                     struct diag *diag, struct stored_headers *headers)
+{
+    const struct seal_place place = sealed_headers_place(row->id, row->application_id);
+    headers->text = row->headers;
+    buf_init(&headers->sealed, SEALED_BYTES_MAX);
+    return sealed_make(store, &place, SLICE_LITERAL("{}"), &headers->text, &headers->sealed, diag);
+}
+
 /* The columns that insert and update share, from parameter 2 on; 1 is the id. */
-static void bind_settings(struct db_statement *statement, const struct endpoint_row *row)
+static void bind_settings(struct db_statement *statement, const struct endpoint_row *row,
+                          const struct stored_headers *headers)
 {
     PH_ASSERT(row->id > 0 && row->url.len > 0 && row->description.ptr != NULL);
     PH_ASSERT(row->metadata.len > 0 && row->headers.len > 0);
@@ -165,40 +202,57 @@ static void bind_settings(struct db_statement *statement, const struct endpoint_
     db_bind_text(statement, 8, row->event_types);
     db_bind_text(statement, 9, row->channels);
     db_bind_text(statement, 10, row->metadata);
-    db_bind_text(statement, 11, row->headers);
+    db_bind_text(statement, 11, headers->text);
     db_bind_int64(statement, 12, row->updated_at_us);
+    db_bind_blob(statement, 13, sealed_twin(&headers->sealed));
 }
 
 enum ph_error endpoint_insert(struct store *store, const struct endpoint_row *row,
                               struct diag *diag)
 {
     PH_ASSERT(row->application_id > 0);
+    struct stored_headers headers;
+    enum ph_error error = prepare_headers(store, row, diag, &headers);
+    if (error != PH_OK) {
+        buf_done(&headers.sealed);
+        return error;
+    }
     struct db_statement *insert = db_prepare(
         store->db, "INSERT INTO endpoint (id, uid, url, description, throttle_rate, version,"
-                   " disabled, event_types, channels, metadata, headers, updated_at, created_at,"
-                   " application_id, shard, generation) VALUES ($1, $2, $3, $4, $5, $6, $7, $8,"
-                   " $9, $10, $11, $12, $13, $14, $15, 1)");
-    bind_settings(insert, row);
-    db_bind_int64(insert, 13, row->created_at_us);
-    db_bind_int64(insert, 14, row->application_id);
-    db_bind_int64(insert, 15, delivery_shard(row->id));
-    enum ph_error error = db_exec(insert, diag);
+                   " disabled, event_types, channels, metadata, headers, updated_at,"
+                   " sealed_headers, created_at, application_id, shard, generation)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
+                   " 1)");
+    bind_settings(insert, row, &headers);
+    db_bind_int64(insert, 14, row->created_at_us);
+    db_bind_int64(insert, 15, row->application_id);
+    db_bind_int64(insert, 16, delivery_shard(row->id));
+    error = db_exec(insert, diag);
+    buf_done(&headers.sealed);
     return error == PH_CONFLICT ? uid_taken(diag) : error;
 }
 
 enum ph_error endpoint_update(struct store *store, const struct endpoint_row *row,
                               struct diag *diag)
 {
+    PH_ASSERT(row->application_id > 0);
+    struct stored_headers headers;
+    enum ph_error error = prepare_headers(store, row, diag, &headers);
+    if (error != PH_OK) {
+        buf_done(&headers.sealed);
+        return error;
+    }
     struct db_statement *update = db_prepare(
         store->db,
         "UPDATE endpoint SET uid = $2, url = $3, description = $4, throttle_rate = $5,"
         " version = $6, disabled = $7, event_types = $8, channels = $9, metadata = $10,"
-        " headers = $11, updated_at = $12,"
+        " headers = $11, updated_at = $12, sealed_headers = $13,"
         " generation = generation + CASE WHEN disabled = 0 AND $7 = 1 THEN 1 ELSE 0 END,"
         " failing_since = CASE WHEN disabled = 1 AND $7 = 0 THEN NULL ELSE failing_since END"
         " WHERE id = $1 AND deleted_at IS NULL");
-    bind_settings(update, row);
-    enum ph_error error = db_exec(update, diag);
+    bind_settings(update, row, &headers);
+    error = db_exec(update, diag);
+    buf_done(&headers.sealed);
     if (error == PH_CONFLICT) {
         return uid_taken(diag);
     }

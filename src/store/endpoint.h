@@ -26,7 +26,7 @@ struct endpoint_row {
     struct slice event_types; /* JSON array of names, SLICE_NONE = all */
     struct slice channels;    /* JSON array of names, SLICE_NONE = all */
     struct slice metadata;    /* JSON object text */
-    struct slice headers;     /* JSON object text */
+    struct slice headers;     /* JSON object text, opened when it is sealed */
     int64_t created_at_us;
     int64_t updated_at_us;
     int64_t generation; /* read only */
@@ -37,12 +37,13 @@ struct endpoint_row {
     "endpoint.id, endpoint.application_id, endpoint.uid, endpoint.url, endpoint.description,"      \
     " endpoint.throttle_rate, endpoint.version, endpoint.disabled, endpoint.deleted_at,"           \
     " endpoint.event_types, endpoint.channels, endpoint.metadata, endpoint.headers,"               \
-    " endpoint.created_at, endpoint.updated_at, endpoint.generation"
-#define ENDPOINT_ROW_COLUMN_COUNT 16
+    " endpoint.created_at, endpoint.updated_at, endpoint.generation,"                              \
+    " endpoint.sealed_headers"
+#define ENDPOINT_ROW_COLUMN_COUNT 17
 
 /* Copies ENDPOINT_ROW_COLUMNS of the current row, the first at `column`, into `arena`. */
-PH_NODISCARD enum ph_error endpoint_read_row(struct db_statement *row, int column,
-                                             struct arena *arena, struct diag *diag,
+PH_NODISCARD enum ph_error endpoint_read_row(struct store *store, struct db_statement *row,
+                                             int column, struct arena *arena, struct diag *diag,
                                              struct endpoint_row *ret_row);
 
 enum endpoint_scope { ENDPOINT_LIVE, ENDPOINT_WITH_DELETED };

@@ -16,6 +16,12 @@
 PH_NODISCARD enum ph_error endpoint_secret_insert(struct store *store, int64_t id,
                                                   int64_t endpoint_id,
                                                   const struct signing_key *key, struct diag *diag);
+/* For queries of a whole set of keys: the key in a row that begins with these columns. */
+#define ENDPOINT_SECRET_COLUMNS "id, scheme, secret, sealed_secret"
+#define ENDPOINT_SECRET_COLUMN_COUNT 4
+PH_NODISCARD enum ph_error endpoint_secret_read(struct store *store, struct db_statement *row,
+                                                int64_t endpoint_id, struct diag *diag,
+                                                struct signing_key **ret_key);
 /* The current key; free it with signing_key_free. PH_NOT_FOUND; PH_STORE when it is not a key. */
 PH_NODISCARD enum ph_error endpoint_secret_current(struct store *store, int64_t endpoint_id,
                                                    struct diag *diag, struct signing_key **ret_key);

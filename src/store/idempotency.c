@@ -2,6 +2,7 @@
 #include "store/idempotency.h"
 
 #include "base/clock.h"
+#include "store/sealed.h"
 
 static int64_t hour_of(int64_t now_us)
 {
@@ -18,7 +19,8 @@ enum ph_error idempotency_find(struct store *store, const uint8_t key_hash[16], 
                                struct idempotency_row *ret_row)
 {
     struct db_statement *select = db_prepare(
-        store->db, "SELECT message_id, status, response FROM idempotency"
+        store->db, "SELECT message_id, status, response, hour, sealed_response"
+                   " FROM idempotency"
                    " WHERE hour IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
                    " AND key_hash = $1");
     db_bind_blob(select, 1, key_slice(key_hash));
@@ -36,7 +38,10 @@ enum ph_error idempotency_find(struct store *store, const uint8_t key_hash[16], 
     struct idempotency_row row = {.message_id = db_int64(select, 0),
                                   .status = db_int64(select, 1),
                                   .response = db_blob(select, 2)};
-    if (row.response.ptr != NULL) {
+    const struct seal_place place = sealed_response_place(db_int64(select, 3), key_slice(key_hash));
+    SECRET_AUTO struct secret opened = SECRET_NONE;
+    error = sealed_read(store, &place, db_blob(select, 4), &row.response, &opened, diag);
+    if (error == PH_OK && row.response.ptr != NULL) {
         char *copy = arena_dup(arena, row.response);
         row.response.ptr = copy;
         if (copy == NULL) {
@@ -53,10 +58,19 @@ enum ph_error idempotency_find(struct store *store, const uint8_t key_hash[16], 
 enum ph_error idempotency_insert(struct store *store, const uint8_t key_hash[16], int64_t now_us,
                                  const struct idempotency_row *row, struct diag *diag)
 {
+    int64_t hour = hour_of(now_us);
+    const struct seal_place place = sealed_response_place(hour, key_slice(key_hash));
+    struct slice response = row->response;
+    BUF_AUTO struct buf sealed;
+    buf_init(&sealed, SEALED_BYTES_MAX);
+    enum ph_error error = sealed_make(store, &place, SLICE_LITERAL(""), &response, &sealed, diag);
+    if (error != PH_OK) {
+        return error;
+    }
     struct db_statement *insert = db_prepare(
-        store->db, "INSERT INTO idempotency (hour, key_hash, message_id, status, response)"
-                   " VALUES ($1, $2, $3, $4, $5)");
-    db_bind_int64(insert, 1, hour_of(now_us));
+        store->db, "INSERT INTO idempotency (hour, key_hash, message_id, status, response,"
+                   " sealed_response) VALUES ($1, $2, $3, $4, $5, $6)");
+    db_bind_int64(insert, 1, hour);
     db_bind_blob(insert, 2, key_slice(key_hash));
     if (row->message_id != 0) {
         db_bind_int64(insert, 3, row->message_id);
@@ -64,7 +78,8 @@ enum ph_error idempotency_insert(struct store *store, const uint8_t key_hash[16]
         db_bind_null(insert, 3);
     }
     db_bind_int64(insert, 4, row->status);
-    db_bind_blob(insert, 5, row->response);
+    db_bind_blob(insert, 5, response);
+    db_bind_blob(insert, 6, sealed_twin(&sealed));
     return db_exec(insert, diag);
 }
 

@@ -9,9 +9,13 @@
 #include "core/id.h"
 #include "db/db.h"
 
+struct keyring;
+
 struct store {
     struct db *db;
     struct id_codec codec; /* key of the ids' tails, read from the store */
+    /* Set after opening by whoever needs secrets; shared, not owned. NULL: they are in plain. */
+    struct keyring *keyring;
 };
 
 /* Brings the schema up to date and makes the store's own keys on first use. Once at start, before

@@ -27,7 +27,7 @@ from harness.cli import (
 from harness.server import BIN, DEFAULTS, Server, clean_environment, run
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
-COMMANDS = ["serve", "jwt", "token", "send", "listen", "verify", "doctor", "migrate", "version"]
+COMMANDS = ["serve", "jwt", "token", "send", "listen", "verify", "doctor", "key", "migrate", "version"]
 
 
 @pytest.fixture
@@ -88,6 +88,7 @@ GOOD_USE = {
     "listen": ["--listen", "127.0.0.1:0"],
     "verify": ["--secret", SECRET, "--id", "a", "--timestamp", "1", "--signature", "v1,a"],
     "doctor": [],
+    "key": ["check"],
     "migrate": [],
 }
 

@@ -115,7 +115,7 @@ def demo_is_well(env=None):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=clean_environment(env),
+        env=clean_environment({"POSTHORN_CORE_DUMPS": "true", **(env or {})}),
     )
     lines = []
     reader = threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")))
