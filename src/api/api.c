@@ -93,10 +93,6 @@ void api_handle(struct http_request *request)
         end_read(thread);
     }
     if (error != PH_OK) {
-        if (ph_error_http_status(error) >= 500) {
-            log_write(thread->api->log, LOG_REQUEST_FAILED, LOG_TEXT("operation", operation->id),
-                      LOG_TEXT("error", diag.text));
-        }
         http_respond_error(request, &diag);
     }
 }

@@ -23,6 +23,7 @@
 /* What the accept thread alone knows. */
 struct accept_state {
     struct http_server *server;
+    struct http_settings *settings;
     struct pollfd polls[1 + HTTP_LISTENERS_MAX + HTTP_LINGER_MAX];
     struct http_linger lingering[HTTP_LINGER_MAX];
     size_t linger_count;
@@ -226,7 +227,7 @@ static bool refuse(struct accept_state *state, int fd)
         state->refused_logged_us = now_us;
         state->refused_count = 0;
     }
-    return server->options.tls_cert_file == NULL &&
+    return !server->is_tls &&
            send(fd, refused_text, sizeof refused_text - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
 }
 
@@ -247,7 +248,8 @@ static void take(struct accept_state *state, int fd, const struct sockaddr *addr
 {
     struct http_server *server = state->server;
     struct http_daemon *daemon = least_busy(server);
-    struct http_connection *connection = http_connection_new(server, fd, address, daemon);
+    struct http_connection *connection =
+        http_connection_new(server, state->settings, fd, address, daemon);
     if (connection == NULL) {
         if (refuse(state, fd)) {
             linger_add(state, (struct http_linger){fd, clock_boot_us() + HTTP_LINGER_US});
@@ -317,9 +319,31 @@ static nfds_t fill_polls(struct accept_state *state, int64_t now_us)
     return count;
 }
 
+/* Often enough that a deadline is at most a quarter late. */
+static int64_t sweep_interval_us(const struct http_settings *settings)
+{
+    int64_t shortest_ms = settings->header_timeout_ms < settings->body_timeout_ms
+                              ? settings->header_timeout_ms
+                              : settings->body_timeout_ms;
+    int64_t interval_us = shortest_ms * CLOCK_US_PER_MS / 4;
+    if (interval_us < CLOCK_US_PER_MS) {
+        return CLOCK_US_PER_MS;
+    }
+    return interval_us > SWEEP_MAX_US ? SWEEP_MAX_US : interval_us;
+}
+
+static void follow_settings(struct accept_state *state)
+{
+    if (http_settings_follow(state->server, &state->settings)) {
+        state->sweep_us = sweep_interval_us(state->settings);
+        state->next_sweep_us = clock_boot_us() + state->sweep_us;
+    }
+}
+
 static void round_once(struct accept_state *state)
 {
     struct http_server *server = state->server;
+    follow_settings(state);
     int64_t now_us = clock_boot_us();
     nfds_t count = fill_polls(state, now_us);
     int64_t wait_us = state->next_sweep_us - now_us;
@@ -344,27 +368,13 @@ static void round_once(struct accept_state *state)
     }
 }
 
-/* Often enough that a deadline is at most a quarter late. */
-static int64_t sweep_interval_us(const struct http_server_options *options)
-{
-    int64_t shortest_ms = options->header_timeout_ms < options->body_timeout_ms
-                              ? options->header_timeout_ms
-                              : options->body_timeout_ms;
-    int64_t interval_us = shortest_ms * CLOCK_US_PER_MS / 4;
-    if (interval_us < CLOCK_US_PER_MS) {
-        return CLOCK_US_PER_MS;
-    }
-    return interval_us > SWEEP_MAX_US ? SWEEP_MAX_US : interval_us;
-}
-
 void *http_accept_main(void *context)
 {
     struct http_server *server = context;
     PH_ASSERT(server->listener_count <= HTTP_LISTENERS_MAX);
     struct accept_state *state = ph_calloc(1, sizeof *state);
     state->server = server;
-    state->sweep_us = sweep_interval_us(&server->options);
-    state->next_sweep_us = clock_boot_us() + state->sweep_us;
+    follow_settings(state);
     state->refused_logged_us = INT64_MIN / 2;
     state->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     while (!atomic_load(&server->accept_stops)) {
@@ -377,6 +387,7 @@ void *http_accept_main(void *context)
     if (state->spare_fd >= 0) {
         (void)close(state->spare_fd);
     }
+    http_settings_unref(state->settings);
     free(state);
     return NULL;
 }

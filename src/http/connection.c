@@ -59,6 +59,12 @@ static void remove_locked(struct http_server *server, struct http_connection *co
     http_count(server, METRIC_HTTP_CONNECTIONS, -1);
 }
 
+static void connection_free(struct http_connection *connection)
+{
+    http_settings_unref(connection->settings);
+    free(connection);
+}
+
 static bool add_locked(struct http_server *server, struct http_connection *connection)
 {
     struct http_connection *stale = server->connection_by_fd[connection->fd];
@@ -66,11 +72,11 @@ static bool add_locked(struct http_server *server, struct http_connection *conne
         /* The kernel gave the number out again, so the socket is closed: libmicrohttpd could not
          * set the connection up and gave no notice. */
         remove_locked(server, stale);
-        free(stale);
+        connection_free(stale);
     }
-    unsigned most = server->options.connections_per_address_max;
+    unsigned most = connection->settings->connections_per_address_max;
     uint64_t key = connection->address_key;
-    if (server->connection_count >= server->options.connections_max ||
+    if (server->connection_count >= connection->settings->connections_max ||
         (key != 0 && address_count(server, key) >= most)) {
         return false;
     }
@@ -85,7 +91,16 @@ static bool add_locked(struct http_server *server, struct http_connection *conne
     return true;
 }
 
-struct http_connection *http_connection_new(struct http_server *server, int fd,
+static void judge_address(struct http_connection *connection)
+{
+    const struct http_settings *settings = connection->settings;
+    connection->is_proxy =
+        connection->has_address &&
+        http_networks_contain(settings->proxies, settings->proxy_count, connection->address);
+}
+
+struct http_connection *http_connection_new(struct http_server *server,
+                                            struct http_settings *settings, int fd,
                                             const struct sockaddr *address,
                                             struct http_daemon *daemon)
 {
@@ -95,21 +110,22 @@ struct http_connection *http_connection_new(struct http_server *server, int fd,
     struct http_connection *connection = ph_calloc(1, sizeof *connection);
     connection->daemon = daemon;
     connection->fd = fd;
-    uint8_t bytes[16];
-    if (http_address_bytes(address, bytes)) {
-        http_peer_text(bytes, connection->peer);
-        connection->is_proxy = http_networks_contain(server->proxies, server->proxy_count, bytes);
-        if (server->options.connections_per_address_max > 0 && !connection->is_proxy) {
-            connection->address_key = address_key(server, bytes);
+    connection->settings = http_settings_ref(settings);
+    connection->has_address = http_address_bytes(address, connection->address);
+    judge_address(connection);
+    if (connection->has_address) {
+        http_peer_text(connection->address, connection->peer);
+        if (settings->connections_per_address_max > 0 && !connection->is_proxy) {
+            connection->address_key = address_key(server, connection->address);
         }
     }
-    int64_t timeout_us = server->options.header_timeout_ms * CLOCK_US_PER_MS;
+    int64_t timeout_us = settings->header_timeout_ms * CLOCK_US_PER_MS;
     atomic_init(&connection->deadline_us, clock_boot_us() + timeout_us);
     lock(server);
     bool is_added = add_locked(server, connection);
     unlock(server);
     if (!is_added) {
-        free(connection);
+        connection_free(connection);
         return NULL;
     }
     return connection;
@@ -120,7 +136,43 @@ void http_connection_free(struct http_server *server, struct http_connection *co
     lock(server);
     remove_locked(server, connection);
     unlock(server);
-    free(connection);
+    connection_free(connection);
+}
+
+void http_connection_follow(struct http_connection *connection)
+{
+    if (http_settings_follow(connection->daemon->server, &connection->settings)) {
+        judge_address(connection);
+    }
+}
+
+bool http_client_take(struct http_request *request, const uint8_t address[16])
+{
+    struct http_server *server = request->daemon->server;
+    unsigned most = request->connection->settings->connections_per_address_max;
+    if (most == 0) {
+        return true;
+    }
+    uint64_t key = address_key(server, address);
+    lock(server);
+    bool has_room = address_count(server, key) < most;
+    if (has_room) {
+        address_count_add(server, key, 1);
+        request->client_key = key;
+    }
+    unlock(server);
+    return has_room;
+}
+
+void http_client_release(struct http_request *request)
+{
+    if (request->client_key != 0) {
+        struct http_server *server = request->daemon->server;
+        lock(server);
+        address_count_add(server, request->client_key, -1);
+        unlock(server);
+        request->client_key = 0;
+    }
 }
 
 void http_connection_notify(void *context, struct MHD_Connection *mhd, void **socket_context,

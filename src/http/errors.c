@@ -87,6 +87,7 @@ void http_respond_error(struct http_request *request, const struct diag *diag)
 {
     PH_ASSERT(diag->error != PH_OK);
     int status = ph_error_http_status(diag->error);
+    request->error_text = arena_dup(&request->arena, slice_of(diag->text));
     BUF_AUTO struct buf body;
     buf_init(&body, ERROR_BODY_MAX_BYTES);
     if (status == 422) {

@@ -110,42 +110,130 @@ bool http_networks_contain(const struct http_network *networks, size_t count,
     return false;
 }
 
+/* --- who the client is ----------------------------------------------------------------------- */
+
 /*
- * Each proxy appends the address it saw to X-Forwarded-For, so the list is believed from its end,
- * as long as the one that wrote an entry is trusted: the client is the first that is not.
+ * Each proxy appends the address it saw, so the list is believed from its end, as long as the one
+ * that wrote an entry is trusted: the client is the last entry that is no trusted proxy, or the
+ * first of all when each of them is. An entry that is no address ends the search: what stands
+ * before it was written by nobody we know. The entries are added in their order.
  */
-static void find_client(struct http_request *request, char ret_text[HTTP_PEER_MAX])
+struct forwarded {
+    const struct http_settings *settings;
+    bool is_known;
+    uint8_t address[16];
+};
+
+/* "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:80". */
+static bool parse_node(struct slice node, uint8_t ret_bytes[16])
 {
-    const struct http_server *server = request->daemon->server;
-    for (size_t i = request->field_count; i-- > 0;) {
-        if (!slice_equal_nocase(request->fields[i].name, SLICE_LITERAL("x-forwarded-for"))) {
-            continue;
-        }
-        struct slice list = request->fields[i].value;
-        while (list.len > 0) {
-            size_t start = list.len;
-            while (start > 0 && list.ptr[start - 1] != ',') {
-                start--;
-            }
-            struct slice entry = slice_trim((struct slice){list.ptr + start, list.len - start});
-            list.len = start == 0 ? 0 : start - 1;
-            char text[HTTP_PEER_MAX];
-            uint8_t address[16];
-            unsigned ignored;
-            if (entry.len >= sizeof text) {
-                return;
-            }
-            memcpy(text, entry.ptr, entry.len);
-            text[entry.len] = '\0';
-            if (!parse_address(text, address, &ignored)) {
-                return;
-            }
-            http_peer_text(address, ret_text);
-            if (!http_networks_contain(server->proxies, server->proxy_count, address)) {
-                return;
-            }
+    size_t end = slice_find(node, ']');
+    if (node.len > 0 && node.ptr[0] == '[' && end < node.len) {
+        node = (struct slice){node.ptr + 1, end - 1};
+    } else if (slice_find(node, '.') < slice_find(node, ':')) {
+        node.len = slice_find(node, ':');
+    }
+    char text[HTTP_PEER_MAX];
+    if (node.len >= sizeof text) {
+        return false;
+    }
+    memcpy(text, node.ptr, node.len);
+    text[node.len] = '\0';
+    unsigned ignored;
+    return parse_address(text, ret_bytes, &ignored);
+}
+
+static void add_entry(struct forwarded *forwarded, struct slice node)
+{
+    uint8_t address[16];
+    if (node.len == 0 || !parse_node(node, address)) {
+        forwarded->is_known = false;
+        return;
+    }
+    const struct http_settings *settings = forwarded->settings;
+    bool is_proxy = http_networks_contain(settings->proxies, settings->proxy_count, address);
+    if (!is_proxy || !forwarded->is_known) {
+        memcpy(forwarded->address, address, sizeof address);
+        forwarded->is_known = true;
+    }
+}
+
+static void add_list(struct forwarded *forwarded, struct slice list)
+{
+    struct slice entry;
+    while (slice_next(&list, ',', &entry)) {
+        add_entry(forwarded, slice_trim(entry));
+    }
+}
+
+/* Cuts `text` before the first `mark` outside of quotes. */
+static struct slice take_part(struct slice *text, const char *marks)
+{
+    bool is_quoted = false;
+    size_t at = 0;
+    for (; at < text->len; at++) {
+        char byte = text->ptr[at];
+        if (byte == '\\' && is_quoted) {
+            at++;
+        } else if (byte == '"') {
+            is_quoted = !is_quoted;
+        } else if (!is_quoted && strchr(marks, byte) != NULL) {
+            break;
         }
     }
+    at = at > text->len ? text->len : at;
+    struct slice part = {text->ptr, at};
+    text->ptr += at;
+    text->len -= at;
+    return part;
+}
+
+/* The `for` of one element of a Forwarded header (RFC 7239, section 4), without its quotes. */
+static struct slice forwarded_for(struct slice element)
+{
+    while (element.len > 0) {
+        struct slice pair = slice_trim(take_part(&element, ";"));
+        if (element.len > 0) {
+            element = (struct slice){element.ptr + 1, element.len - 1};
+        }
+        if (pair.len < 4 ||
+            !slice_equal_nocase((struct slice){pair.ptr, 4}, SLICE_LITERAL("for="))) {
+            continue;
+        }
+        struct slice value = {pair.ptr + 4, pair.len - 4};
+        if (value.len >= 2 && value.ptr[0] == '"' && value.ptr[value.len - 1] == '"') {
+            value = (struct slice){value.ptr + 1, value.len - 2};
+        }
+        return value;
+    }
+    return SLICE_LITERAL("");
+}
+
+static void add_elements(struct forwarded *forwarded, struct slice header)
+{
+    bool is_last = false;
+    while (!is_last) {
+        struct slice element = take_part(&header, ",");
+        is_last = header.len == 0;
+        if (!is_last) {
+            header = (struct slice){header.ptr + 1, header.len - 1};
+        }
+        add_entry(forwarded, forwarded_for(slice_trim(element)));
+    }
+}
+
+/* Adds every header of the name; false when there is none. */
+static bool add_headers(struct forwarded *forwarded, const struct http_request *request,
+                        const char *name, void (*add)(struct forwarded *, struct slice))
+{
+    bool is_present = false;
+    for (size_t i = 0; i < request->field_count; i++) {
+        if (slice_equal_nocase(request->fields[i].name, slice_of(name))) {
+            add(forwarded, request->fields[i].value);
+            is_present = true;
+        }
+    }
+    return is_present;
 }
 
 const char *http_peer(const struct http_request *request)
@@ -153,9 +241,21 @@ const char *http_peer(const struct http_request *request)
     return request->peer;
 }
 
-void http_peer_read(struct http_request *request)
+bool http_peer_read(struct http_request *request, uint8_t ret_address[16])
 {
-    if (request->connection->is_proxy) {
-        find_client(request, request->peer);
+    struct http_connection *connection = request->connection;
+    if (!connection->is_proxy) {
+        return false;
     }
+    /* Most proxies write X-Forwarded-For only and pass a Forwarded of the client's on unseen. */
+    struct forwarded forwarded = {.settings = connection->settings};
+    if (!add_headers(&forwarded, request, "x-forwarded-for", add_list)) {
+        (void)add_headers(&forwarded, request, "forwarded", add_elements);
+    }
+    if (!forwarded.is_known) {
+        return false;
+    }
+    http_peer_text(forwarded.address, request->peer);
+    memcpy(ret_address, forwarded.address, 16);
+    return true;
 }

@@ -90,6 +90,7 @@ void *http_on_target(void *context, const char *target, struct MHD_Connection *m
     struct http_request *request = request_take(daemon);
     request->mhd = mhd;
     request->connection = connection_of(mhd);
+    http_connection_follow(request->connection);
     memcpy(request->peer, request->connection->peer, HTTP_PEER_MAX);
     request->raw_target = target;
     size_t length = strlen(target);
@@ -97,7 +98,7 @@ void *http_on_target(void *context, const char *target, struct MHD_Connection *m
     PH_ASSERT(copy != NULL); /* the target fits libmicrohttpd's pool, so the arena too */
     memcpy(copy, target, length);
     request->target = (struct slice){copy, length};
-    int64_t timeout_us = daemon->server->options.header_timeout_ms * CLOCK_US_PER_MS;
+    int64_t timeout_us = request->connection->settings->header_timeout_ms * CLOCK_US_PER_MS;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
     return request;
 }
@@ -107,7 +108,7 @@ void *http_on_target(void *context, const char *target, struct MHD_Connection *m
 static enum MHD_Result answer_early(struct http_request *request)
 {
     const struct http_server *server = request->daemon->server;
-    if (request->has_body && server->options.tls_cert_file == NULL) {
+    if (request->has_body && !server->is_tls) {
         request->linger_fd = fcntl(request->connection->fd, F_DUPFD_CLOEXEC, 0);
     }
     return http_answer_queue(request);
@@ -171,14 +172,17 @@ static enum MHD_Result on_head(struct http_request *request, const char *method,
                                const char *version)
 {
     struct http_daemon *daemon = request->daemon;
-    const struct http_server *server = daemon->server;
     request->is_counted = true;
     (void)atomic_fetch_add(&daemon->in_progress, 1);
     const char *problem = http_head_read(request, method, version);
     if (problem != NULL) {
         return refuse(request, 400, "bad_request", problem);
     }
-    http_peer_read(request);
+    uint8_t client[16];
+    if (http_peer_read(request, client) && !http_client_take(request, client)) {
+        http_count(daemon->server, METRIC_HTTP_CONNECTIONS_REFUSED, 1);
+        return refuse(request, 503, "service_unavailable", "Too many connections.");
+    }
     choose_handler(request);
     if (request->body_expected > request->body_max) {
         http_handle_too_large(request);
@@ -191,7 +195,7 @@ static enum MHD_Result on_head(struct http_request *request, const char *method,
     if (!request->is_body_ignored && !body_grow(request, request->body_expected)) {
         return refuse(request, 503, "no_memory", "no memory for the body, try again");
     }
-    int64_t timeout_us = server->options.body_timeout_ms * CLOCK_US_PER_MS;
+    int64_t timeout_us = request->connection->settings->body_timeout_ms * CLOCK_US_PER_MS;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
     return MHD_YES;
 }
@@ -214,7 +218,7 @@ static enum MHD_Result cut(struct http_request *request)
     http_count(server, METRIC_HTTP_REQUESTS, 1);
     http_count(server, METRIC_HTTP_REQUESTS_4XX, 1);
     int fd = request->connection->fd;
-    if (server->options.tls_cert_file == NULL &&
+    if (!server->is_tls &&
         send(fd, cut_text, sizeof cut_text - 1, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
         request->linger_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     }
@@ -319,9 +323,8 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
         return;
     }
     *request_pointer = NULL;
-    const struct http_server_options *options = &daemon->server->options;
-    int64_t timeout_us =
-        options->idle_timeout_s * CLOCK_US_PER_S + options->header_timeout_ms * CLOCK_US_PER_MS;
+    http_client_release(request);
+    int64_t timeout_us = request->connection->settings->idle_timeout_s * CLOCK_US_PER_S;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
     if (request->linger_fd >= 0) {
         http_linger(daemon->server, request->linger_fd);

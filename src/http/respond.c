@@ -126,11 +126,20 @@ static void note_outcome(const struct http_request *request, int status)
     }
     /* 503 is the normal answer to overload: the metric counts it, the log would only grow. */
     enum log_event event = status >= 500 && status != 503 ? LOG_REQUEST_FAILED : LOG_REQUEST_SERVED;
-    if (request->state != REQUEST_ABANDONED) {
-        log_write(server->options.log, event, LOG_TEXT("method", method_name(request->method)),
-                  LOG_SLICE("path", request->path), LOG_INT("status", status),
-                  LOG_TEXT("peer", request->peer));
+    if (request->state == REQUEST_ABANDONED || !log_wants(server->options.log, event)) {
+        return;
     }
+    struct log_field fields[5] = {
+        LOG_TEXT("method", method_name(request->method)),
+        LOG_SLICE("path", request->path),
+        LOG_INT("status", status),
+        LOG_TEXT("peer", request->peer),
+    };
+    size_t count = 4;
+    if (request->error_text != NULL) {
+        fields[count++] = LOG_TEXT("error", request->error_text);
+    }
+    log_fields(server->options.log, event, fields, count);
 }
 
 static struct MHD_Response *make_response(struct http_request *request)
@@ -207,7 +216,7 @@ enum MHD_Result http_answer_queue(struct http_request *request)
     int status = is_abandoned ? 503 : request->status;
     note_outcome(request, status);
     int64_t timeout_us =
-        server->options.idle_timeout_s * CLOCK_US_PER_S +
+        request->connection->settings->idle_timeout_s * CLOCK_US_PER_S +
         (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS * CLOCK_US_PER_MS;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
     struct MHD_Response *response = is_abandoned ? make_abandoned() : make_response(request);

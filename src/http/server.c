@@ -13,18 +13,12 @@
 
 #include "base/clock.h"
 #include "base/random.h"
-#include "base/secret.h"
 #include "http/server_int.h"
 
 #define DESCRIPTORS_MAX ((rlim_t)1024 * 1024)
 /* For the last answers to reach the sockets before the daemons close them. */
 #define HALF_SENT_MS 2000 /* for requests that are still being sent when the server stops */
 #define LAST_ANSWERS_MS 1000
-
-struct tls_texts {
-    char *cert;
-    char *key;
-};
 
 void http_count(const struct http_server *server, enum metric metric, int64_t amount)
 {
@@ -69,16 +63,17 @@ static void init_locks(struct http_server *server)
     PH_ASSERT(pthread_mutex_init(&server->connections_lock, NULL) == 0);
     PH_ASSERT(pthread_mutex_init(&server->linger_lock, NULL) == 0);
     PH_ASSERT(pthread_mutex_init(&server->drain_lock, NULL) == 0);
+    PH_ASSERT(pthread_mutex_init(&server->settings_lock, NULL) == 0);
     clock_cond_init(&server->drain_changed);
 }
 
 static struct http_server *server_new(const struct http_server_options *options)
 {
-    PH_ASSERT(options->threads > 0 && options->connections_max > 0);
-    PH_ASSERT(options->header_timeout_ms > 0 && options->body_timeout_ms > 0);
-    PH_ASSERT(options->idle_timeout_s > 0);
+    PH_ASSERT(options->threads > 0);
     struct http_server *server = ph_calloc(1, sizeof *server);
     server->options = *options;
+    server->is_tls = options->tls_cert_file != NULL;
+    atomic_init(&server->settings, NULL);
     atomic_init(&server->references, 1);
     server->router = router_new(options->routes, options->route_count);
     server->is_head_layout_known = http_head_layout_is_known();
@@ -101,63 +96,39 @@ static struct http_server *server_new(const struct http_server_options *options)
     return server;
 }
 
-static enum ph_error start_daemon(struct http_daemon *daemon, const struct tls_texts *tls,
-                                  struct diag *diag)
+static enum ph_error start_daemon(struct http_daemon *daemon, struct diag *diag)
 {
-    const struct http_server_options *options = &daemon->server->options;
+    const struct http_server *server = daemon->server;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET |
                      MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
-    struct MHD_OptionItem tls_items[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, tls->cert},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key},
-        {MHD_OPTION_END, 0, NULL},
-    };
-    if (tls->cert != NULL) {
-        flags |= MHD_USE_TLS;
-    } else {
-        tls_items[0].option = MHD_OPTION_END;
-    }
+    flags |= server->is_tls ? MHD_USE_TLS : 0U;
+    /* Asked for in each handshake, so that a reload can change it. */
+    enum MHD_OPTION tls_option = server->is_tls ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END;
     /* Where head.c sees all by itself the library need not be strict: its own refusals are HTML. */
-    int strictness = daemon->server->is_head_layout_known ? 0 : 1;
-    /* The daemon's own limit is never reached: ours comes first and answers. */
+    int strictness = server->is_head_layout_known ? 0 : 1;
+    /* The daemon's own limit is never reached: ours comes first and answers. It knows no timeout
+     * either: the sweep of connection.c has a deadline for each state, which a reload can change.
+     */
     daemon->mhd = MHD_start_daemon(
         flags, 0, NULL, NULL, http_on_access, daemon, MHD_OPTION_NOTIFY_COMPLETED,
         http_on_completed, daemon, MHD_OPTION_NOTIFY_CONNECTION, http_connection_notify, daemon,
         MHD_OPTION_URI_LOG_CALLBACK, http_on_target, daemon, MHD_OPTION_UNESCAPE_CALLBACK,
         keep_escapes, NULL, MHD_OPTION_STRICT_FOR_CLIENT, strictness, MHD_OPTION_CONNECTION_LIMIT,
-        options->connections_max + 1024, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        HTTP_CONNECTION_POOL_BYTES, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)options->idle_timeout_s, MHD_OPTION_ARRAY, tls_items, MHD_OPTION_END);
+        (unsigned)server->connection_fd_max + 1024, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        HTTP_CONNECTION_POOL_BYTES, MHD_OPTION_CONNECTION_TIMEOUT, 0U, tls_option,
+        http_credentials_give, MHD_OPTION_END);
     if (daemon->mhd == NULL) {
-        return tls->cert != NULL
-                   ? diag_set(diag, PH_INVALID, "tls_cert_file",
-                              "cannot start TLS with %s and %s: they are no PEM certificate with "
-                              "its key",
-                              options->tls_cert_file, options->tls_key_file)
-                   : diag_set(diag, PH_IO, NULL, "could not start an HTTP thread: %s",
-                              strerror(errno));
+        return diag_set(diag, PH_IO, NULL, "could not start an HTTP thread: %s", strerror(errno));
     }
     return PH_OK;
 }
 
 static enum ph_error start_daemons(struct http_server *server, struct diag *diag)
 {
-    struct tls_texts tls = {NULL, NULL};
     enum ph_error error = PH_OK;
-    if (server->options.tls_cert_file != NULL) {
-        error = http_tls_read(server->options.tls_cert_file, diag, &tls.cert);
-        if (error == PH_OK) {
-            error = http_tls_read(server->options.tls_key_file, diag, &tls.key);
-        }
-    }
     for (unsigned i = 0; error == PH_OK && i < server->options.threads; i++) {
-        error = start_daemon(&server->daemons[i], &tls, diag);
+        error = start_daemon(&server->daemons[i], diag);
     }
-    if (tls.key != NULL) {
-        secret_wipe(tls.key, strlen(tls.key));
-    }
-    free(tls.key);
-    free(tls.cert);
     return error;
 }
 
@@ -198,10 +169,10 @@ enum ph_error http_server_start(const struct http_server_options *options,
 {
     PH_ASSERT(address_count > 0 && address_count <= HTTP_LISTENERS_MAX);
     struct http_server *server = server_new(options);
-    enum ph_error error = http_networks_parse(options->trusted_proxies,
-                                              options->trusted_proxy_count, diag, &server->proxies);
+    struct http_settings *settings;
+    enum ph_error error = http_settings_new(options, diag, &settings);
     if (error == PH_OK) {
-        server->proxy_count = options->trusted_proxy_count;
+        atomic_store(&server->settings, settings);
         error = start_listeners(server, addresses, address_count, diag);
     }
     if (error == PH_OK) {
@@ -331,12 +302,13 @@ void http_server_unref(struct http_server *server)
     PH_ASSERT(pthread_mutex_destroy(&server->connections_lock) == 0);
     PH_ASSERT(pthread_mutex_destroy(&server->linger_lock) == 0);
     PH_ASSERT(pthread_mutex_destroy(&server->drain_lock) == 0);
+    PH_ASSERT(pthread_mutex_destroy(&server->settings_lock) == 0);
     PH_ASSERT(pthread_cond_destroy(&server->drain_changed) == 0);
     map_done(&server->address_counts);
     router_free(server->router);
     free(server->connection_by_fd);
     free(server->daemons);
     free(server->listeners);
-    free(server->proxies);
+    http_settings_unref(atomic_load(&server->settings));
     free(server);
 }

@@ -62,8 +62,9 @@ struct http_server_options {
     int64_t body_timeout_ms;              /* total time for the body, 30 000 */
     int64_t idle_timeout_s;               /* keep-alive idle time, 75 */
     size_t answer_bytes_max; /* of large answers that clients have not read; above it 503 */
-    /* Addresses or networks ("10.0.0.0/8") of proxies whose X-Forwarded-For is believed; they are
-     * not held to connections_per_address_max. Only read by http_server_start. */
+    /* Addresses or networks ("10.0.0.0/8") of proxies whose X-Forwarded-For or Forwarded is
+     * believed: not they are held to connections_per_address_max but the clients they name, by the
+     * requests these have in progress. Only read by http_server_start and http_server_reload. */
     const char *const *trusted_proxies;
     size_t trusted_proxy_count;
     const char *tls_cert_file; /* PEM, with tls_key_file; NULL = plain */
@@ -82,6 +83,14 @@ struct http_server_options {
 PH_NODISCARD enum ph_error http_server_start(const struct http_server_options *options,
                                              const char *const *addresses, size_t address_count,
                                              struct diag *diag, struct http_server **ret_server);
+/*
+ * Takes new limits, timeouts, trusted proxies, certificate and key; the rest of `options` is not
+ * looked at, and TLS is neither switched on nor off. With an error nothing changes. Kept
+ * connections take the new values with their next request. Main thread.
+ */
+PH_NODISCARD enum ph_error http_server_reload(struct http_server *server,
+                                              const struct http_server_options *options,
+                                              struct diag *diag);
 /* "127.0.0.1:8071" of listener `index` with the real port; owned by the server. */
 const char *http_server_address(const struct http_server *server, size_t index);
 /* Stops accepting, lets requests in progress (suspended ones too) end for at most `drain_ms`;
@@ -139,7 +148,8 @@ void http_respond_empty(struct http_request *request, int status);
 /*
  * The API's error answer from a filled diag (svix-api spec section 4): `{"code","detail"}`; 422 is
  * `{"detail":[{"loc":[…],"msg","type"}]}` with loc = field split at dots and type = code or
- * "value_error"; 500 is `{}`. 503 and 507 carry `Retry-After: 1`.
+ * "value_error"; 500 is `{}`. 503 and 507 carry `Retry-After: 1`. The log line of the request has
+ * the diag's words.
  */
 void http_respond_error(struct http_request *request, const struct diag *diag);
 

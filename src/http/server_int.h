@@ -8,12 +8,15 @@
  *   guarded by the daemon's lock, and its owner holds a second reference.
  * - A connection is in the server's table, guarded by `connections_lock`; its deadline is atomic,
  *   written by the daemon's thread and read by the accept thread.
- * - Lock order: daemon lock, then libmicrohttpd's own. `connections_lock`, `linger_lock` and
- *   `drain_lock` are innermost and never held together.
+ * - What a reload changes is an immutable snapshot, see settings.c. The accept thread holds one,
+ * and each connection another, which follows the server's with each request.
+ * - Lock order: daemon lock, then libmicrohttpd's own. `connections_lock`, `linger_lock`,
+ *   `drain_lock` and `settings_lock` are innermost and never held together.
  */
 #ifndef PH_HTTP_SERVER_INT_H
 #define PH_HTTP_SERVER_INT_H
 
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -39,10 +42,27 @@ struct http_network {
     unsigned prefix_bits;
 };
 
+struct http_credentials;
+
+struct http_settings {
+    atomic_int references;
+    unsigned connections_max;
+    unsigned connections_per_address_max;
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t idle_timeout_s;
+    struct http_network *proxies;
+    size_t proxy_count;
+    struct http_credentials *credentials; /* NULL = plain */
+};
+
 struct http_connection {
     struct list_node node; /* in the server's list */
     struct http_daemon *daemon;
+    struct http_settings *settings; /* the daemon's thread's */
     int fd;
+    bool has_address;
+    uint8_t address[16];
     bool is_proxy;        /* its address is one of the trusted proxies */
     uint64_t address_key; /* in the server's count per address; 0 = not counted */
     /* CLOCK_BOOTTIME microseconds after which the sweep shuts the socket down; 0 = never. */
@@ -89,10 +109,11 @@ struct http_server {
     struct http_daemon *daemons;
     struct http_listener *listeners;
     size_t listener_count;
-    struct http_network *proxies;
-    size_t proxy_count;
-    bool is_head_layout_known; /* see head.c */
-    pthread_key_t thread_key;  /* its destructor runs thread_stop on the daemon's thread */
+    bool is_tls;
+    pthread_mutex_t settings_lock;
+    struct http_settings *_Atomic settings; /* swapped under the lock */
+    bool is_head_layout_known;              /* see head.c */
+    pthread_key_t thread_key; /* its destructor runs thread_stop on the daemon's thread */
 
     atomic_size_t answer_bytes; /* of large answers that are being sent */
     atomic_bool is_stopping;    /* answers say `Connection: close` */
@@ -157,6 +178,7 @@ struct http_request {
     bool is_handed_over; /* http_suspend was called */
     bool is_suspended;   /* ... and libmicrohttpd was told; only for the handler's thread */
     bool is_queued;      /* the answer is given to libmicrohttpd */
+    uint64_t client_key; /* counted for the client behind a proxy; 0 = not */
     bool is_http_1_0;
     bool is_body_ignored;
     bool is_body_too_large;
@@ -192,7 +214,8 @@ struct http_request {
 
     int status;
     const char *content_type;
-    char *answer; /* malloc'ed or NULL */
+    const char *error_text; /* of the diag that was answered, for the log; NULL = none */
+    char *answer;           /* malloc'ed or NULL */
     size_t answer_length;
     size_t counted_bytes; /* in the server's answer_bytes */
     struct http_answer_header *answer_headers;
@@ -220,13 +243,20 @@ void http_linger(struct http_server *server, int fd);
 
 /* --- connection.c --- */
 /* Registers an accepted socket. NULL when a limit is reached (the socket is still the caller's). */
-struct http_connection *http_connection_new(struct http_server *server, int fd,
+struct http_connection *http_connection_new(struct http_server *server,
+                                            struct http_settings *settings, int fd,
                                             const struct sockaddr *address,
                                             struct http_daemon *daemon);
 void http_connection_free(struct http_server *server, struct http_connection *connection);
 /* Daemon's thread: libmicrohttpd starts and ends a connection. */
 void http_connection_notify(void *daemon, struct MHD_Connection *mhd, void **socket_context,
                             enum MHD_ConnectionNotificationCode code);
+/* Daemon's thread, with each request: takes what a reload changed. */
+void http_connection_follow(struct http_connection *connection);
+/* Counts a request of a client behind a trusted proxy as a connection of the client's. False when
+ * it has too many. http_client_release ends it. */
+bool http_client_take(struct http_request *request, const uint8_t address[16]);
+void http_client_release(struct http_request *request);
 /* Shuts down the sockets that are past their deadline. */
 void http_connection_sweep(struct http_server *server, int64_t now_us);
 void http_connection_set_deadline(struct http_connection *connection, int64_t deadline_us);
@@ -239,8 +269,8 @@ PH_NODISCARD enum ph_error http_networks_parse(const char *const *texts, size_t 
                                                struct http_network **ret_networks);
 bool http_networks_contain(const struct http_network *networks, size_t count,
                            const uint8_t address[16]);
-/* Sets request->peer to what trusted proxies say, when the connection is from one. */
-void http_peer_read(struct http_request *request);
+/* When the connection is from a trusted proxy that names the client: sets request->peer to it. */
+bool http_peer_read(struct http_request *request, uint8_t ret_address[16]);
 /* "192.0.2.1" or "2001:db8::1". */
 void http_peer_text(const uint8_t address[16], char ret_text[HTTP_PEER_MAX]);
 
@@ -284,7 +314,25 @@ http_handler http_handle_options;
 http_handler http_handle_too_large;
 
 /* --- tls.c --- */
-/* Reads a PEM file of at most 1 MiB, NUL-terminated. */
-PH_NODISCARD enum ph_error http_tls_read(const char *path, struct diag *diag, char **ret_text);
+/* A certificate chain with its key, from PEM files of at most 1 MiB. */
+PH_NODISCARD enum ph_error http_credentials_load(const char *cert_file, const char *key_file,
+                                                 struct diag *diag,
+                                                 struct http_credentials **ret_credentials);
+void http_credentials_free(struct http_credentials *credentials); /* NULL is fine */
+/* A gnutls_certificate_retrieve_function2 that gives the credentials of the connection. */
+int http_credentials_give(gnutls_session_t session, const gnutls_datum_t *authorities,
+                          int authority_count, const gnutls_pk_algorithm_t *algorithms,
+                          int algorithm_count, gnutls_pcert_st **ret_chain, unsigned *ret_length,
+                          gnutls_privkey_t *ret_key);
+
+/* --- settings.c --- */
+PH_NODISCARD enum ph_error http_settings_new(const struct http_server_options *options,
+                                             struct diag *diag,
+                                             struct http_settings **ret_settings);
+struct http_settings *http_settings_ref(struct http_settings *settings);
+void http_settings_unref(struct http_settings *settings); /* NULL is fine */
+/* Exchanges a reference for one to the server's present settings. False when it is that already.
+ * Any thread. */
+bool http_settings_follow(struct http_server *server, struct http_settings **held);
 
 #endif

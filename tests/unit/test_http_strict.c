@@ -381,6 +381,95 @@ static void test_does_not_count_a_trusted_proxy(void **state)
     http_server_stop(server, 1000);
 }
 
+static bool is_answered(struct http_server *server, const char *head, int status)
+{
+    struct reply *reply = client_ask(http_server_address(server, 0), head);
+    bool is_right = reply->status == status;
+    free(reply);
+    return is_right;
+}
+
+struct probe {
+    struct http_server *server;
+    const char *head;
+};
+
+static bool is_served(void *context)
+{
+    const struct probe *probe = context;
+    return is_answered(probe->server, probe->head, 200);
+}
+
+/* What a client has in progress counts, whatever the proxy keeps open. */
+static void test_counts_the_clients_behind_a_proxy(void **state)
+{
+    (void)state;
+    static const char *const proxies[] = {"127.0.0.1"};
+    static const char first[] = GET "X-Forwarded-For: 192.0.2.1\r\n\r\n";
+    struct http_server_options wanted = options();
+    wanted.connections_per_address_max = 1;
+    wanted.trusted_proxies = proxies;
+    wanted.trusted_proxy_count = 1;
+    struct http_server *server = server_start(&wanted);
+    int fd = client_connect(http_server_address(server, 0));
+    assert_true(client_send_text(fd, POST "X-Forwarded-For: 192.0.2.1\r\nExpect: 100-continue\r\n"
+                                          "Content-Length: 2\r\n\r\n"));
+    struct reply *reply = client_read(fd, false);
+    assert_int_equal(reply->status, 100); /* the head was read, so it is counted */
+    free(reply);
+    assert_true(is_answered(server, first, 503));
+    assert_true(is_answered(server, GET "X-Forwarded-For: 192.0.2.2\r\n\r\n", 200));
+    assert_true(client_send_text(fd, "ab"));
+    reply = client_read(fd, false);
+    assert_int_equal(reply->status, 200);
+    free(reply);
+    wait_for(is_served, &(struct probe){server, first});
+    (void)close(fd);
+    http_server_stop(server, 1000);
+}
+
+/* New limits and proxies hold for what comes next, on kept connections too. */
+static void test_takes_new_settings_while_running(void **state)
+{
+    (void)state;
+    static const char *const proxies[] = {"127.0.0.0/8"};
+    struct http_server_options wanted = options();
+    struct diag diag;
+    struct http_server *server = server_start(&wanted);
+    const char *address = http_server_address(server, 0);
+    int kept = client_connect(address);
+    assert_true(client_send_text(kept, GET "\r\n"));
+    free(client_read(kept, false));
+
+    wanted.connections_max = 1;
+    wanted.idle_timeout_s = 1;
+    assert_int_equal(http_server_reload(server, &wanted, &diag), PH_OK);
+    assert_true(is_answered(server, GET "\r\n", 503));
+    int64_t begin_us = clock_boot_us();
+    assert_true(client_send_text(kept, GET "\r\n"));
+    struct reply *reply = client_read(kept, false);
+    assert_int_equal(reply->status, 200);
+    free(reply);
+    assert_true(client_is_closed(kept)); /* before the 30 s that it was accepted with */
+    assert_true(clock_boot_us() - begin_us < WAIT_MS * CLOCK_US_PER_MS);
+    (void)close(kept);
+
+    wanted.connections_max = 100;
+    wanted.header_timeout_ms = 200;
+    wanted.connections_per_address_max = 1;
+    wanted.trusted_proxies = proxies;
+    wanted.trusted_proxy_count = 1;
+    assert_int_equal(http_server_reload(server, &wanted, &diag), PH_OK);
+    int slow = client_connect(address);
+    assert_true(client_is_closed(slow));
+    (void)close(slow);
+    static const char *const bad[] = {"10.0.0.0/33"};
+    wanted.trusted_proxies = bad;
+    assert_int_equal(http_server_reload(server, &wanted, &diag), PH_INVALID);
+    assert_true(is_answered(server, GET "X-Forwarded-For: 192.0.2.2\r\n\r\n", 200));
+    http_server_stop(server, 1000);
+}
+
 static size_t open_descriptors(void)
 {
     size_t count = 0;
@@ -416,6 +505,8 @@ int main(void)
         cmocka_unit_test(test_turns_clients_away_beyond_the_limit),
         cmocka_unit_test(test_turns_clients_of_one_address_away),
         cmocka_unit_test(test_does_not_count_a_trusted_proxy),
+        cmocka_unit_test(test_counts_the_clients_behind_a_proxy),
+        cmocka_unit_test(test_takes_new_settings_while_running),
     };
     return cmocka_run_group_tests_name("http_strict", tests, group_set_up, group_tear_down);
 }
