@@ -26,8 +26,10 @@ static void read_url(struct api_call *call, struct input *input, enum input_need
         input_note(input, error);
         return;
     }
-    if (flow_settings(call->api->flow)->endpoint_https_only &&
-        !slice_starts_with(buf_slice(&normal), "https:")) {
+    const struct flow_settings *settings = flow_settings_take(call->api->flow);
+    bool is_https_only = settings->endpoint_https_only;
+    flow_settings_drop(settings);
+    if (is_https_only && !slice_starts_with(buf_slice(&normal), "https:")) {
         input_refuse(input, "url", "Endpoint URL schemes must be https when the server asks so");
         return;
     }

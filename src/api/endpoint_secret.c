@@ -18,8 +18,9 @@ enum ph_error endpoint_key_from(struct api_call *call, struct slice text, struct
     }
     uint8_t entropy[SIGNING_KEY_RANDOM_BYTES];
     random_bytes(entropy, sizeof entropy);
-    *ret_key =
-        signing_key_generate(flow_settings(call->api->flow)->default_signature_type, entropy);
+    const struct flow_settings *settings = flow_settings_take(call->api->flow);
+    *ret_key = signing_key_generate(settings->default_signature_type, entropy);
+    flow_settings_drop(settings);
     secret_wipe(entropy, sizeof entropy);
     return PH_OK;
 }

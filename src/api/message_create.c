@@ -175,9 +175,10 @@ enum ph_error api_message_create(struct api_call *call, struct diag *diag)
     enum ph_error error =
         query_bool(call->request, "with_content", true, diag, &create->with_content);
     if (error == PH_OK) {
-        error = message_input_read(http_body(call->request),
-                                   flow_settings(call->api->flow)->payload_retention_us,
+        const struct flow_settings *settings = flow_settings_take(call->api->flow);
+        error = message_input_read(http_body(call->request), settings->payload_retention_us,
                                    call->arena, diag, &message);
+        flow_settings_drop(settings);
     }
     if (error != PH_OK) {
         return error;

@@ -33,12 +33,16 @@ static void *watch_second_signal(void *argument)
 }
 
 /* Reads the sources anew, as they were given; nothing changes when they have an error. */
-static void reload(struct server *server, int count, char **arguments,
-                   const struct command_flag *flags, size_t flag_count)
+static void reload(struct server *server, struct options *running, int count, char **arguments)
 {
+    bool is_demo = false;
+    const struct command_flag flags[] = {{"--demo", NULL, &is_demo}};
     struct command_line line;
-    if (command_line_read(&line, count, arguments, flags, flag_count, 0)) {
-        server_reload(server, &line.options);
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+        if (is_demo) {
+            demo_prepare_again(&line.options, option_text(running, OPTION_DATA));
+        }
+        server_reload(server, running, &line.options);
     }
     command_line_done(&line);
 }
@@ -99,7 +103,7 @@ int command_serve(int count, char **arguments)
     struct demo *demo = is_demo ? demo_start(&line.options, server_url(server)) : NULL;
     int number;
     while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
-        reload(server, count, arguments, flags, PH_ARRAY_LENGTH(flags));
+        reload(server, &line.options, count, arguments);
     }
     log_write(&log, LOG_SERVER_STOPPING);
     pthread_t watcher;

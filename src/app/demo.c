@@ -39,11 +39,22 @@ static void set_default(struct options *options, enum option_id id, const char *
     }
 }
 
-char *demo_prepare(struct options *options)
+static void set_defaults(struct options *options)
 {
     set_default(options, OPTION_ALLOW_SUBNETS, "127.0.0.0/8");
     set_default(options, OPTION_RETRY_SCHEDULE, "1,5,15");
     set_default(options, OPTION_LOG_LEVEL, "warn");
+}
+
+void demo_prepare_again(struct options *options, const char *data)
+{
+    set_defaults(options);
+    set_default(options, OPTION_DATA, data);
+}
+
+char *demo_prepare(struct options *options)
+{
+    set_defaults(options);
     if (option_is_set(options, OPTION_DATA)) {
         return NULL;
     }

@@ -304,6 +304,31 @@ const char *const *option_list(const struct options *options, enum option_id id,
     return (const char *const *)options->values[id].items;
 }
 
+bool option_equal(const struct options *left, const struct options *right, enum option_id id)
+{
+    const struct option_value *a = &left->values[id];
+    const struct option_value *b = &right->values[id];
+    enum option_type type = rows[id].type;
+    if (type == OPTION_TYPE_TEXT || type == OPTION_TYPE_STORE) {
+        return strcmp(a->text, b->text) == 0;
+    }
+    if (type == OPTION_TYPE_NUMBER) {
+        return !(a->fraction < b->fraction) && !(a->fraction > b->fraction);
+    }
+    bool is_equal = a->number == b->number && a->item_count == b->item_count;
+    for (size_t index = 0; is_equal && index < a->item_count; index++) {
+        is_equal = strcmp(a->items[index], b->items[index]) == 0;
+    }
+    return is_equal;
+}
+
+void option_exchange(struct options *left, struct options *right, enum option_id id)
+{
+    struct option_value value = left->values[id];
+    left->values[id] = right->values[id];
+    right->values[id] = value;
+}
+
 bool option_is_set(const struct options *options, enum option_id id)
 {
     PH_ASSERT((unsigned)id < OPTION_COUNT);

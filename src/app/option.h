@@ -126,6 +126,10 @@ double option_number(const struct options *options, enum option_id id);
 int64_t option_us(const struct options *options, enum option_id id); /* durations */
 const char *const *option_list(const struct options *options, enum option_id id, size_t *ret_count);
 bool option_is_set(const struct options *options, enum option_id id); /* by any source */
+/* Whether both say the same, however it is written (64MiB, 67108864). */
+bool option_equal(const struct options *left, const struct options *right, enum option_id id);
+/* Exchanges one value between the two. */
+void option_exchange(struct options *left, struct options *right, enum option_id id);
 
 /* Documents, made from the table. */
 void option_write_help(struct buf *text);     /* for `posthorn help options` */

@@ -18,7 +18,6 @@ struct server {
     struct metrics metrics;
     char *store_address;
     int lock_fd;
-    struct cidr_set allow_subnets;
     struct secret jwt_secret;
     struct keyring *keyring;
     struct flow *flow;
@@ -38,8 +37,9 @@ static void join_list(const struct options *options, enum option_id id, struct b
     }
 }
 
-static enum ph_error read_settings(struct server *server, const struct options *options,
-                                   struct diag *diag, struct flow_settings *ret_settings)
+/* `ret_subnets` is what ret_settings->allow_subnets points to. */
+static enum ph_error read_settings(const struct options *options, struct diag *diag,
+                                   struct cidr_set *ret_subnets, struct flow_settings *ret_settings)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, 65536);
@@ -54,7 +54,7 @@ static enum ph_error read_settings(struct server *server, const struct options *
                                       ? SIGNATURE_HMAC_SHA256
                                       : SIGNATURE_ED25519,
         .signature_headers = (enum signature_headers)option_int(options, OPTION_SIGNATURE_HEADERS),
-        .allow_subnets = &server->allow_subnets,
+        .allow_subnets = ret_subnets,
         .user_agent = "Posthorn/" PH_VERSION,
         .max_in_flight = (unsigned)option_int(options, OPTION_MAX_IN_FLIGHT),
         .deliver_threads = (unsigned)option_int(options, OPTION_DELIVER_THREADS),
@@ -81,7 +81,7 @@ static enum ph_error read_settings(struct server *server, const struct options *
     if (error == PH_OK) {
         buf_clear(&text);
         join_list(options, OPTION_ALLOW_SUBNETS, &text);
-        error = cidr_set_parse(buf_slice(&text), "allow_subnets", diag, &server->allow_subnets);
+        error = cidr_set_parse(buf_slice(&text), "allow_subnets", diag, ret_subnets);
     }
     if (error == PH_OK) {
         *ret_settings = settings;
@@ -89,15 +89,18 @@ static enum ph_error read_settings(struct server *server, const struct options *
     return error;
 }
 
-static enum ph_error start_http(struct server *server, const struct options *options,
-                                struct diag *diag)
+/* Pointers into the options: only for the call that they are made for. */
+static void read_http(struct server *server, const struct options *options,
+                      struct http_server_options *ret_http)
 {
     size_t route_count;
     const struct http_route *routes = api_routes(&route_count);
     const char *cert = option_text(options, OPTION_TLS_CERT_FILE);
     const char *key = option_text(options, OPTION_TLS_KEY_FILE);
     bool is_tls = cert[0] != '\0';
-    const struct http_server_options http = {
+    size_t proxy_count;
+    const char *const *proxies = option_list(options, OPTION_TRUSTED_PROXIES, &proxy_count);
+    *ret_http = (struct http_server_options){
         .routes = routes,
         .route_count = route_count,
         .threads = (unsigned)option_int(options, OPTION_HTTP_THREADS),
@@ -111,19 +114,28 @@ static enum ph_error start_http(struct server *server, const struct options *opt
             (option_us(options, OPTION_HTTP_IDLE_TIMEOUT) + CLOCK_US_PER_S - 1) / CLOCK_US_PER_S,
         .tls_cert_file = is_tls ? cert : NULL,
         .tls_key_file = is_tls ? key : NULL,
+        .trusted_proxies = proxies,
+        .trusted_proxy_count = proxy_count,
         .thread_start = api_thread_start,
         .thread_stop = api_thread_stop,
         .context = server->api,
         .log = server->log,
         .metrics = &server->metrics,
     };
+}
+
+static enum ph_error start_http(struct server *server, const struct options *options,
+                                struct diag *diag)
+{
+    struct http_server_options http;
+    read_http(server, options, &http);
     size_t address_count;
     const char *const *addresses = option_list(options, OPTION_LISTEN, &address_count);
     enum ph_error error = http_server_start(&http, addresses, address_count, diag, &server->http);
     if (error == PH_OK) {
         BUF_AUTO struct buf url;
         buf_init(&url, 512);
-        buf_append_format(&url, "%s://%s", is_tls ? "https" : "http",
+        buf_append_format(&url, "%s://%s", http.tls_cert_file != NULL ? "https" : "http",
                           http_server_address(server->http, 0));
         server->url = buf_take(&url, NULL);
     }
@@ -148,6 +160,7 @@ static enum ph_error start_parts(struct server *server, const struct options *op
                                  struct diag *diag)
 {
     int applied = 0;
+    CIDR_SET_AUTO struct cidr_set subnets = {0};
     struct flow_options flow = {
         .store_address = server->store_address, .log = server->log, .metrics = &server->metrics};
     enum ph_error error = data_make(options, diag);
@@ -159,7 +172,7 @@ static enum ph_error start_parts(struct server *server, const struct options *op
     }
     if (error == PH_OK) {
         data_warn(options, &server->jwt_secret, server->log);
-        error = read_settings(server, options, diag, &flow.settings);
+        error = read_settings(options, diag, &subnets, &flow.settings);
     }
     if (error == PH_OK) {
         error = store_migrate(server->store_address, diag, &applied);
@@ -216,7 +229,6 @@ void server_stop(struct server *server)
     api_free(server->api);
     keyring_free(server->keyring);
     secret_done(&server->jwt_secret);
-    cidr_set_done(&server->allow_subnets);
     if (server->lock_fd >= 0) {
         (void)close(server->lock_fd);
     }
@@ -230,11 +242,75 @@ const char *server_url(const struct server *server)
     return server->url;
 }
 
-void server_reload(struct server *server, const struct options *options)
+/* --- reload ----------------------------------------------------------------------------------- */
+
+#define CHANGED_TEXT_MAX 4096
+
+/* TLS is neither switched on nor off while the server runs. */
+static bool applies(const struct options *running, const struct options *options, enum option_id id)
 {
+    if (id == OPTION_TLS_CERT_FILE || id == OPTION_TLS_KEY_FILE) {
+        return (option_text(running, id)[0] == '\0') == (option_text(options, id)[0] == '\0');
+    }
+    return (option_row(id)->traits & OPTION_RELOADABLE) != 0;
+}
+
+/* Moves what can change into `running`; both texts get the keys of what differs. */
+static void adopt(struct options *running, struct options *options, struct buf *changed,
+                  struct buf *waiting)
+{
+    for (unsigned index = 0; index < OPTION_COUNT; index++) {
+        enum option_id id = (enum option_id)index;
+        if (option_equal(running, options, id)) {
+            continue;
+        }
+        bool is_applied = applies(running, options, id);
+        struct buf *text = is_applied ? changed : waiting;
+        buf_append_text(text, text->len == 0 ? "" : " ");
+        buf_append_text(text, option_row(id)->key);
+        if (is_applied) {
+            option_exchange(running, options, id);
+        }
+    }
+}
+
+static void log_failure(const struct server *server, const struct diag *diag)
+{
+    log_write(server->log, LOG_RELOAD_FAILED, LOG_TEXT("error", diag->text));
+}
+
+static void apply(struct server *server, const struct options *options)
+{
+    CIDR_SET_AUTO struct cidr_set subnets = {0};
+    struct flow_settings settings;
+    struct diag diag;
+    if (read_settings(options, &diag, &subnets, &settings) == PH_OK) {
+        flow_reload(server->flow, &settings);
+        server->drain_ms = settings.delivery_timeout_ms + DRAIN_EXTRA_MS;
+    } else {
+        log_failure(server, &diag);
+    }
+    struct http_server_options http;
+    read_http(server, options, &http);
+    if (http_server_reload(server->http, &http, &diag) != PH_OK) {
+        log_failure(server, &diag);
+    }
+}
+
+void server_reload(struct server *server, struct options *running, struct options *options)
+{
+    BUF_AUTO struct buf changed;
+    BUF_AUTO struct buf waiting;
+    buf_init(&changed, CHANGED_TEXT_MAX);
+    buf_init(&waiting, CHANGED_TEXT_MAX);
+    adopt(running, options, &changed, &waiting);
     enum log_level level;
-    if (log_level_parse(slice_of(option_text(options, OPTION_LOG_LEVEL)), &level)) {
+    if (log_level_parse(slice_of(option_text(running, OPTION_LOG_LEVEL)), &level)) {
         atomic_store(&server->log->level, (int)level);
     }
-    log_write(server->log, LOG_SERVER_RELOADED);
+    apply(server, running);
+    log_write(server->log, LOG_SERVER_RELOADED, LOG_TEXT("changed", buf_text(&changed)));
+    if (waiting.len > 0) {
+        log_write(server->log, LOG_CONFIG_WARNING, LOG_TEXT("needs_restart", buf_text(&waiting)));
+    }
 }

@@ -262,3 +262,28 @@ void cidr_set_done(struct cidr_set *set)
     free(set->items);
     *set = (struct cidr_set){NULL, 0};
 }
+
+void cidr_set_copy(const struct cidr_set *set, struct cidr_set *ret_copy)
+{
+    struct cidr_set copy = {ph_calloc(set->count, sizeof copy.items[0]), set->count};
+    if (set->count > 0) {
+        memcpy(copy.items, set->items, set->count * sizeof copy.items[0]);
+    }
+    *ret_copy = copy;
+}
+
+bool cidr_set_equal(const struct cidr_set *left, const struct cidr_set *right)
+{
+    if (left->count != right->count) {
+        return false;
+    }
+    for (size_t i = 0; i < left->count; i++) {
+        const struct cidr *a = &left->items[i];
+        const struct cidr *b = &right->items[i];
+        if (a->bits != b->bits || a->is_v6 != b->is_v6 ||
+            memcmp(a->bytes, b->bytes, sizeof a->bytes) != 0) {
+            return false;
+        }
+    }
+    return true;
+}

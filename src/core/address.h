@@ -35,6 +35,10 @@ struct cidr_set {
 PH_NODISCARD enum ph_error cidr_set_parse(struct slice text, const char *field, struct diag *diag,
                                           struct cidr_set *ret_set);
 void cidr_set_done(struct cidr_set *set);
+/* A deep copy, freed with cidr_set_done. */
+void cidr_set_copy(const struct cidr_set *set, struct cidr_set *ret_copy);
+/* The same networks in the same order. */
+bool cidr_set_equal(const struct cidr_set *left, const struct cidr_set *right);
 /* Whether the address is in one of the networks. An IPv4-mapped IPv6 address is its IPv4. */
 bool cidr_set_contains(const struct cidr_set *set, const struct sockaddr *address);
 

@@ -33,7 +33,7 @@ static void push(struct deliverer *deliverer, struct inbox_entry *entry, enum in
 void deliverer_push_fresh(struct deliverer *deliverer, struct endpoint_config *config,
                           int64_t message_id, int64_t accepted_us, struct message_body *body)
 {
-    size_t bytes_max = deliverer->settings->window_bytes_max / 2;
+    size_t bytes_max = deliverer->options.flow->settings.window_bytes_max / 2;
     (void)pthread_mutex_lock(&deliverer->lock);
     if (deliverer->inbox_fresh >= DELIVER_INBOX_MAX ||
         deliverer->inbox_bytes + body->length > bytes_max) {
@@ -85,6 +85,15 @@ void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job
     struct item *item = PH_CONTAINER_OF(job, struct item, record);
     (void)pthread_mutex_lock(&deliverer->lock);
     push(deliverer, &item->entry, INBOX_RECORDED);
+    (void)pthread_mutex_unlock(&deliverer->lock);
+}
+
+void deliverer_push_settings(struct deliverer *deliverer, const struct flow_settings *settings)
+{
+    struct inbox_notice *notice = ph_calloc(1, sizeof *notice);
+    notice->settings = settings;
+    (void)pthread_mutex_lock(&deliverer->lock);
+    push(deliverer, &notice->entry, INBOX_SETTINGS);
     (void)pthread_mutex_unlock(&deliverer->lock);
 }
 
@@ -155,6 +164,17 @@ static void handle_expunged(struct deliverer *deliverer, int64_t message_id)
     }
 }
 
+static void handle_settings(struct deliverer *deliverer, const struct flow_settings *settings)
+{
+    const struct flow_settings *former = deliverer->settings;
+    deliverer->settings = settings;
+    if (settings->allow_subnets != former->allow_subnets) {
+        sink_http_set_allow_subnets(deliverer->sink, settings->allow_subnets);
+    }
+    flow_settings_drop(former);
+    lanes_follow_settings(deliverer);
+}
+
 static void handle_notice(struct deliverer *deliverer, struct inbox_notice *notice)
 {
     if (notice->entry.type == INBOX_CONFIG) {
@@ -167,6 +187,8 @@ static void handle_notice(struct deliverer *deliverer, struct inbox_notice *noti
         }
     } else if (notice->entry.type == INBOX_EXPUNGED) {
         handle_expunged(deliverer, notice->id);
+    } else if (notice->entry.type == INBOX_SETTINGS) {
+        handle_settings(deliverer, notice->settings);
     } else {
         struct lane *lane = lane_open(deliverer, notice->id, NULL);
         lane->more_manual = true;
@@ -187,6 +209,7 @@ static void handle_entry(struct deliverer *deliverer, struct inbox_entry *entry)
     case INBOX_CONFIG:
     case INBOX_EXPUNGED:
     case INBOX_MANUAL:
+    case INBOX_SETTINGS:
         handle_notice(deliverer, PH_CONTAINER_OF(entry, struct inbox_notice, entry));
         return;
     }
@@ -403,7 +426,7 @@ static enum ph_error open_parts(struct deliverer *deliverer, struct diag *diag)
     }
     deliverer->store->keyring = flow->keyring;
     const struct sink_http_options options = {
-        .allow_subnets = flow->settings.allow_subnets,
+        .allow_subnets = deliverer->settings->allow_subnets,
         .ca_file = flow->settings.ca_file,
         .user_agent = flow->settings.user_agent,
         .read_max_bytes = 65536,
@@ -440,6 +463,7 @@ static void free_inbox(struct deliverer *deliverer)
         } else if (entry->type != INBOX_RECORDED) {
             struct inbox_notice *notice = PH_CONTAINER_OF(entry, struct inbox_notice, entry);
             endpoint_config_unref(notice->config);
+            flow_settings_drop(notice->settings);
             free(notice);
         }
     }
@@ -485,6 +509,7 @@ static void free_deliverer(struct deliverer *deliverer)
         (void)close(deliverer->epoll_fd);
     }
     free(deliverer->page);
+    flow_settings_drop(deliverer->settings);
     (void)pthread_cond_destroy(&deliverer->is_quiet_changed);
     (void)pthread_mutex_destroy(&deliverer->lock);
     free(deliverer);
@@ -495,7 +520,7 @@ enum ph_error deliverer_new(const struct deliverer_options *options, struct diag
 {
     struct deliverer *deliverer = ph_calloc(1, sizeof *deliverer);
     deliverer->options = *options;
-    deliverer->settings = &options->flow->settings;
+    deliverer->settings = settings_take(options->settings);
     deliverer->epoll_fd = -1;
     deliverer->wake_fd = -1;
     list_init(&deliverer->inbox);

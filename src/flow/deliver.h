@@ -2,8 +2,9 @@
 /*
  * Deliver: sends what is due, one thread per deliverer, each owning a set of shards.
  *
- * Concurrency: deliverer_push_* are called by the writer thread after commits; they append to the
- * inbox (under its lock) and wake the thread. Everything else belongs to the deliverer's thread.
+ * Concurrency: deliverer_push_* are called by the writer thread after commits, and by the main
+ * thread for settings; they append to the inbox (under its lock) and wake the thread. Everything
+ * else belongs to the deliverer's thread.
  */
 #ifndef PH_FLOW_DELIVER_H
 #define PH_FLOW_DELIVER_H
@@ -12,11 +13,13 @@
 #include "flow/flow.h"
 #include "flow/message_body.h"
 #include "flow/record.h"
+#include "flow/settings.h"
 
 struct deliverer;
 
 struct deliverer_options {
     const struct flow_options *flow;
+    struct settings_holder *settings;
     struct writer *writer;
     struct resolver *resolver;
     struct application_throttles *application_throttles;
@@ -47,5 +50,10 @@ void deliverer_push_manual(struct deliverer *deliverer, int64_t endpoint_id);
 /* The record was committed. */
 void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job);
 void deliverer_wake(struct deliverer *deliverer);
+
+/* --- called by the main thread --------------------------------------------------------------- */
+
+/* New settings; takes the reference. Then deliverer_wake. */
+void deliverer_push_settings(struct deliverer *deliverer, const struct flow_settings *settings);
 
 #endif

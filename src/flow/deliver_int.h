@@ -37,18 +37,26 @@
 #define DELIVER_IDLE_LANE_US INT64_C(60000000)
 #define LANE_NEVER INT64_MAX
 
-enum inbox_type { INBOX_FRESH, INBOX_CONFIG, INBOX_EXPUNGED, INBOX_MANUAL, INBOX_RECORDED };
+enum inbox_type {
+    INBOX_FRESH,
+    INBOX_CONFIG,
+    INBOX_EXPUNGED,
+    INBOX_MANUAL,
+    INBOX_SETTINGS,
+    INBOX_RECORDED
+};
 
 struct inbox_entry {
     struct list_node node;
     enum inbox_type type;
 };
 
-/* An inbox entry without a delivery: configuration, expunge, manual. */
+/* An inbox entry without a delivery: configuration, expunge, manual, settings. */
 struct inbox_notice {
     struct inbox_entry entry;
-    struct endpoint_config *config; /* INBOX_CONFIG */
-    int64_t id;                     /* message or endpoint */
+    struct endpoint_config *config;       /* INBOX_CONFIG */
+    const struct flow_settings *settings; /* INBOX_SETTINGS */
+    int64_t id;                           /* message or endpoint */
 };
 
 #define ITEM_HEADERS_FIXED 8
@@ -141,7 +149,7 @@ struct deliverer {
 
     /* The deliverer thread's own. */
     struct deliverer_options options;
-    const struct flow_settings *settings;
+    const struct flow_settings *settings; /* a reference, exchanged by INBOX_SETTINGS */
     struct store *store;
     struct sink_http *sink;
     struct map lanes;
@@ -200,6 +208,8 @@ void lanes_clock_stepped(struct deliverer *deliverer, int64_t step_us);
 void lanes_run_timers(struct deliverer *deliverer, int64_t now_boot_us);
 /* Frees lanes that were idle for long, or are too many. */
 void lanes_sweep_idle(struct deliverer *deliverer, int64_t now_boot_us);
+/* After new settings: each lane is judged by them. */
+void lanes_follow_settings(struct deliverer *deliverer);
 /* Opens a lane for every endpoint of this deliverer's shards that has work in the store. */
 PH_NODISCARD enum ph_error lanes_scan_store(struct deliverer *deliverer, struct diag *diag);
 

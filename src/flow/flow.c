@@ -4,6 +4,7 @@
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
 #include "flow/keep.h"
+#include "flow/settings.h"
 #include "flow/writer.h"
 #include "sinks/http.h"
 #include "sinks/resolver.h"
@@ -12,6 +13,7 @@
 
 struct flow {
     struct flow_options options;
+    struct settings_holder *settings;
     struct writer *writer;
     struct resolver *resolver;
     struct application_throttles *application_throttles;
@@ -31,6 +33,7 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
         deliverer_free(flow->deliverers[index]);
     }
     application_throttles_free(flow->application_throttles);
+    settings_holder_free(flow->settings);
     resolver_free(flow->resolver);
     sink_http_global_done();
     free(flow);
@@ -43,6 +46,7 @@ static enum ph_error start_deliverers(struct flow *flow, struct diag *diag)
     for (unsigned index = 0; index < count; index++) {
         const struct deliverer_options options = {
             .flow = &flow->options,
+            .settings = flow->settings,
             .writer = flow->writer,
             .resolver = flow->resolver,
             .application_throttles = flow->application_throttles,
@@ -74,6 +78,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     }
     struct flow *flow = ph_calloc(1, sizeof *flow);
     flow->options = *options;
+    flow->settings = settings_holder_new(&options->settings);
     flow->application_throttles = application_throttles_new();
     error = writer_start(&flow->options, diag, &flow->writer);
     if (error == PH_OK) {
@@ -83,7 +88,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
         error = start_deliverers(flow, diag);
     }
     if (error == PH_OK) {
-        error = keeper_start(&flow->options, flow->writer, diag, &flow->keeper);
+        error = keeper_start(&flow->options, flow->settings, flow->writer, diag, &flow->keeper);
     }
     if (error != PH_OK) {
         free_flow(flow, 0);
@@ -105,9 +110,18 @@ struct writer *flow_writer(struct flow *flow)
     return flow->writer;
 }
 
-const struct flow_settings *flow_settings(const struct flow *flow)
+const struct flow_settings *flow_settings_take(struct flow *flow)
 {
-    return &flow->options.settings;
+    return settings_take(flow->settings);
+}
+
+void flow_reload(struct flow *flow, const struct flow_settings *settings)
+{
+    settings_change(flow->settings, settings);
+    for (size_t index = 0; index < flow->deliverer_count; index++) {
+        deliverer_push_settings(flow->deliverers[index], settings_take(flow->settings));
+        deliverer_wake(flow->deliverers[index]);
+    }
 }
 
 const struct id_codec *flow_id_codec(const struct flow *flow)

@@ -29,7 +29,8 @@ enum signature_headers {
     SIGNATURE_HEADERS_BOTH
 };
 
-/* What the options say. Copied by flow_start; pointers inside must outlive the flow. */
+/* What the options say. Copied by flow_start and flow_reload, the subnets too; the texts must
+ * outlive the flow. */
 struct flow_settings {
     struct retry_schedule retry_schedule;
     int64_t retry_after_cap_us;
@@ -41,21 +42,23 @@ struct flow_settings {
     enum signature_scheme default_signature_type;
     enum signature_headers signature_headers;
     const struct cidr_set *allow_subnets;
-    const char *ca_file; /* NULL = the system's */
-    const char *user_agent;
     unsigned max_in_flight;       /* per endpoint */
-    unsigned deliver_threads;     /* 1.. */
-    size_t writer_queue_max;      /* jobs; above it callers get PH_BUSY */
-    int64_t wal_bytes_max;        /* write-ahead log; above it callers get PH_BUSY */
-    size_t window_bytes_max;      /* payload bytes in memory over all endpoints, 64 MiB */
     int64_t retention_us;         /* messages, deliveries, attempts */
     int64_t payload_retention_us; /* default payload retention */
+
+    /* Fixed: flow_reload leaves these as they are. */
+    const char *ca_file; /* NULL = the system's */
+    const char *user_agent;
+    unsigned deliver_threads; /* 1.. */
+    size_t writer_queue_max;  /* jobs; above it callers get PH_BUSY */
+    int64_t wal_bytes_max;    /* write-ahead log; above it callers get PH_BUSY */
+    size_t window_bytes_max;  /* payload bytes in memory over all endpoints, 64 MiB */
 };
 
 struct flow_options {
-    const char *store_address; /* "sqlite:DIR" or "postgres://…"; migrated already */
-    struct flow_settings settings;
-    struct keyring *keyring; /* store/keyring.h; NULL = secrets are stored in plain */
+    const char *store_address;     /* "sqlite:DIR" or "postgres://…"; migrated already */
+    struct flow_settings settings; /* at the start */
+    struct keyring *keyring;       /* store/keyring.h; NULL = secrets are stored in plain */
     struct log *log;
     struct metrics *metrics;
 };
@@ -68,7 +71,13 @@ PH_NODISCARD enum ph_error flow_start(const struct flow_options *options, struct
 void flow_stop(struct flow *flow, int64_t drain_ms);
 
 struct writer *flow_writer(struct flow *flow);
-const struct flow_settings *flow_settings(const struct flow *flow);
+/* Takes new settings while running. Attempts in flight end under the former ones; changed subnets
+ * close kept connections. Main thread. */
+void flow_reload(struct flow *flow, const struct flow_settings *settings);
+/* A reference to the present settings, which never change; flow_settings_drop gives it back. Any
+ * thread. */
+const struct flow_settings *flow_settings_take(struct flow *flow);
+void flow_settings_drop(const struct flow_settings *settings); /* NULL is fine */
 const struct id_codec *flow_id_codec(const struct flow *flow);
 /* Rates and texts for doctor and metrics refresh: updates the gauges. */
 void flow_refresh_gauges(struct flow *flow);

@@ -28,6 +28,7 @@ struct keeper {
     pthread_t thread;
 
     const struct flow_options *options;
+    struct settings_holder *settings;
     struct writer *writer;
     struct store *store;
     int64_t payload_cursor;
@@ -42,6 +43,7 @@ struct step {
     struct general_job job;
     struct keeper *keeper;
     enum ph_error (*run)(struct step *step, struct writer_txn *txn, struct diag *diag);
+    int64_t retention_us;
     int64_t after_id;
     int64_t last_id;
     int64_t deleted;
@@ -111,9 +113,8 @@ static enum ph_error run_step(struct keeper *keeper, struct step *step)
 
 static enum ph_error delete_messages(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
-    int64_t retention_us = step->keeper->options->settings.retention_us;
-    return message_delete_old(txn->store, id_floor(txn->now_us - retention_us), RETENTION_STEP,
-                              diag, &step->deleted);
+    return message_delete_old(txn->store, id_floor(txn->now_us - step->retention_us),
+                              RETENTION_STEP, diag, &step->deleted);
 }
 
 static enum ph_error expire_payloads(struct step *step, struct writer_txn *txn, struct diag *diag)
@@ -131,7 +132,9 @@ static enum ph_error delete_answers(struct step *step, struct writer_txn *txn, s
 static bool repeat(struct keeper *keeper,
                    enum ph_error (*run)(struct step *, struct writer_txn *, struct diag *))
 {
-    struct step step = {.run = run};
+    const struct flow_settings *settings = settings_take(keeper->settings);
+    struct step step = {.run = run, .retention_us = settings->retention_us};
+    flow_settings_drop(settings);
     do {
         if (run_step(keeper, &step) != PH_OK) {
             return true; /* tried again at the next interval */
@@ -288,11 +291,12 @@ static void free_keeper(struct keeper *keeper)
     free(keeper);
 }
 
-enum ph_error keeper_start(const struct flow_options *options, struct writer *writer,
-                           struct diag *diag, struct keeper **ret_keeper)
+enum ph_error keeper_start(const struct flow_options *options, struct settings_holder *settings,
+                           struct writer *writer, struct diag *diag, struct keeper **ret_keeper)
 {
     struct keeper *keeper = ph_calloc(1, sizeof *keeper);
     keeper->options = options;
+    keeper->settings = settings;
     keeper->writer = writer;
     keeper->retention_at_us = clock_boot_us() + retention_interval_us(keeper);
     (void)pthread_mutex_init(&keeper->lock, NULL);

@@ -8,12 +8,13 @@
 #ifndef PH_FLOW_KEEP_H
 #define PH_FLOW_KEEP_H
 
-#include "flow/flow.h"
+#include "flow/settings.h"
 #include "flow/writer.h"
 
 struct keeper;
 
-PH_NODISCARD enum ph_error keeper_start(const struct flow_options *options, struct writer *writer,
+PH_NODISCARD enum ph_error keeper_start(const struct flow_options *options,
+                                        struct settings_holder *settings, struct writer *writer,
                                         struct diag *diag, struct keeper **ret_keeper);
 /* Ends the thread; the writer must still run. NULL is fine. */
 void keeper_stop(struct keeper *keeper);

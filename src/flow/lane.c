@@ -597,6 +597,21 @@ void lanes_sweep_idle(struct deliverer *deliverer, int64_t now_boot_us)
     }
 }
 
+void lanes_follow_settings(struct deliverer *deliverer)
+{
+    bool has_breakers = deliverer->settings->breaker.min_attempts > 0;
+    size_t position = 0;
+    uint64_t key;
+    void *value;
+    while (map_next(&deliverer->lanes, &position, &key, &value)) {
+        struct lane *lane = value;
+        if (!has_breakers && lane->breaker.state != BREAKER_CLOSED) {
+            health_reset(deliverer, lane); /* no report would ever close it */
+        }
+        lane_settle(deliverer, lane);
+    }
+}
+
 static enum ph_error scan_shard(struct deliverer *deliverer, int64_t shard, struct diag *diag)
 {
     int64_t endpoint_id = 0;

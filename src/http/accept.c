@@ -343,13 +343,13 @@ static void follow_settings(struct accept_state *state)
 static void round_once(struct accept_state *state)
 {
     struct http_server *server = state->server;
-    follow_settings(state);
     int64_t now_us = clock_boot_us();
     nfds_t count = fill_polls(state, now_us);
     int64_t wait_us = state->next_sweep_us - now_us;
     int wait_ms = wait_us <= 0 ? 0 : (int)(wait_us / CLOCK_US_PER_MS) + 1;
     int ready = poll(state->polls, count, wait_ms);
     now_us = clock_boot_us();
+    follow_settings(state);
     if (ready > 0 && (state->polls[0].revents & POLLIN) != 0) {
         uint64_t value;
         ssize_t got = read(server->wake_fd, &value, sizeof value);

@@ -85,8 +85,10 @@ PH_NODISCARD enum ph_error http_server_start(const struct http_server_options *o
                                              struct diag *diag, struct http_server **ret_server);
 /*
  * Takes new limits, timeouts, trusted proxies, certificate and key; the rest of `options` is not
- * looked at, and TLS is neither switched on nor off. With an error nothing changes. Kept
- * connections take the new values with their next request. Main thread.
+ * looked at, and TLS is neither switched on nor off. A certificate that cannot
+ * be used is an error that leaves the former in place and changes the rest; a proxy that is no
+ * network changes nothing. Kept connections take the new values with their next request. Main
+ * thread.
  */
 PH_NODISCARD enum ph_error http_server_reload(struct http_server *server,
                                               const struct http_server_options *options,

@@ -318,7 +318,8 @@ http_handler http_handle_too_large;
 PH_NODISCARD enum ph_error http_credentials_load(const char *cert_file, const char *key_file,
                                                  struct diag *diag,
                                                  struct http_credentials **ret_credentials);
-void http_credentials_free(struct http_credentials *credentials); /* NULL is fine */
+struct http_credentials *http_credentials_ref(struct http_credentials *credentials);
+void http_credentials_unref(struct http_credentials *credentials); /* NULL is fine */
 /* A gnutls_certificate_retrieve_function2 that gives the credentials of the connection. */
 int http_credentials_give(gnutls_session_t session, const gnutls_datum_t *authorities,
                           int authority_count, const gnutls_pk_algorithm_t *algorithms,

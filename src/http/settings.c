@@ -10,13 +10,14 @@
 
 static void settings_free(struct http_settings *settings)
 {
-    http_credentials_free(settings->credentials);
+    http_credentials_unref(settings->credentials);
     free(settings->proxies);
     free(settings);
 }
 
-enum ph_error http_settings_new(const struct http_server_options *options, struct diag *diag,
-                                struct http_settings **ret_settings)
+/* Without a certificate; NULL when a proxy is no network. */
+static struct http_settings *settings_new(const struct http_server_options *options,
+                                          struct diag *diag)
 {
     PH_ASSERT(options->connections_max > 0);
     PH_ASSERT(options->header_timeout_ms > 0 && options->body_timeout_ms > 0);
@@ -28,15 +29,32 @@ enum ph_error http_settings_new(const struct http_server_options *options, struc
     settings->header_timeout_ms = options->header_timeout_ms;
     settings->body_timeout_ms = options->body_timeout_ms;
     settings->idle_timeout_s = options->idle_timeout_s;
-    enum ph_error error = http_networks_parse(
-        options->trusted_proxies, options->trusted_proxy_count, diag, &settings->proxies);
-    if (error == PH_OK) {
-        settings->proxy_count = options->trusted_proxy_count;
+    if (http_networks_parse(options->trusted_proxies, options->trusted_proxy_count, diag,
+                            &settings->proxies) != PH_OK) {
+        settings_free(settings);
+        return NULL;
     }
-    if (error == PH_OK && options->tls_cert_file != NULL) {
-        error = http_credentials_load(options->tls_cert_file, options->tls_key_file, diag,
-                                      &settings->credentials);
+    settings->proxy_count = options->trusted_proxy_count;
+    return settings;
+}
+
+static enum ph_error load_credentials(struct http_settings *settings,
+                                      const struct http_server_options *options, struct diag *diag)
+{
+    return options->tls_cert_file == NULL
+               ? PH_OK
+               : http_credentials_load(options->tls_cert_file, options->tls_key_file, diag,
+                                       &settings->credentials);
+}
+
+enum ph_error http_settings_new(const struct http_server_options *options, struct diag *diag,
+                                struct http_settings **ret_settings)
+{
+    struct http_settings *settings = settings_new(options, diag);
+    if (settings == NULL) {
+        return PH_INVALID;
     }
+    enum ph_error error = load_credentials(settings, options, diag);
     if (error != PH_OK) {
         settings_free(settings);
         return error;
@@ -75,19 +93,23 @@ bool http_settings_follow(struct http_server *server, struct http_settings **hel
 enum ph_error http_server_reload(struct http_server *server,
                                  const struct http_server_options *options, struct diag *diag)
 {
-    struct http_server_options wanted = *options;
-    if (!server->is_tls) {
-        wanted.tls_cert_file = NULL;
+    struct http_settings *settings = settings_new(options, diag);
+    if (settings == NULL) {
+        return PH_INVALID;
     }
-    struct http_settings *settings;
-    enum ph_error error = http_settings_new(&wanted, diag, &settings);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = PH_OK;
+    if (server->is_tls) {
+        error = load_credentials(settings, options, diag);
+        if (settings->credentials == NULL) {
+            /* Only this thread changes the server's settings, so they stay meanwhile. */
+            settings->credentials =
+                http_credentials_ref(atomic_load(&server->settings)->credentials);
+        }
     }
     PH_ASSERT(pthread_mutex_lock(&server->settings_lock) == 0);
     struct http_settings *former = atomic_exchange(&server->settings, settings);
     PH_ASSERT(pthread_mutex_unlock(&server->settings_lock) == 0);
     http_settings_unref(former);
     http_accept_wake(server);
-    return PH_OK;
+    return error;
 }

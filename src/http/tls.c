@@ -40,14 +40,22 @@ static enum ph_error read_pem(const char *path, struct diag *diag, char **ret_te
 #define CHAIN_MAX 16
 
 struct http_credentials {
+    atomic_int references;
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned chain_length;
     gnutls_privkey_t key;
 };
 
-void http_credentials_free(struct http_credentials *credentials)
+struct http_credentials *http_credentials_ref(struct http_credentials *credentials)
 {
-    if (credentials == NULL) {
+    (void)atomic_fetch_add_explicit(&credentials->references, 1, memory_order_relaxed);
+    return credentials;
+}
+
+void http_credentials_unref(struct http_credentials *credentials)
+{
+    if (credentials == NULL ||
+        atomic_fetch_sub_explicit(&credentials->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
     for (unsigned i = 0; i < credentials->chain_length; i++) {
@@ -110,11 +118,12 @@ enum ph_error http_credentials_load(const char *cert_file, const char *key_file,
         return error;
     }
     struct http_credentials *credentials = ph_calloc(1, sizeof *credentials);
+    atomic_init(&credentials->references, 1);
     int outcome = import(credentials, cert, key);
     secret_wipe(key, strlen(key));
     free(key);
     if (outcome != GNUTLS_E_SUCCESS) {
-        http_credentials_free(credentials);
+        http_credentials_unref(credentials);
         return diag_set(diag, PH_INVALID, "tls_cert_file",
                         "cannot use TLS with %s and %s: they are no PEM certificate with its key "
                         "(%s)",

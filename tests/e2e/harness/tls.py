@@ -39,8 +39,8 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
-    def context(self, *names, days=(-1, 30), alpn=None):
-        """A server context with a certificate for these host names or addresses, signed by this authority."""
+    def file(self, *names, days=(-1, 30)):
+        """A file with a certificate for these host names or addresses, signed by this authority, and its key."""
         self._count += 1
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
@@ -58,6 +58,11 @@ class Authority:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
+        return path
+
+    def context(self, *names, days=(-1, 30), alpn=None):
+        """A server context with such a certificate."""
+        path = self.file(*names, days=days)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
         if alpn:
