@@ -159,8 +159,10 @@ static void fill_job(struct create_job *create, const struct message_input *mess
     if (api_idempotency_hash(call->request, call->codec, job->key_hash, &is_auto)) {
         job->key_kind = is_auto ? INGEST_KEY_AUTO : INGEST_KEY_CALLER;
     }
-    job->body =
-        message_body_new(message->raw_body.ptr != NULL ? message->raw_body : message->payload);
+    struct trace trace = {0};
+    (void)http_trace(call->request, &trace);
+    job->body = message_body_new(
+        message->raw_body.ptr != NULL ? message->raw_body : message->payload, &trace);
 }
 
 enum ph_error api_message_create(struct api_call *call, struct diag *diag)

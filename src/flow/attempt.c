@@ -53,6 +53,29 @@ static void sign(struct item *item, int64_t now_us)
     }
 }
 
+static bool has_custom_header(const struct endpoint_config *config, const char *name)
+{
+    for (size_t index = 0; index < config->header_count; index++) {
+        if (slice_equal_nocase(config->headers[index].name, slice_of(name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The publisher's trace goes on, with this attempt as the parent of what the receiver does. */
+static void add_trace(struct item *item, size_t *count)
+{
+    const struct trace *trace = &item->body->trace;
+    if (trace_exists(trace) && !has_custom_header(item->config, "traceparent")) {
+        uint64_t number = random_u64() | 1; /* a span of zeros is none */
+        uint8_t span[TRACE_SPAN_BYTES];
+        memcpy(span, &number, sizeof span);
+        trace_format_parent(trace, span, item->trace_parent);
+        add_header(item, count, "traceparent", item->trace_parent);
+    }
+}
+
 static size_t render_headers(struct deliverer *deliverer, struct item *item)
 {
     static const char *const webhook_names[3] = {"webhook-id", "webhook-timestamp",
@@ -70,6 +93,7 @@ static size_t render_headers(struct deliverer *deliverer, struct item *item)
     if (which != SIGNATURE_HEADERS_WEBHOOK) {
         add_signature_headers(item, &count, svix_names);
     }
+    add_trace(item, &count);
     for (size_t index = 0; index < config->header_count; index++) {
         item->headers[count++] = config->headers[index];
     }
@@ -198,10 +222,21 @@ static void log_outcome(const struct deliverer *deliverer, const struct item *it
     }
     char endpoint_text[ID_TEXT_MAX];
     (void)id_format(&deliverer->store->codec, ID_ENDPOINT, item->lane->endpoint_id, endpoint_text);
-    log_write(log, event, LOG_TEXT("message", item->id_text), LOG_TEXT("endpoint", endpoint_text),
-              LOG_INT("attempt", item->attempts + 1), LOG_INT("status", result->status_code),
-              LOG_INT("duration_ms", result->duration_us / CLOCK_US_PER_MS),
-              LOG_SLICE("error", result->error_text));
+    struct log_field fields[7] = {
+        LOG_TEXT("message", item->id_text),
+        LOG_TEXT("endpoint", endpoint_text),
+        LOG_INT("attempt", item->attempts + 1),
+        LOG_INT("status", result->status_code),
+        LOG_INT("duration_ms", result->duration_us / CLOCK_US_PER_MS),
+        LOG_SLICE("error", result->error_text),
+    };
+    size_t count = 6;
+    char trace_text[TRACE_ID_TEXT_MAX];
+    if (item->body != NULL && trace_exists(&item->body->trace)) {
+        trace_format_id(&item->body->trace, trace_text);
+        fields[count++] = LOG_TEXT("trace_id", trace_text);
+    }
+    log_fields(log, event, fields, count);
     if (item->record.disable_reason != NULL) {
         log_write(log, LOG_ENDPOINT_DISABLED, LOG_TEXT("endpoint", endpoint_text),
                   LOG_TEXT("reason", item->record.disable_reason));

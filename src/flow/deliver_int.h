@@ -59,7 +59,7 @@ struct inbox_notice {
     int64_t id;                           /* message or endpoint */
 };
 
-#define ITEM_HEADERS_FIXED 8
+#define ITEM_HEADERS_FIXED 9
 
 /* A delivery in memory: in the inbox, in a lane's window, in flight, or being recorded. */
 struct item {
@@ -80,6 +80,7 @@ struct item {
     struct sink_header *headers;
     char id_text[ID_TEXT_MAX];
     char timestamp_text[24];
+    char trace_parent[TRACE_PARENT_TEXT_MAX];
     struct buf signature;
     char *response; /* copy for the record */
 };

@@ -252,7 +252,12 @@ static enum ph_error insert_job(struct writer *writer, struct ingest_job *job, s
     };
     enum ph_error error = message_insert(writer->store, &row, diag);
     if (error == PH_OK) {
+        uint8_t trace[TRACE_BYTES];
+        trace_to_bytes(&job->body->trace, trace);
         error = message_insert_payload(writer->store, job->message_id, job->payload, job->raw_body,
+                                       trace_exists(&job->body->trace)
+                                           ? (struct slice){(const char *)trace, sizeof trace}
+                                           : SLICE_NONE,
                                        diag);
     }
     if (error == PH_OK) {

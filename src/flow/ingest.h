@@ -35,7 +35,7 @@ struct ingest_job {
     enum ingest_key_kind key_kind;
     uint8_t key_hash[16]; /* with is_key_bound, of the application too */
     bool is_key_bound;
-    struct message_body *body; /* one reference, owned by the job: the bytes to send */
+    struct message_body *body; /* one reference, owned by the job: what to send */
 
     /* Set when the application may be made by this message (MessageIn.application). Called inside
      * the transaction when it is missing; gives its id. NULL = a missing one is PH_NOT_FOUND. */

@@ -333,8 +333,13 @@ static struct message_body *load_body(struct deliverer *deliverer, int64_t messa
     ARENA_AUTO struct arena arena;
     arena_init(&arena, PAYLOAD_ARENA_BYTES);
     struct slice sent;
-    *ret_error = message_payload(deliverer->store, message_id, &arena, NULL, NULL, &sent);
-    return *ret_error == PH_OK ? message_body_new(sent) : NULL;
+    struct slice stored;
+    *ret_error = message_sent(deliverer->store, message_id, &arena, NULL, &sent, &stored);
+    if (*ret_error != PH_OK) {
+        return NULL;
+    }
+    const struct trace trace = trace_from_bytes(stored);
+    return message_body_new(sent, &trace);
 }
 
 /* Loads one stored delivery into the window. False when the store failed. */

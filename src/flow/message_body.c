@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/message_body.h"
 
-struct message_body *message_body_new(struct slice bytes)
+struct message_body *message_body_new(struct slice bytes, const struct trace *trace)
 {
     struct message_body *body = ph_malloc(sizeof *body + bytes.len + 1);
     atomic_init(&body->references, 1);
+    body->trace = trace == NULL ? (struct trace){0} : *trace;
     body->length = bytes.len;
     if (bytes.len > 0) {
         memcpy(body->bytes, bytes.ptr, bytes.len);

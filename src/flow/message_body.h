@@ -11,14 +11,17 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "core/trace.h"
 
 struct message_body {
     atomic_int references;
+    struct trace trace; /* the publisher's */
     size_t length;
     char bytes[]; /* what is sent and signed */
 };
 
-struct message_body *message_body_new(struct slice bytes);
+/* `trace` may be NULL. */
+struct message_body *message_body_new(struct slice bytes, const struct trace *trace);
 struct message_body *message_body_ref(struct message_body *body);
 void message_body_unref(struct message_body *body); /* NULL is fine */
 static inline struct slice message_body_slice(const struct message_body *body)

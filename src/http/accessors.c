@@ -51,6 +51,22 @@ struct slice http_header(const struct http_request *request, const char *name)
     return SLICE_NONE;
 }
 
+bool http_trace(const struct http_request *request, struct trace *ret_trace)
+{
+    static const struct slice name = {"traceparent", 11};
+    const struct http_field *found = NULL;
+    for (size_t i = 0; i < request->field_count; i++) {
+        const struct http_field *field = &request->fields[i];
+        if (field->name.len == name.len && slice_equal_nocase(field->name, name)) {
+            if (found != NULL) {
+                return false;
+            }
+            found = field;
+        }
+    }
+    return found != NULL && trace_parse(found->value, ret_trace);
+}
+
 struct slice http_body(const struct http_request *request)
 {
     if (request->body_length == 0) {

@@ -129,7 +129,7 @@ static void note_outcome(const struct http_request *request, int status)
     if (request->state == REQUEST_ABANDONED || !log_wants(server->options.log, event)) {
         return;
     }
-    struct log_field fields[5] = {
+    struct log_field fields[6] = {
         LOG_TEXT("method", method_name(request->method)),
         LOG_SLICE("path", request->path),
         LOG_INT("status", status),
@@ -138,6 +138,12 @@ static void note_outcome(const struct http_request *request, int status)
     size_t count = 4;
     if (request->error_text != NULL) {
         fields[count++] = LOG_TEXT("error", request->error_text);
+    }
+    struct trace trace;
+    char trace_text[TRACE_ID_TEXT_MAX];
+    if (http_trace(request, &trace)) {
+        trace_format_id(&trace, trace_text);
+        fields[count++] = LOG_TEXT("trace_id", trace_text);
     }
     log_fields(server->options.log, event, fields, count);
 }

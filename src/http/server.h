@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "core/trace.h"
 
 struct http_server;
 struct http_request;
@@ -121,6 +122,8 @@ bool http_query_at(const struct http_request *request, size_t index, struct slic
 struct slice http_query_text(const struct http_request *request);
 /* The whole body; valid until the request is answered. */
 struct slice http_body(const struct http_request *request);
+/* The client's `traceparent`; false without exactly one that is valid. */
+bool http_trace(const struct http_request *request, struct trace *ret_trace);
 /* Client address as text, through trusted proxies when configured. */
 const char *http_peer(const struct http_request *request);
 /* Memory that lives until the request is answered; cap 4 MiB. */

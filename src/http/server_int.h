@@ -25,6 +25,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "http/forwarded.h"
 #include "http/router.h"
 #include "http/server.h"
 
@@ -35,12 +36,6 @@
                          */
 #define HTTP_PEER_MAX 48
 #define HTTP_HEADERS_INLINE 24
-
-/* An address block, everything as IPv6 (IPv4 mapped). */
-struct http_network {
-    uint8_t address[16];
-    unsigned prefix_bits;
-};
 
 struct http_credentials;
 
@@ -264,11 +259,6 @@ void http_connection_set_deadline(struct http_connection *connection, int64_t de
 /* --- peer.c --- */
 /* An IPv4 or IPv6 address, IPv4 as mapped. False for other families. */
 bool http_address_bytes(const struct sockaddr *address, uint8_t ret_bytes[16]);
-PH_NODISCARD enum ph_error http_networks_parse(const char *const *texts, size_t count,
-                                               struct diag *diag,
-                                               struct http_network **ret_networks);
-bool http_networks_contain(const struct http_network *networks, size_t count,
-                           const uint8_t address[16]);
 /* When the connection is from a trusted proxy that names the client: sets request->peer to it. */
 bool http_peer_read(struct http_request *request, uint8_t ret_address[16]);
 /* "192.0.2.1" or "2001:db8::1". */

@@ -20,13 +20,15 @@ enum ph_error message_insert(struct store *store, const struct message_row *row,
 }
 
 enum ph_error message_insert_payload(struct store *store, int64_t message_id, struct slice payload,
-                                     struct slice raw_body, struct diag *diag)
+                                     struct slice raw_body, struct slice trace, struct diag *diag)
 {
-    struct db_statement *insert = db_prepare(
-        store->db, "INSERT INTO payload (message_id, body, raw_body) VALUES ($1, $2, $3)");
+    struct db_statement *insert =
+        db_prepare(store->db, "INSERT INTO payload (message_id, body, raw_body, trace)"
+                              " VALUES ($1, $2, $3, $4)");
     db_bind_int64(insert, 1, message_id);
     db_bind_blob(insert, 2, payload);
     db_bind_blob(insert, 3, raw_body);
+    db_bind_blob(insert, 4, trace);
     return db_exec(insert, diag);
 }
 
@@ -148,6 +150,33 @@ enum ph_error message_payload(struct store *store, int64_t message_id, struct ar
     if (ret_sent != NULL) {
         *ret_sent = sent;
     }
+    return PH_OK;
+}
+
+enum ph_error message_sent(struct store *store, int64_t message_id, struct arena *arena,
+                           struct diag *diag, struct slice *ret_sent, struct slice *ret_trace)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT body, raw_body, trace FROM payload WHERE message_id = $1");
+    db_bind_int64(select, 1, message_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!has_row) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
+    }
+    struct slice sent;
+    struct slice trace;
+    bool is_copied = copy_text(arena, db_blob(select, db_is_null(select, 1) ? 0 : 1), &sent) &&
+                     copy_text(arena, db_blob(select, 2), &trace);
+    db_done(select);
+    if (!is_copied) {
+        return memory_limit(diag);
+    }
+    *ret_sent = sent;
+    *ret_trace = trace;
     return PH_OK;
 }
 

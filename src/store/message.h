@@ -25,10 +25,11 @@ struct message_row {
 /* Writes; inside a transaction of the writer. May run in a pipeline. */
 PH_NODISCARD enum ph_error message_insert(struct store *store, const struct message_row *row,
                                           struct diag *diag);
-/* `raw_body` SLICE_NONE: the payload itself is sent. */
+/* `raw_body` SLICE_NONE: the payload itself is sent. `trace` as stored (core/trace.h) or
+ * SLICE_NONE. */
 PH_NODISCARD enum ph_error message_insert_payload(struct store *store, int64_t message_id,
                                                   struct slice payload, struct slice raw_body,
-                                                  struct diag *diag);
+                                                  struct slice trace, struct diag *diag);
 /* Claims an eventId: false in *ret_is_new when a message of the application has it already. Not
  * inside a pipeline. */
 PH_NODISCARD enum ph_error message_claim_event_id(struct store *store, int64_t application_id,
@@ -48,6 +49,10 @@ PH_NODISCARD enum ph_error message_find_by_event_id(struct store *store, int64_t
 PH_NODISCARD enum ph_error message_payload(struct store *store, int64_t message_id,
                                            struct arena *arena, struct diag *diag,
                                            struct slice *ret_payload, struct slice *ret_sent);
+/* What is sent, and the trace as stored (SLICE_NONE without one). As message_payload. */
+PH_NODISCARD enum ph_error message_sent(struct store *store, int64_t message_id,
+                                        struct arena *arena, struct diag *diag,
+                                        struct slice *ret_sent, struct slice *ret_trace);
 /* Removes the payload and cancels what is pending. PH_NOT_FOUND when there was no payload. */
 PH_NODISCARD enum ph_error message_expunge(struct store *store, int64_t message_id,
                                            struct diag *diag);

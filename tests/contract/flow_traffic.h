@@ -100,7 +100,7 @@ static inline struct rig_message *rig_message_new(struct flow_rig *rig, const ch
         .event_type = slice_of(event_type),
         .payload = slice_of(payload),
         .payload_retention_us = rig->options.settings.payload_retention_us,
-        .body = message_body_new(slice_of(payload)),
+        .body = message_body_new(slice_of(payload), NULL),
         .done = rig_message_answered,
     };
     return message;

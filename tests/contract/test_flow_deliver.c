@@ -42,7 +42,7 @@ static void test_the_bytes_arrive_signed(void **state)
     struct rig_message *raw = rig_message_new(rig, "a", "{}");
     raw->job.raw_body = (struct slice){"\xff\0raw", 5};
     message_body_unref(raw->job.body);
-    raw->job.body = message_body_new(raw->job.raw_body);
+    raw->job.body = message_body_new(raw->job.raw_body, NULL);
     rig_message_submit(raw);
     int64_t raw_id = 0;
     assert_int_equal(rig_message_take(raw, &raw_id), PH_OK);

@@ -65,8 +65,9 @@ static void add_message(struct rig *rig, int64_t id, const char *event_type, con
         .payload_expires_at_us = LATER_US,
     };
     CONTRACT_OK(message_insert(rig->store, &row, &diag), &diag);
-    CONTRACT_OK(message_insert_payload(rig->store, id, TEXT("{\"a\":1}"), SLICE_NONE, &diag),
-                &diag);
+    CONTRACT_OK(
+        message_insert_payload(rig->store, id, TEXT("{\"a\":1}"), SLICE_NONE, SLICE_NONE, &diag),
+        &diag);
 }
 
 static void add_endpoint(struct rig *rig, int64_t id)

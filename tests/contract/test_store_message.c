@@ -58,7 +58,8 @@ static void add(struct rig *rig, int64_t id, const char *event_type, const char 
         .payload_expires_at_us = LATER_US,
     };
     CONTRACT_OK(message_insert(rig->store, &row, &diag), &diag);
-    CONTRACT_OK(message_insert_payload(rig->store, id, payload, SLICE_NONE, &diag), &diag);
+    CONTRACT_OK(message_insert_payload(rig->store, id, payload, SLICE_NONE, SLICE_NONE, &diag),
+                &diag);
 }
 
 static struct id_page newest(size_t limit)
@@ -220,7 +221,8 @@ static void test_raw_bodies_are_sent_and_payloads_shown(void **state)
                                     .event_type = TEXT("a"),
                                     .payload_expires_at_us = LATER_US};
     CONTRACT_OK(message_insert(rig.store, &row, &diag), &diag);
-    CONTRACT_OK(message_insert_payload(rig.store, 5, TEXT("{}"), TEXT("raw\0!"), &diag), &diag);
+    CONTRACT_OK(message_insert_payload(rig.store, 5, TEXT("{}"), TEXT("raw\0!"), SLICE_NONE, &diag),
+                &diag);
     struct slice shown;
     struct slice sent;
     CONTRACT_OK(message_payload(rig.store, 5, &rig.arena, &diag, &shown, &sent), &diag);
@@ -228,9 +230,22 @@ static void test_raw_bodies_are_sent_and_payloads_shown(void **state)
     assert_int_equal(sent.len, 5);
     assert_memory_equal(sent.ptr, "raw\0!", 5);
     /* The empty text is a body too. */
-    CONTRACT_OK(message_insert_payload(rig.store, 6, TEXT("{\"a\":1}"), TEXT(""), &diag), &diag);
+    CONTRACT_OK(
+        message_insert_payload(rig.store, 6, TEXT("{\"a\":1}"), TEXT(""), SLICE_NONE, &diag),
+        &diag);
     CONTRACT_OK(message_payload(rig.store, 6, &rig.arena, &diag, &shown, &sent), &diag);
     assert_int_equal(sent.len, 0);
+    struct slice trace;
+    CONTRACT_OK(message_sent(rig.store, 6, &rig.arena, &diag, &sent, &trace), &diag);
+    assert_true(sent.ptr != NULL && sent.len == 0 && trace.ptr == NULL);
+    CONTRACT_OK(
+        message_insert_payload(rig.store, 7, TEXT("{\"b\":1}"), SLICE_NONE, TEXT("t\0ce"), &diag),
+        &diag);
+    CONTRACT_OK(message_sent(rig.store, 7, &rig.arena, &diag, &sent, &trace), &diag);
+    assert_text(sent, "{\"b\":1}");
+    assert_int_equal(trace.len, 4);
+    assert_memory_equal(trace.ptr, "t\0ce", 4);
+    assert_int_equal(message_sent(rig.store, 8, &rig.arena, &diag, &sent, &trace), PH_NOT_FOUND);
     rig_close(&rig);
 }
 

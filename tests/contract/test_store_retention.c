@@ -19,7 +19,8 @@ static void add(struct store_rig *rig, int64_t id, int64_t payload_expires_at_us
         .payload_expires_at_us = payload_expires_at_us,
     };
     CONTRACT_OK(message_insert(rig->store, &row, &diag), &diag);
-    CONTRACT_OK(message_insert_payload(rig->store, id, TEXT("{}"), SLICE_NONE, &diag), &diag);
+    CONTRACT_OK(message_insert_payload(rig->store, id, TEXT("{}"), SLICE_NONE, SLICE_NONE, &diag),
+                &diag);
 }
 
 static void add_delivery(struct store_rig *rig, int64_t id, enum delivery_state state)
