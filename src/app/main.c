@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/command.h"
+#include "base/metrics.h"
 
 struct command {
     const char *name;
@@ -117,6 +118,8 @@ static int help(int count, char **arguments)
         option_write_help(&text);
     } else if (strcmp(arguments[0], "--options-markdown") == 0) {
         option_write_markdown(&text);
+    } else if (strcmp(arguments[0], "--metrics-markdown") == 0) {
+        metrics_write_markdown(&text);
     } else if (strcmp(arguments[0], "--man") == 0) {
         write_man(&text);
     } else if (find_command(arguments[0]) != NULL) {

@@ -88,6 +88,14 @@ void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job
     (void)pthread_mutex_unlock(&deliverer->lock);
 }
 
+size_t deliverer_inbox_length(struct deliverer *deliverer)
+{
+    (void)pthread_mutex_lock(&deliverer->lock);
+    size_t length = deliverer->inbox_fresh;
+    (void)pthread_mutex_unlock(&deliverer->lock);
+    return length;
+}
+
 void deliverer_push_settings(struct deliverer *deliverer, const struct flow_settings *settings)
 {
     struct inbox_notice *notice = ph_calloc(1, sizeof *notice);

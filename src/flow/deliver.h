@@ -51,6 +51,9 @@ void deliverer_push_manual(struct deliverer *deliverer, int64_t endpoint_id);
 void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job);
 void deliverer_wake(struct deliverer *deliverer);
 
+/* New deliveries in the inbox. Any thread. */
+size_t deliverer_inbox_length(struct deliverer *deliverer);
+
 /* --- called by the main thread --------------------------------------------------------------- */
 
 /* New settings; takes the reference. Then deliverer_wake. */

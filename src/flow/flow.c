@@ -82,7 +82,8 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     flow->application_throttles = application_throttles_new();
     error = writer_start(&flow->options, diag, &flow->writer);
     if (error == PH_OK) {
-        error = resolver_new(NULL, diag, &flow->resolver);
+        const struct resolver_options names = {.metrics = options->metrics};
+        error = resolver_new(&names, diag, &flow->resolver);
     }
     if (error == PH_OK) {
         error = start_deliverers(flow, diag);
@@ -133,4 +134,9 @@ void flow_refresh_gauges(struct flow *flow)
 {
     metrics_set(flow->options.metrics, METRIC_WRITER_QUEUE,
                 (int64_t)writer_queue_length(flow->writer));
+    size_t waiting = 0;
+    for (size_t index = 0; index < flow->deliverer_count; index++) {
+        waiting += deliverer_inbox_length(flow->deliverers[index]);
+    }
+    metrics_set(flow->options.metrics, METRIC_INBOX_DELIVERIES, (int64_t)waiting);
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/clock.h"
+#include "flow/backlog.h"
 #include "store/idempotency.h"
 #include "store/keyring.h"
 #include "store/message.h"
@@ -31,6 +32,7 @@ struct keeper {
     struct settings_holder *settings;
     struct writer *writer;
     struct store *store;
+    struct backlog *backlog;
     int64_t payload_cursor;
     int64_t retention_at_us; /* boot clock */
     struct seal_walk walk;   /* over what is stored in plain */
@@ -172,7 +174,10 @@ static void checkpoint(struct keeper *keeper)
     }
     struct diag diag;
     int64_t left_bytes;
+    int64_t begin_us = clock_boot_us();
     enum ph_error error = db_checkpoint(keeper->store->db, &diag, &left_bytes);
+    metrics_observe(keeper->options->metrics, METRIC_CHECKPOINT_SECONDS,
+                    clock_boot_us() - begin_us);
     if (error == PH_OK && left_bytes == 0) {
         writer_wal_is_copied(keeper->writer);
     } else if (error != PH_OK && error != PH_STORE_BUSY) {
@@ -271,6 +276,7 @@ static void *keeper_main(void *argument)
     while (pause_for(keeper, tick_us(keeper))) {
         checkpoint(keeper);
         look_after_secrets(keeper);
+        backlog_step(keeper->backlog);
         int64_t now_us = clock_boot_us();
         if (now_us >= keeper->retention_at_us) {
             keeper->retention_at_us = now_us + retention_interval_us(keeper);
@@ -285,6 +291,7 @@ static void *keeper_main(void *argument)
 
 static void free_keeper(struct keeper *keeper)
 {
+    backlog_free(keeper->backlog);
     store_close(keeper->store);
     (void)pthread_cond_destroy(&keeper->changed);
     (void)pthread_mutex_destroy(&keeper->lock);
@@ -303,6 +310,7 @@ enum ph_error keeper_start(const struct flow_options *options, struct settings_h
     clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
     if (error == PH_OK) {
+        keeper->backlog = backlog_new(options, keeper->store);
         error = seal_rows_are_done(keeper->store, diag, &keeper->walk.is_done);
     }
     if (error == PH_OK && pthread_create(&keeper->thread, NULL, keeper_main, keeper) != 0) {

@@ -43,6 +43,7 @@ struct resolver {
     int64_t keep_us;
     int64_t keep_failure_us;
     uint8_t hash_key[16];
+    struct metrics *metrics; /* NULL when closing: a look-up that hangs must not touch it */
 
     struct host *buckets[BUCKETS];
     size_t host_count;
@@ -145,17 +146,39 @@ static void give_answer(struct host *host)
     }
 }
 
+/* Called with the mutex. */
+static void count_look_up(struct resolver *resolver, bool is_found, int64_t duration_us)
+{
+    if (resolver->metrics != NULL) {
+        metrics_add(resolver->metrics, METRIC_DNS_LOOKUPS, 1);
+        metrics_add(resolver->metrics, METRIC_DNS_FAILURES, is_found ? 0 : 1);
+        metrics_observe(resolver->metrics, METRIC_DNS_SECONDS, duration_us);
+    }
+}
+
+/* Called with the mutex. */
+static void count_queued(struct resolver *resolver, int change)
+{
+    resolver->queued_count += (size_t)change;
+    if (resolver->metrics != NULL) {
+        metrics_add(resolver->metrics, METRIC_DNS_QUEUE, change);
+    }
+}
+
 static void look_up(struct resolver *resolver, struct host *host)
 {
     /* The table keeps a host without answer, so its name stays while the mutex is open. */
     pthread_mutex_unlock(&resolver->mutex);
+    int64_t begin_us = clock_boot_us();
     struct resolver_answer *answer = ph_calloc(1, sizeof *answer);
     answer->is_found =
         resolver->lookup(resolver->lookup_context, host->name, answer->text, sizeof answer->text);
     atomic_init(&answer->references, 1);
     answer->expires_us =
         clock_boot_us() + (answer->is_found ? resolver->keep_us : resolver->keep_failure_us);
+    int64_t duration_us = clock_boot_us() - begin_us;
     pthread_mutex_lock(&resolver->mutex);
+    count_look_up(resolver, answer->is_found, duration_us);
     answer->generation = ++resolver->next_generation;
     host->answer = answer;
     give_answer(host);
@@ -173,7 +196,7 @@ static void *pool_thread(void *argument)
             resolver->idle_threads--;
             continue;
         }
-        resolver->queued_count--;
+        count_queued(resolver, -1);
         look_up(resolver, LIST_ELEMENT(node, struct host, queue_node));
     }
     resolver->threads--;
@@ -226,7 +249,7 @@ static enum ph_error queue_host(struct resolver *resolver, const char *name, str
     *place = host;
     resolver->host_count++;
     list_append(&resolver->queued, &host->queue_node);
-    resolver->queued_count++;
+    count_queued(resolver, 1);
     pthread_cond_signal(&resolver->has_work);
     *ret_host = host;
     return PH_OK;
@@ -342,6 +365,7 @@ enum ph_error resolver_new(const struct resolver_options *options, struct diag *
     resolver->keep_failure_us = options->keep_failure_us > 0
                                     ? options->keep_failure_us
                                     : KEEP_FAILURE_DEFAULT_S * CLOCK_US_PER_S;
+    resolver->metrics = options->metrics;
     random_bytes(resolver->hash_key, sizeof resolver->hash_key);
     list_init(&resolver->queued);
     resolver->references = 1;
@@ -356,6 +380,7 @@ void resolver_free(struct resolver *resolver)
     }
     pthread_mutex_lock(&resolver->mutex);
     resolver->is_closing = true;
+    resolver->metrics = NULL;
     /* Hosts still queued have no waiters any more; they go with the table. */
     pthread_cond_broadcast(&resolver->has_work);
     unref_and_unlock(resolver);

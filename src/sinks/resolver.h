@@ -18,6 +18,7 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "base/metrics.h"
 
 #define RESOLVER_TEXT_MAX 1024 /* room for the text of an answer, its NUL included */
 
@@ -53,6 +54,7 @@ struct resolver_options {
     size_t queue_max;                 /* hosts that wait for a thread; 0 = 4096 */
     int64_t keep_us;                  /* addresses stay in the cache; 0 = 30 s */
     int64_t keep_failure_us;          /* failures stay in the cache; 0 = 5 s */
+    struct metrics *metrics;          /* may be NULL; not used after resolver_free */
 };
 
 /* `options` may be NULL. Threads are started when there is something to look up. */

@@ -227,6 +227,37 @@ enum ph_error attempt_insert(struct store *store, const struct attempt_insert_ro
     return db_exec(insert, diag);
 }
 
+enum ph_error delivery_walk(struct store *store, int64_t limit,
+                            void (*each)(void *context, int64_t application_id, int64_t due_us),
+                            void *context, struct diag *diag, struct delivery_cursor *cursor,
+                            bool *ret_is_end)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT shard, endpoint_id, next_attempt_at, message_id, (SELECT application_id "
+                   "FROM endpoint"
+                   " WHERE endpoint.id = delivery.endpoint_id) FROM delivery WHERE state = 0"
+                   " AND (shard, endpoint_id, next_attempt_at, message_id) > ($1, $2, $3, $4)"
+                   " ORDER BY shard, endpoint_id, next_attempt_at, message_id LIMIT $5");
+    db_bind_int64(select, 1, cursor->shard);
+    db_bind_int64(select, 2, cursor->endpoint_id);
+    db_bind_int64(select, 3, cursor->due_us);
+    db_bind_int64(select, 4, cursor->message_id);
+    db_bind_int64(select, 5, limit);
+    int64_t count = 0;
+    enum ph_error error;
+    bool has_row;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        *cursor = (struct delivery_cursor){db_int64(select, 0), db_int64(select, 1),
+                                           db_int64(select, 2), db_int64(select, 3)};
+        each(context, db_int64(select, 4), cursor->due_us);
+        count++;
+    }
+    if (error == PH_OK) {
+        *ret_is_end = count < limit;
+    }
+    return error;
+}
+
 enum ph_error delivery_backlog(struct store *store, struct diag *diag, int64_t *ret_pending,
                                int64_t *ret_oldest_due_us)
 {

@@ -96,6 +96,21 @@ struct attempt_insert_row {
 PH_NODISCARD enum ph_error attempt_insert(struct store *store, const struct attempt_insert_row *row,
                                           struct diag *diag);
 
+/* A place in the index of pending deliveries; zeros are its beginning. */
+struct delivery_cursor {
+    int64_t shard;
+    int64_t endpoint_id;
+    int64_t due_us;
+    int64_t message_id;
+};
+
+/* Gives the next `limit` pending deliveries behind the cursor, in the order of the index, to
+ * `each`; the application is 0 when its endpoint is gone. *ret_is_end when there are no more. */
+PH_NODISCARD enum ph_error
+delivery_walk(struct store *store, int64_t limit,
+              void (*each)(void *context, int64_t application_id, int64_t due_us), void *context,
+              struct diag *diag, struct delivery_cursor *cursor, bool *ret_is_end);
+
 /* Counts for doctor: pending deliveries and the oldest due time (0 when none). */
 PH_NODISCARD enum ph_error delivery_backlog(struct store *store, struct diag *diag,
                                             int64_t *ret_pending, int64_t *ret_oldest_due_us);

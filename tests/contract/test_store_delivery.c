@@ -113,6 +113,43 @@ static void test_pages_go_by_due_time(void **state)
     store_rig_close(&rig);
 }
 
+struct walked {
+    int64_t due_us[8];
+    size_t count;
+};
+
+static void note(void *context, int64_t application_id, int64_t due_us)
+{
+    struct walked *walked = context;
+    assert_int_equal(application_id, 0); /* there is no such endpoint */
+    walked->due_us[walked->count++] = due_us;
+}
+
+static void test_a_walk_sees_each_pending_delivery_once(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    add_to(&rig, OTHER_ENDPOINT, 1, NOW_US - 1, 1);
+    add_to(&rig, ENDPOINT, 1, NOW_US + 9, 1);
+    add_to(&rig, ENDPOINT, 2, NOW_US, 1);
+    add_to(&rig, ENDPOINT, 3, NOW_US, 1);
+    add_to(&rig, ENDPOINT, 4, NOW_US, 1);
+    record(&rig, 4, DELIVERY_SUCCEEDED, false);
+    struct walked walked = {.count = 0};
+    struct delivery_cursor cursor = {0};
+    struct diag diag = {0};
+    bool is_end = false;
+    CONTRACT_OK(delivery_walk(rig.store, 2, note, &walked, &diag, &cursor, &is_end), &diag);
+    assert_false(is_end);
+    assert_int_equal(cursor.message_id, 3);
+    CONTRACT_OK(delivery_walk(rig.store, 3, note, &walked, &diag, &cursor, &is_end), &diag);
+    assert_true(is_end);
+    static const int64_t expected[] = {NOW_US, NOW_US, NOW_US + 9, NOW_US - 1};
+    assert_int_equal(walked.count, PH_ARRAY_LENGTH(expected));
+    assert_memory_equal(walked.due_us, expected, sizeof expected);
+    store_rig_close(&rig);
+}
+
 static void test_only_pending_deliveries_move(void **state)
 {
     struct store_rig rig;
@@ -263,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_BOTH(test_pages_go_by_due_time),
+        CONTRACT_BOTH(test_a_walk_sees_each_pending_delivery_once),
         CONTRACT_BOTH(test_only_pending_deliveries_move),
         CONTRACT_BOTH(test_old_generations_are_cancelled_in_steps),
         CONTRACT_BOTH(test_the_scan_finds_endpoints_with_work),

@@ -37,6 +37,8 @@ COUNTERS = {
     "posthorn_window_pages_total",
     "posthorn_inbox_overflows_total",
     "posthorn_retention_rows_total",
+    "posthorn_dns_lookups_total",
+    "posthorn_dns_failures_total",
 }
 GAUGES = {
     "posthorn_http_connections",
@@ -47,6 +49,17 @@ GAUGES = {
     "posthorn_unrecorded_attempts",
     "posthorn_lanes",
     "posthorn_wal_bytes",
+    "posthorn_breakers_open",
+    "posthorn_inbox_deliveries",
+    "posthorn_dns_queue",
+    "posthorn_backlog_deliveries",
+    "posthorn_backlog_oldest_due_seconds",
+    "posthorn_uptime_seconds",
+    "posthorn_build_info",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "process_start_time_seconds",
 }
 HISTOGRAMS = {
     "posthorn_accept_seconds",
@@ -54,6 +67,8 @@ HISTOGRAMS = {
     "posthorn_attempt_seconds",
     "posthorn_delivery_delay_seconds",
     "posthorn_batch_jobs",
+    "posthorn_checkpoint_seconds",
+    "posthorn_dns_seconds",
 }
 
 
@@ -149,7 +164,7 @@ def test_the_text_is_valid(server, api, app, receiver, path, scraper):
     assert "\r" not in text and text.endswith("\n") and "\n\n" not in text
     names = [name for name, _ in families(text)]
     assert len(set(names)) == len(names), "a family occurs twice"
-    assert {name for name in names if not re.fullmatch(r"posthorn_[a-z0-9_]+", name)} == set()
+    assert {name for name in names if not re.fullmatch(r"(posthorn|process)_[a-z0-9_]+", name)} == set()
 
 
 def test_the_reader_refuses_what_a_scraper_would():
@@ -204,17 +219,22 @@ def test_counters_start_at_zero():
 
 
 def test_nothing_secret_or_personal_is_in_it(server, api, receiver, path, scraper):
-    """No labels by tenant: metrics go to people who may not see tenants, and must stay few."""
+    """No labels by tenant but the ids of ten at most, those whose backlog is the oldest: metrics go to people who may
+    not see tenants, and must stay few."""
     app = api.new_app(name="Miller & Sons", uid=unique("miller"))
     endpoint = api.new_endpoint(app, receiver.url(path + "?key=hunter2"))
     api.wait_final(app, api.send(app, {"who": "Jane Miller"}), endpoint)
-    text = scraper.get().text
+
+    def lines():
+        return [s for s in scraper.get().text.splitlines() if "posthorn_backlog_application_" not in s]
+
     for word in ("iller", "hunter2", app["id"], endpoint["id"], receiver.base, api.token):
-        assert word not in text
-    before = len(text.splitlines())
+        assert word not in "\n".join(lines())
+        assert word == app["id"] or word not in scraper.get().text
+    before = len(lines())
     for _ in range(20):
         api.new_endpoint(api.new_app(), receiver.url(path))
-    assert len(scraper.get().text.splitlines()) == before
+    assert len(lines()) == before
 
 
 # ---- counters ----
@@ -433,6 +453,67 @@ def test_the_log_of_the_store_stays_small():
 
 
 # ---- under load ----
+
+
+@pytest.mark.smoke
+def test_the_backlog_is_counted(receiver, path):
+    """In all, and for the ten applications that wait the longest, the worst first."""
+    with Server({"retry_schedule": "600", "max_in_flight": "1"}) as server, Scraper(server) as scraper:
+        api = server.api()
+        hold = threading.Event()
+        receiver.script(path, Reply(200, hold=hold))
+        apps = []
+        for _ in range(12):
+            app = api.new_app()
+            api.new_endpoint(app, receiver.url(path))
+            for _ in range(3):
+                api.send(app)
+            apps.append(app["id"])
+
+        def backlog(name):
+            return {
+                dict(labels)["application"]: value
+                for (key, labels), value in scraper.scrape().samples.items()
+                if key == "posthorn_backlog_application_" + name
+            }
+
+        try:
+            scraper.reaches(backlog_deliveries=36)
+            assert backlog("deliveries") == {app: 3 for app in apps[:10]}
+            wait_for(lambda: scraper.value("backlog_oldest_due_seconds") >= 1, 15, "the age grows")
+            assert max(backlog("oldest_due_seconds").values()) == scraper.value("backlog_oldest_due_seconds")
+        finally:
+            hold.set()
+        scraper.reaches(backlog_deliveries=0)
+        # What failed waits for its retry: it is pending and not due.
+        receiver.script(path + "-broken", Reply(500))
+        app = api.new_app()
+        api.new_endpoint(app, receiver.url(path + "-broken"))
+        api.wait_attempts(app, api.send(app))
+        wait_for(lambda: backlog("deliveries") == {app["id"]: 1}, 15, lambda: backlog("deliveries"))
+        assert scraper.value("backlog_oldest_due_seconds") == 0
+
+
+@pytest.mark.smoke
+def test_look_ups_of_names_are_counted(api, app, receiver, path, scraper):
+    for host in ("localhost", "no-such-host.invalid"):
+        api.new_endpoint(app, receiver.url(path).replace("127.0.0.1", host))
+    api.wait_attempts(app, api.send(app), 2)
+    wait_for(lambda: scraper.delta("dns_failures_total") >= 1, 10, "a failed look-up")
+    now = scraper.scrape()
+    assert now.value("posthorn_dns_lookups_total") == now.value("posthorn_dns_seconds_count")
+    assert now.value("posthorn_dns_queue") == 0
+
+
+@pytest.mark.smoke
+def test_the_process_is_shown(server, scraper):
+    metrics = scraper.scrape()
+    assert metrics.value("process_resident_memory_bytes") == pytest.approx(server.rss_bytes(), rel=0.2)
+    assert 10 < metrics.value("process_open_fds") < metrics.value("process_max_fds")
+    assert 0 <= time.time() - metrics.value("process_start_time_seconds") < 3600
+    assert 0 <= metrics.value("posthorn_uptime_seconds") < 3600
+    labels = [dict(labels) for (name, labels) in metrics.samples if name == "posthorn_build_info"]
+    assert len(labels) == 1 and re.fullmatch(r"\d+\.\d+\.\d+\S*", labels[0]["version"])
 
 
 def test_it_stays_valid_under_load(receiver, path):

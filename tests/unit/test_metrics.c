@@ -156,6 +156,31 @@ static void test_exposition_format(void **state)
     assert_int_equal(families, METRIC_COUNT + METRIC_HISTOGRAM_COUNT);
 }
 
+/* Samples are replaced as a whole; a family without any is left out. */
+static void test_families(void **state)
+{
+    (void)state;
+    struct metrics metrics;
+    metrics_init(&metrics);
+    const struct metric_sample samples[] = {{"app_1", 7}, {"app_2", -1}};
+    BUF_AUTO struct buf text;
+    buf_init(&text, TEXT_MAX);
+    metrics_set_family(&metrics, METRIC_BACKLOG_APPLICATION_DELIVERIES, samples, 2);
+    metrics_format(&metrics, &text);
+    check_line(&text, "# TYPE posthorn_backlog_application_deliveries gauge");
+    check_line(&text, "posthorn_backlog_application_deliveries{application=\"app_1\"} 7");
+    check_line(&text, "posthorn_backlog_application_deliveries{application=\"app_2\"} -1");
+    assert_null(strstr(buf_text(&text), "posthorn_build_info"));
+    buf_clear(&text);
+    metrics_set_family(&metrics, METRIC_BACKLOG_APPLICATION_DELIVERIES, samples, 1);
+    metrics_format(&metrics, &text);
+    assert_null(strstr(buf_text(&text), "app_2"));
+    buf_clear(&text);
+    metrics_set_family(&metrics, METRIC_BACKLOG_APPLICATION_DELIVERIES, NULL, 0);
+    metrics_format(&metrics, &text);
+    assert_null(strstr(buf_text(&text), "posthorn_backlog_application"));
+}
+
 static void *count_up(void *metrics)
 {
     for (int index = 0; index < 20000; index++) {
@@ -189,6 +214,7 @@ int main(void)
         cmocka_unit_test(test_histogram_of_durations),
         cmocka_unit_test(test_histogram_of_counts),
         cmocka_unit_test(test_exposition_format),
+        cmocka_unit_test(test_families),
         cmocka_unit_test(test_threads_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
