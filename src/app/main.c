@@ -84,11 +84,13 @@ static void write_man(struct buf *text)
         option_append_troff(text, commands[index].details);
         buf_append_text(text, "\n");
     }
-    buf_append_text(text, ".SH EXIT STATUS\n0: done. 1: it did not work. 2: wrong usage.\n"
-                          ".SH SIGNALS\nSIGTERM and SIGINT end the server after the attempts in "
-                          "flight; a second one ends it at once. SIGHUP reads the configuration "
-                          "again.\n.SH OPTIONS\nLater sources win: defaults, the YAML file "
-                          "(\\-\\-config FILE), the environment, flags.\n");
+    buf_append_text(
+        text, ".SH EXIT STATUS\n0: done. 1: it did not work. 2: wrong usage.\n"
+              ".SH SIGNALS\nSIGTERM and SIGINT end the server after the attempts in "
+              "flight; a second one ends it at once. SIGHUP reads the configuration "
+              "again: keys that can change while running take effect, the log names "
+              "those that need a restart.\n.SH OPTIONS\nLater sources win: defaults, the YAML file "
+              "(\\-\\-config FILE), the environment, flags.\n");
     option_write_man(text);
 }
 

@@ -9,7 +9,7 @@
 #include "flow/writer.h"
 
 /* Asks; when the writer is too busy nothing happens and the asker will ask again. */
-void cancel_old_deliveries(struct writer *writer, struct metrics *metrics, int64_t endpoint_id,
-                           int64_t generation);
+void cancel_old_deliveries(struct writer *writer, const struct flow_options *options,
+                           int64_t endpoint_id, int64_t generation);
 
 #endif

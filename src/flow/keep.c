@@ -34,8 +34,8 @@ struct keeper {
     struct store *store;
     struct backlog *backlog;
     int64_t payload_cursor;
-    int64_t retention_at_us; /* boot clock */
-    struct seal_walk walk;   /* over what is stored in plain */
+    int64_t retention_began_us; /* boot clock */
+    struct seal_walk walk;      /* over what is stored in plain */
     int64_t sealed_rows;
     int64_t sealing_at_us; /* boot clock, after a failure */
 };
@@ -106,10 +106,15 @@ static enum ph_error run_step(struct keeper *keeper, struct step *step)
         (void)pthread_cond_wait(&keeper->changed, &keeper->lock);
     }
     (void)pthread_mutex_unlock(&keeper->lock);
+    backlog_step(keeper->backlog); /* a long retention does not hold it up */
     if (step->error != PH_OK) {
         log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", step->diag.text));
     }
     metrics_add(keeper->options->metrics, METRIC_RETENTION_ROWS, step->deleted);
+    if (step->deleted > 0) {
+        log_write(keeper->options->log, LOG_KEEPER_STEP, LOG_TEXT("work", "retention"),
+                  LOG_INT("rows", step->deleted));
+    }
     return step->error;
 }
 
@@ -188,10 +193,11 @@ static void checkpoint(struct keeper *keeper)
 /* A minute, or less when things are kept for so short a time that a minute would be late. */
 static int64_t retention_interval_us(const struct keeper *keeper)
 {
-    const struct flow_settings *settings = &keeper->options->settings;
+    const struct flow_settings *settings = settings_take(keeper->settings);
     int64_t kept_us = settings->retention_us < settings->payload_retention_us
                           ? settings->retention_us
                           : settings->payload_retention_us;
+    flow_settings_drop(settings);
     int64_t interval_us = kept_us / 16;
     if (interval_us < RETENTION_INTERVAL_MIN_US) {
         return RETENTION_INTERVAL_MIN_US;
@@ -278,8 +284,8 @@ static void *keeper_main(void *argument)
         look_after_secrets(keeper);
         backlog_step(keeper->backlog);
         int64_t now_us = clock_boot_us();
-        if (now_us >= keeper->retention_at_us) {
-            keeper->retention_at_us = now_us + retention_interval_us(keeper);
+        if (now_us - keeper->retention_began_us >= retention_interval_us(keeper)) {
+            keeper->retention_began_us = now_us;
             if (!repeat(keeper, delete_messages) || !expire_round(keeper) ||
                 !repeat(keeper, delete_answers)) {
                 break;
@@ -305,7 +311,7 @@ enum ph_error keeper_start(const struct flow_options *options, struct settings_h
     keeper->options = options;
     keeper->settings = settings;
     keeper->writer = writer;
-    keeper->retention_at_us = clock_boot_us() + retention_interval_us(keeper);
+    keeper->retention_began_us = clock_boot_us();
     (void)pthread_mutex_init(&keeper->lock, NULL);
     clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);

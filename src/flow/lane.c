@@ -192,8 +192,8 @@ static void ask_cancel(struct deliverer *deliverer, struct lane *lane)
     int64_t now_us = clock_boot_us();
     if (lane->cancel_asked_us == 0 || now_us - lane->cancel_asked_us > RETRY_INTERVAL_US) {
         lane->cancel_asked_us = now_us;
-        cancel_old_deliveries(deliverer->options.writer, deliverer->options.flow->metrics,
-                              lane->endpoint_id, lane->config->generation);
+        cancel_old_deliveries(deliverer->options.writer, deliverer->options.flow, lane->endpoint_id,
+                              lane->config->generation);
     }
 }
 
@@ -253,8 +253,10 @@ static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
     enum ph_error error =
         endpoint_config_load(deliverer->store, lane->endpoint_id, &diag, &lane->config);
     if (error != PH_OK) {
+        char endpoint[ID_TEXT_MAX];
+        (void)id_format(&deliverer->store->codec, ID_ENDPOINT, lane->endpoint_id, endpoint);
         log_write(deliverer->options.flow->log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text),
-                  LOG_INT("endpoint", lane->endpoint_id));
+                  LOG_TEXT("endpoint", endpoint));
         lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
         return false;
     }

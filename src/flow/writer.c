@@ -269,8 +269,10 @@ static void publish_endpoint(struct writer *writer, int64_t endpoint_id)
     if (error == PH_OK) {
         deliverer_push_config(writer_deliverer_of(writer, config->shard), config);
     } else if (error != PH_NOT_FOUND) {
+        char endpoint[ID_TEXT_MAX];
+        (void)id_format(&writer->store->codec, ID_ENDPOINT, endpoint_id, endpoint);
         log_write(writer->options.log, LOG_STORE_FAILED, LOG_TEXT("error", diag.text),
-                  LOG_INT("endpoint", endpoint_id));
+                  LOG_TEXT("endpoint", endpoint));
     }
 }
 
