@@ -243,11 +243,33 @@ static struct http_daemon *least_busy(struct http_server *server)
     return best;
 }
 
+/* Often enough that a deadline is at most a quarter late. */
+static int64_t sweep_interval_us(const struct http_settings *settings)
+{
+    int64_t shortest_ms = settings->header_timeout_ms < settings->body_timeout_ms
+                              ? settings->header_timeout_ms
+                              : settings->body_timeout_ms;
+    int64_t interval_us = shortest_ms * CLOCK_US_PER_MS / 4;
+    if (interval_us < CLOCK_US_PER_MS) {
+        return CLOCK_US_PER_MS;
+    }
+    return interval_us > SWEEP_MAX_US ? SWEEP_MAX_US : interval_us;
+}
+
+static void follow_settings(struct accept_state *state)
+{
+    if (http_settings_follow(state->server, &state->settings)) {
+        state->sweep_us = sweep_interval_us(state->settings);
+        state->next_sweep_us = clock_boot_us() + state->sweep_us;
+    }
+}
+
 static void take(struct accept_state *state, int fd, const struct sockaddr *address,
                  socklen_t length)
 {
     struct http_server *server = state->server;
     struct http_daemon *daemon = least_busy(server);
+    follow_settings(state); /* here, so that a reload holds for whoever connects after it */
     struct http_connection *connection =
         http_connection_new(server, state->settings, fd, address, daemon);
     if (connection == NULL) {
@@ -317,27 +339,6 @@ static nfds_t fill_polls(struct accept_state *state, int64_t now_us)
         state->polls[count++] = (struct pollfd){state->lingering[i].fd, POLLIN, 0};
     }
     return count;
-}
-
-/* Often enough that a deadline is at most a quarter late. */
-static int64_t sweep_interval_us(const struct http_settings *settings)
-{
-    int64_t shortest_ms = settings->header_timeout_ms < settings->body_timeout_ms
-                              ? settings->header_timeout_ms
-                              : settings->body_timeout_ms;
-    int64_t interval_us = shortest_ms * CLOCK_US_PER_MS / 4;
-    if (interval_us < CLOCK_US_PER_MS) {
-        return CLOCK_US_PER_MS;
-    }
-    return interval_us > SWEEP_MAX_US ? SWEEP_MAX_US : interval_us;
-}
-
-static void follow_settings(struct accept_state *state)
-{
-    if (http_settings_follow(state->server, &state->settings)) {
-        state->sweep_us = sweep_interval_us(state->settings);
-        state->next_sweep_us = clock_boot_us() + state->sweep_us;
-    }
 }
 
 static void round_once(struct accept_state *state)
