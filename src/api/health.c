@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Health and metrics (svix-api spec section 11). None of them asks for a token. */
 #include "api/api_int.h"
-#include "base/process.h"
+#include "base/usage.h"
 
 #define METRICS_TEXT_MAX ((size_t)1024 * 1024)
 
@@ -115,7 +115,7 @@ enum ph_error api_metrics(struct api_call *call, struct diag *diag)
     struct buf text;
     buf_init(&text, METRICS_TEXT_MAX);
     flow_refresh_gauges(call->api->flow);
-    process_refresh(call->api->metrics);
+    usage_refresh(call->api->metrics);
     metrics_format(call->api->metrics, &text);
     http_respond(call->request, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
     buf_done(&text);

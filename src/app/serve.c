@@ -6,7 +6,7 @@
 #include "api/api.h"
 #include "app/command.h"
 #include "base/clock.h"
-#include "base/process.h"
+#include "base/usage.h"
 #include "flow/flow.h"
 #include "http/server.h"
 #include "store/keyring.h"
@@ -212,7 +212,7 @@ enum ph_error server_start(const struct options *options, struct log *log, struc
     server->lock_fd = -1;
     server->store_address = data_store_address(options);
     metrics_init(&server->metrics);
-    process_describe(&server->metrics, PH_VERSION);
+    usage_describe(&server->metrics, PH_VERSION);
     enum ph_error error = start_parts(server, options, diag);
     if (error != PH_OK) {
         server_stop(server);

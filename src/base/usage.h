@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* This process as the kernel sees it: memory and descriptors. Any thread. */
-#ifndef PH_BASE_PROCESS_H
-#define PH_BASE_PROCESS_H
+#ifndef PH_BASE_USAGE_H
+#define PH_BASE_USAGE_H
 
 #include "base/metrics.h"
 
 /* Once, when the process starts: version and start time. `version` is copied. */
-void process_describe(struct metrics *metrics, const char *version);
+void usage_describe(struct metrics *metrics, const char *version);
 /* Updates the gauges; what cannot be read keeps its value. */
-void process_refresh(struct metrics *metrics);
+void usage_refresh(struct metrics *metrics);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/process.h"
+#include "base/usage.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-void process_describe(struct metrics *metrics, const char *version)
+void usage_describe(struct metrics *metrics, const char *version)
 {
     struct metric_sample sample = {.value = 1};
     (void)snprintf(sample.label, sizeof sample.label, "%s", version);
@@ -47,7 +47,7 @@ static bool open_descriptors(int64_t *ret_count)
     return true;
 }
 
-void process_refresh(struct metrics *metrics)
+void usage_refresh(struct metrics *metrics)
 {
     int64_t number;
     struct rlimit limit;
