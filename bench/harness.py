@@ -37,10 +37,11 @@ def now_us():
 
 
 def fetch(url, token=None, method="GET", body=None):
+    """One call; one with a body, which becomes JSON, is a POST."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     data = b"" if method == "POST" else None
     if body is not None:
-        data = json.dumps(body).encode()
+        method, data = "POST", json.dumps(body).encode()
         headers["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data=data, method=method, headers=headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
