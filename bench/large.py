@@ -180,11 +180,11 @@ def fill(run, data, endpoints):
     return line | {"stop_s": round((now_us() - start_us) / 1e6, 2)}
 
 
-def backlog_once(run, endpoints, has_drain):
+def backlog_once(run, endpoints, before=None):
     """Fills, starts the server anew with the receiver back, shuts the receiver until breakers are
-    open, opens it and drains: so the drain is that of a server that has been refused."""
+    open, opens it and drains: so the drain is that of a server that has been refused. `before` is
+    the rate of `e2e` just now; None: no drain."""
     receiver = run.receiver
-    before = run.e2e() if has_drain else None
     with data_folder(run.options) as data:
         line = fill(run, data, endpoints)
         receiver.open_gate()
@@ -196,7 +196,7 @@ def backlog_once(run, endpoints, has_drain):
             yield {"scenario": "restart", "endpoints": endpoints, "pending": line["accepted"],
                    "first_delivery_s": first_s, "first_delivery_s_asked": 2,
                    "ready_s": round((ready_us - exec_us) / 1e6, 3), "stop_s": line["stop_s"]}
-            if not has_drain:
+            if before is None:
                 return
             receiver.close_gate()
             wait_for("half of the breakers opening", 60,
@@ -213,20 +213,22 @@ def backlog_once(run, endpoints, has_drain):
                      "cpu_s": round(target.cpu_s() - cpu_s, 2),
                      "rss_peak_mb": max(line["rss_peak_accepting_mb"], target.memory_mb("VmHWM")),
                      "rss_peak_mb_asked": 150, "disk_mb": disk_mb(data)} | missing(line["accepted"], stats, recorded)
-    around = [rate for rate in (before, run.e2e()) if rate]
-    mean = sum(around) / len(around) if around else None
-    yield {"scenario": "backlog", **line, "e2e_per_s": around,
-           "ratio_to_e2e": round(line["per_s"] / mean, 3) if mean else None, "ratio_to_e2e_asked": 0.5}
+    after = run.e2e()
+    yield {"scenario": "backlog", **line, "e2e_per_s": [before, after],
+           "ratio_to_e2e": round(line["per_s"] * 2 / (before + after), 3), "ratio_to_e2e_asked": 0.5}
 
 
 def backlog(run):
+    rate = run.e2e()
     for endpoints in BACKLOG_ENDPOINTS:
-        yield from backlog_once(run, endpoints, True)
+        for line in backlog_once(run, endpoints, rate):
+            rate = line.get("e2e_per_s", [rate])[-1]
+            yield line
 
 
 def restart(run):
     for endpoints in BACKLOG_ENDPOINTS:
-        yield from backlog_once(run, endpoints, False)
+        yield from backlog_once(run, endpoints)
 
 
 # --- endpoints --------------------------------------------------------------------------------------
@@ -235,6 +237,7 @@ def restart(run):
 def endpoints(run):
     """Each event goes to one endpoint; all endpoints in turn. Where an application has many, the
     event's channel chooses the one."""
+    one = None
     for total, per_application in LAYOUTS:
         total = run.scaled(total)
         applications = max(1, total // per_application)
@@ -256,6 +259,8 @@ def endpoints(run):
                      "p50_ms": stats["p50_ms"], "p99_ms": stats["p99_ms"],
                      "cpu_s": round(target.cpu_s() - cpu_s, 2),
                      "rss_mb": target.memory_mb("VmRSS"), "rss_peak_mb": target.memory_mb("VmHWM")}
+        one = one or line["per_s"]
+        line["ratio_to_one"] = round(line["per_s"] / max(1, one), 3)
         yield line | missing(result["accepted"], stats, recorded) | troubles(result)
 
 
