@@ -18,10 +18,10 @@ test:
 	tools/bootstrap build test
 	tests/run $(STAGES)
 
-# Measures; prints JSON
+# Measures; prints JSON. SCENARIOS="slow backlog" measures these; bench/README.md names all
 bench: build
 	cmake --build --preset release
-	bench/run
+	bench/run $(if $(SCENARIOS),--scenario $(SCENARIOS))
 
 # Format, clang-tidy, structure
 lint:

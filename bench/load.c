@@ -12,12 +12,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
     "usage: ph-load --url BASE [options]\n"
     "  --token T             bearer token (not with --raw)\n"
     "  --app ID              load this application instead of making one\n"
     "  --setup-endpoints N   make N endpoints first (0)\n"
+    "  --make KIND           make applications or endpoints, with as many connections; no events\n"
+    "  --uid TEXT            load applications TEXT-0, TEXT-1, ... that --make has made\n"
+    "  --applications N      their number (1)\n"
+    "  --endpoints N         number of endpoints in all of them together; events visit them in "
+    "turn\n"
+    "  --channels            each endpoint has a channel of its own and each event goes to one\n"
     "  --receiver URL        base URL of those endpoints: URL/hook/0, URL/hook/1, ...\n"
     "  --endpoint-secret S   whsec_ secret for all of them (the server chooses)\n"
     "  --event-type NAME     (job.run.completed)\n"
@@ -32,8 +39,15 @@ static const char usage[] =
     "  --stall-s N           give up when nothing was answered for N seconds (30)\n"
     "Prints one line of JSON. Exits 0 when every event was accepted, 1 when not.\n";
 
+/* A number has eight digits in the requests. */
+enum { NUMBERED_MAX = 99999999 };
+
 struct arguments {
     const char *url;
+    const char *make;
+    const char *uid;
+    uint64_t applications;
+    uint64_t all_endpoints;
     const char *token;
     const char *app;
     const char *receiver;
@@ -42,8 +56,10 @@ struct arguments {
     const char *path;
     size_t endpoints;
     size_t body_bytes;
+    enum template_kind kind;
     bool is_raw;
     bool has_idempotency;
+    bool has_channels;
     struct generate_options load;
 };
 
@@ -52,6 +68,11 @@ enum option_id {
     OPTION_TOKEN,
     OPTION_APP,
     OPTION_SETUP_ENDPOINTS,
+    OPTION_MAKE,
+    OPTION_UID,
+    OPTION_APPLICATIONS,
+    OPTION_ENDPOINTS,
+    OPTION_CHANNELS,
     OPTION_RECEIVER,
     OPTION_ENDPOINT_SECRET,
     OPTION_EVENT_TYPE,
@@ -72,6 +93,11 @@ static const struct option long_options[] = {
     {"token", required_argument, NULL, OPTION_TOKEN},
     {"app", required_argument, NULL, OPTION_APP},
     {"setup-endpoints", required_argument, NULL, OPTION_SETUP_ENDPOINTS},
+    {"make", required_argument, NULL, OPTION_MAKE},
+    {"uid", required_argument, NULL, OPTION_UID},
+    {"applications", required_argument, NULL, OPTION_APPLICATIONS},
+    {"endpoints", required_argument, NULL, OPTION_ENDPOINTS},
+    {"channels", no_argument, NULL, OPTION_CHANNELS},
     {"receiver", required_argument, NULL, OPTION_RECEIVER},
     {"endpoint-secret", required_argument, NULL, OPTION_ENDPOINT_SECRET},
     {"event-type", required_argument, NULL, OPTION_EVENT_TYPE},
@@ -118,6 +144,30 @@ static bool take_load_option(struct generate_options *load, int option, const ch
     }
 }
 
+/* Takes the options about prepared applications; false when `option` is none of them. */
+static bool take_prepared_option(struct arguments *arguments, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_MAKE:
+        arguments->make = value;
+        return true;
+    case OPTION_UID:
+        arguments->uid = value;
+        return true;
+    case OPTION_APPLICATIONS:
+        arguments->applications = arguments_number("applications", value, 1, NUMBERED_MAX);
+        return true;
+    case OPTION_ENDPOINTS:
+        arguments->all_endpoints = arguments_number("endpoints", value, 0, NUMBERED_MAX);
+        return true;
+    case OPTION_CHANNELS:
+        arguments->has_channels = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void take_option(struct arguments *arguments, int option, const char *value)
 {
     switch (option) {
@@ -158,9 +208,30 @@ static void take_option(struct arguments *arguments, int option, const char *val
         fputs(usage, stdout);
         exit(0);
     default:
-        if (!take_load_option(&arguments->load, option, value)) {
+        if (!take_load_option(&arguments->load, option, value) &&
+            !take_prepared_option(arguments, option, value)) {
             wrong_usage("unknown option");
         }
+    }
+}
+
+/* What is to be made, and how many of it: that is the load. */
+static void check_make(struct arguments *arguments)
+{
+    if (arguments->uid == NULL) {
+        wrong_usage("--make needs --uid");
+    }
+    if (strcmp(arguments->make, "applications") == 0) {
+        arguments->kind = TEMPLATE_APPLICATION;
+        arguments->load.events = arguments->applications;
+    } else if (strcmp(arguments->make, "endpoints") == 0) {
+        if (arguments->receiver == NULL || arguments->all_endpoints == 0) {
+            wrong_usage("--make endpoints needs --receiver and --endpoints");
+        }
+        arguments->kind = TEMPLATE_ENDPOINT;
+        arguments->load.events = arguments->all_endpoints;
+    } else {
+        wrong_usage("--make takes applications or endpoints");
     }
 }
 
@@ -181,6 +252,9 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
     }
     if (arguments->endpoints > 0 && arguments->receiver == NULL) {
         wrong_usage("--setup-endpoints needs --receiver");
+    }
+    if (arguments->make != NULL) {
+        check_make(arguments);
     }
     if (arguments->load.events == 0) {
         arguments->load.events = arguments->load.seconds > 0 ? UINT64_MAX : 10000;
@@ -226,23 +300,32 @@ static void print_result(const struct generate_result *result, const struct setu
     printf("}\n");
 }
 
-/* The path that events go to. */
-static void make_target(const struct arguments *arguments, const struct net_target *target,
-                        const char *app, char *path, size_t path_bytes)
+static struct template_options template_of(const struct arguments *arguments,
+                                           const struct net_target *target, const char *path)
 {
-    if (arguments->path != NULL) {
-        snprintf(path, path_bytes, "%s%s", target->path, arguments->path);
-    } else if (arguments->is_raw) {
-        snprintf(path, path_bytes, "%s/hook/0", target->path);
-    } else {
-        snprintf(path, path_bytes, "%s/api/v1/app/%s/msg?with_content=false", target->path, app);
-    }
+    return (struct template_options){
+        .kind = arguments->is_raw ? TEMPLATE_PAYLOAD : arguments->kind,
+        .host = target->host,
+        .base = target->path,
+        .path = path,
+        .token = arguments->is_raw ? NULL : arguments->token,
+        .event_type = arguments->event_type,
+        .uid = arguments->uid,
+        .receiver = arguments->receiver,
+        .endpoint_secret = arguments->endpoint_secret,
+        .applications = arguments->applications,
+        .endpoints = arguments->all_endpoints,
+        .payload_bytes = arguments->body_bytes,
+        .has_idempotency_key = arguments->has_idempotency,
+        .has_channel = arguments->has_channels,
+    };
 }
 
 int main(int argc, char **argv)
 {
     static struct generate_result result;
     struct arguments arguments = {.event_type = "job.run.completed",
+                                  .applications = 1,
                                   .body_bytes = 600,
                                   .load = {.connections = 64, .stall_s = 30}};
     struct net_target target;
@@ -262,17 +345,18 @@ int main(int argc, char **argv)
                                                 .receiver = arguments.receiver,
                                                 .endpoint_secret = arguments.endpoint_secret,
                                                 .endpoints = arguments.endpoints};
-    if (!arguments.is_raw && !setup_init(&setup, &setup_options)) {
+    const bool needs_setup = !arguments.is_raw && arguments.uid == NULL;
+    if (needs_setup && !setup_init(&setup, &setup_options)) {
         return 1;
     }
-    make_target(&arguments, &target, setup.app, path, sizeof path);
-    const struct template_options template_options = {
-        .host = target.host,
-        .target = path,
-        .token = arguments.is_raw ? NULL : arguments.token,
-        .event_type = arguments.is_raw ? NULL : arguments.event_type,
-        .payload_bytes = arguments.body_bytes,
-        .has_idempotency_key = arguments.has_idempotency};
+    if (needs_setup) {
+        snprintf(path, sizeof path, "/api/v1/app/%s/msg?with_content=false", setup.app);
+    }
+    const struct template_options template_options =
+        template_of(&arguments, &target,
+                    arguments.path != NULL ? arguments.path
+                    : needs_setup          ? path
+                                           : NULL);
     if (!template_init(&request, &template_options)) {
         fprintf(stderr, "ph-load: out of memory\n");
         return 1;

@@ -121,7 +121,7 @@ bool net_set_nonblocking(int fd)
     return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-int net_listen(const char *address, uint16_t port, uint16_t *ret_port)
+int net_bind(const char *address, uint16_t port, uint16_t *ret_port)
 {
     struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(port)};
     socklen_t local_bytes = sizeof local;
@@ -136,7 +136,7 @@ int net_listen(const char *address, uint16_t port, uint16_t *ret_port)
     const int on = 1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     set_no_delay(fd); /* accepted sockets inherit it */
-    if (bind(fd, (const struct sockaddr *)&local, sizeof local) != 0 || listen(fd, 4096) != 0 ||
+    if (bind(fd, (const struct sockaddr *)&local, sizeof local) != 0 ||
         getsockname(fd, (struct sockaddr *)&local, &local_bytes) != 0) {
         const int reason = errno;
         close(fd);
@@ -145,4 +145,9 @@ int net_listen(const char *address, uint16_t port, uint16_t *ret_port)
     }
     *ret_port = ntohs(local.sin_port);
     return fd;
+}
+
+bool net_start_listening(int fd)
+{
+    return listen(fd, 4096) == 0;
 }

@@ -29,7 +29,9 @@ int net_connect(const struct net_target *target);
 /* Makes the socket non-blocking. */
 bool net_set_nonblocking(int fd);
 
-/* Listens on an IPv4 address; port 0 picks one. A non-blocking socket, or -1 with errno. */
-int net_listen(const char *address, uint16_t port, uint16_t *ret_port);
+/* Binds to an IPv4 address; port 0 picks one. Until net_start_listening() connections are refused
+   and nothing else gets the port. A non-blocking socket, or -1 with errno. */
+int net_bind(const char *address, uint16_t port, uint16_t *ret_port);
+bool net_start_listening(int fd);
 
 #endif

@@ -36,6 +36,7 @@ struct connection {
     enum connection_state state;
     uint32_t interest; /* what epoll watches */
     bool is_closing;   /* close once `out` is sent */
+    bool is_gated;     /* came in through the gate */
     bool has_continued;
     int64_t due_us; /* while waiting */
     struct connection *previous;
@@ -44,6 +45,16 @@ struct connection {
     size_t out_start;
     size_t out_end;
     char out[OUT_BYTES];
+};
+
+/* See receive.h. `fd` is bound always and listens while the gate is open; `lock` is for those who
+   change it. */
+struct gate {
+    pthread_mutex_t lock;
+    _Atomic int fd;
+    _Atomic bool is_open;
+    uint16_t port;
+    _Atomic int64_t first_us; /* of the first delivery since it was opened; 0 = none yet */
 };
 
 struct receiver_thread {
@@ -63,6 +74,7 @@ struct receiver {
     char answer[ANSWER_HEAD_BYTES];
     size_t answer_bytes;
     int listen_fd;
+    struct gate gate;
     struct idset *seen;
     _Atomic uint64_t generation;
     struct tally *tallies; /* one per thread */
@@ -146,12 +158,70 @@ static bool has_room(const struct connection *c)
     return OUT_BYTES - c->out_end >= ANSWER_BYTES_MAX + ANSWER_HEAD_BYTES;
 }
 
+/* Makes every thread accept what comes to the gate. */
+static bool gate_watch(struct receiver *receiver)
+{
+    for (size_t i = 0; i < receiver->options.threads; i++) {
+        struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE,
+                                    .data.ptr = &receiver->gate};
+        if (epoll_ctl(receiver->threads[i].epoll_fd, EPOLL_CTL_ADD, atomic_load(&receiver->gate.fd),
+                      &event) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool gate_open(struct receiver *receiver)
+{
+    struct gate *gate = &receiver->gate;
+    pthread_mutex_lock(&gate->lock);
+    bool is_good = true;
+    if (!atomic_load(&gate->is_open)) {
+        atomic_store(&gate->first_us, 0);
+        atomic_store(&gate->is_open, true);
+        is_good = net_start_listening(atomic_load(&gate->fd)) && gate_watch(receiver);
+    }
+    pthread_mutex_unlock(&gate->lock);
+    return is_good;
+}
+
+/* Closing the socket refuses what is in its queue; another takes the port at once. */
+static bool gate_close(struct receiver *receiver)
+{
+    struct gate *gate = &receiver->gate;
+    pthread_mutex_lock(&gate->lock);
+    bool is_good = true;
+    if (atomic_exchange(&gate->is_open, false)) {
+        close(atomic_load(&gate->fd));
+        const int fd = net_bind(receiver->options.address, gate->port, &gate->port);
+        atomic_store(&gate->fd, fd);
+        is_good = fd >= 0;
+    }
+    pthread_mutex_unlock(&gate->lock);
+    return is_good;
+}
+
+static bool is_shut_out(const struct receiver *receiver, const struct connection *c)
+{
+    return c->is_gated && !atomic_load_explicit(&receiver->gate.is_open, memory_order_relaxed);
+}
+
+static void gate_count(struct gate *gate)
+{
+    int64_t none = 0;
+    if (atomic_load_explicit(&gate->first_us, memory_order_relaxed) == 0) {
+        atomic_compare_exchange_strong(&gate->first_us, &none, clock_now_us());
+    }
+}
+
 static void append_stats(struct receiver *receiver, struct connection *c)
 {
     char body[ANSWER_BYTES_MAX];
     char head[ANSWER_HEAD_BYTES];
     const size_t bytes = tally_report(receiver->tallies, receiver->options.threads,
-                                      atomic_load(&receiver->generation), body, sizeof body);
+                                      atomic_load(&receiver->generation),
+                                      atomic_load(&receiver->gate.first_us), body, sizeof body);
     const int head_bytes = snprintf(head, sizeof head,
                                     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                                     "Content-Length: %zu\r\n\r\n",
@@ -160,19 +230,40 @@ static void append_stats(struct receiver *receiver, struct connection *c)
     append(c, body, bytes);
 }
 
+/* Does what a POST to a path of ours asks for; false when the path is a delivery's. */
+static bool control(struct receiver *receiver, struct http_slice target, bool *ret_is_done)
+{
+    if (http_slice_is(target, "/reset")) {
+        idset_clear(receiver->seen);
+        atomic_fetch_add(&receiver->generation, 1);
+        *ret_is_done = true;
+    } else if (http_slice_is(target, "/open")) {
+        *ret_is_done = gate_open(receiver);
+    } else if (http_slice_is(target, "/close")) {
+        *ret_is_done = gate_close(receiver);
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* True when the request was one of ours and has been answered. */
 static bool answer_control(struct receiver *receiver, struct connection *c,
                            const struct http_message *m)
 {
     static const char no_content[] = "HTTP/1.1 204 No Content\r\n\r\n";
     static const char not_found[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    static const char failed[] = "HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n";
     if (http_slice_is(m->method, "POST") || http_slice_is(m->method, "PUT")) {
-        if (!http_slice_is(m->target, "/reset")) {
+        bool is_done = false;
+        if (c->is_gated || !control(receiver, m->target, &is_done)) {
             return false;
         }
-        idset_clear(receiver->seen);
-        atomic_fetch_add(&receiver->generation, 1);
-        append(c, no_content, sizeof no_content - 1);
+        if (is_done) {
+            append(c, no_content, sizeof no_content - 1);
+        } else {
+            append(c, failed, sizeof failed - 1);
+        }
     } else if (http_slice_is(m->target, "/stats")) {
         append_stats(receiver, c);
     } else {
@@ -203,6 +294,9 @@ static void handle(struct receiver_thread *self, struct connection *c, const str
         return;
     }
     tally_delivery(self->tally, generation, receiver->seen, self->verifier, m);
+    if (c->is_gated) {
+        gate_count(&receiver->gate);
+    }
     if (receiver->options.delay_ms > 0) {
         c->state = CONNECTION_WAITING;
         c->due_us = clock_now_us() + (int64_t)receiver->options.delay_ms * 1000;
@@ -261,7 +355,7 @@ static bool process(struct receiver_thread *self, struct connection *c)
 
 static void on_event(struct receiver_thread *self, struct connection *c, uint32_t events)
 {
-    if ((events & (EPOLLERR | EPOLLHUP)) != 0 ||
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0 || is_shut_out(self->receiver, c) ||
         ((events & EPOLLRDHUP) != 0 && c->state != CONNECTION_READING)) {
         connection_close(self, c);
         return;
@@ -282,9 +376,9 @@ static void on_event(struct receiver_thread *self, struct connection *c, uint32_
 }
 
 /* Takes one connection: the others stay for the other threads, or for the next round. */
-static void accept_one(struct receiver_thread *self)
+static void accept_one(struct receiver_thread *self, int listen_fd, bool is_gated)
 {
-    const int fd = accept4(self->receiver->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE) {
             fprintf(stderr, "ph-receiver: out of file descriptors: raise ulimit -n\n");
@@ -298,6 +392,7 @@ static void accept_one(struct receiver_thread *self)
         return;
     }
     c->fd = fd;
+    c->is_gated = is_gated;
     c->state = CONNECTION_READING;
     c->interest = EPOLLIN;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
@@ -337,7 +432,9 @@ static void *run_thread(void *argument)
         const int count = epoll_wait(self->epoll_fd, events, EVENTS_PER_WAIT, wait_ms(self));
         for (int i = 0; i < count; i++) {
             if (events[i].data.ptr == NULL) {
-                accept_one(self);
+                accept_one(self, self->receiver->listen_fd, false);
+            } else if (events[i].data.ptr == &self->receiver->gate) {
+                accept_one(self, atomic_load(&self->receiver->gate.fd), true);
             } else {
                 on_event(self, events[i].data.ptr, events[i].events);
             }
@@ -372,7 +469,33 @@ static bool start_thread(struct receiver *receiver, size_t index)
     return pthread_create(&self->thread, NULL, run_thread, self) == 0;
 }
 
-struct receiver *receiver_start(const struct receive_options *options, uint16_t *ret_port)
+static int report_bind(const struct receive_options *options, int fd)
+{
+    if (fd < 0) {
+        fprintf(stderr, "ph-receiver: could not listen on %s:%u: %m\n", options->address,
+                options->port);
+    }
+    return fd;
+}
+
+/* Both sockets; false, with the reason on stderr, when one cannot be had. */
+static bool bind_ports(struct receiver *receiver, struct receiver_ports *ret_ports)
+{
+    const struct receive_options *options = &receiver->options;
+    struct gate *gate = &receiver->gate;
+    receiver->listen_fd =
+        report_bind(options, net_bind(options->address, options->port, &ret_ports->main));
+    if (receiver->listen_fd < 0 || !net_start_listening(receiver->listen_fd)) {
+        return false;
+    }
+    pthread_mutex_init(&gate->lock, NULL);
+    atomic_init(&gate->fd, report_bind(options, net_bind(options->address, 0, &gate->port)));
+    ret_ports->gate = gate->port;
+    return atomic_load(&gate->fd) >= 0;
+}
+
+struct receiver *receiver_start(const struct receive_options *options,
+                                struct receiver_ports *ret_ports)
 {
     struct receiver *receiver = calloc(1, sizeof *receiver);
     if (receiver == NULL) {
@@ -387,10 +510,7 @@ struct receiver *receiver_start(const struct receive_options *options, uint16_t 
                          options->status == 204 ? "HTTP/1.1 %d No Content\r\n\r\n"
                                                 : "HTTP/1.1 %d Answer\r\nContent-Length: 0\r\n\r\n",
                          options->status);
-    receiver->listen_fd = net_listen(options->address, options->port, ret_port);
-    if (receiver->listen_fd < 0) {
-        fprintf(stderr, "ph-receiver: could not listen on %s:%u: %m\n", options->address,
-                options->port);
+    if (!bind_ports(receiver, ret_ports)) {
         return NULL;
     }
     if (receiver->seen == NULL || receiver->tallies == NULL || receiver->threads == NULL) {

@@ -18,7 +18,8 @@ static const char usage[] =
     "  --delay-ms N       wait before each answer (0)\n"
     "  --hang PREFIX      never answer paths that start with PREFIX\n"
     "  --verify SECRET    check each signature with this whsec_ secret, count bad ones\n"
-    "GET /stats gives the counts as one line of JSON; POST /reset starts them anew.\n";
+    "GET /stats gives the counts as one line of JSON; POST /reset starts them anew. The second\n"
+    "port takes deliveries between POST /open and POST /close and refuses connections otherwise.\n";
 
 static const struct option long_options[] = {
     {"listen", required_argument, NULL, 'l'},
@@ -35,7 +36,7 @@ static const struct option long_options[] = {
 int main(int argc, char **argv)
 {
     struct receive_options options = {.address = "127.0.0.1", .threads = 1, .status = 204};
-    uint16_t port = 0;
+    struct receiver_ports ports = {0};
     int option = 0;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         switch (option) {
@@ -69,11 +70,12 @@ int main(int argc, char **argv)
         }
     }
     net_raise_descriptor_limit();
-    struct receiver *receiver = receiver_start(&options, &port);
+    struct receiver *receiver = receiver_start(&options, &ports);
     if (receiver == NULL) {
         return 1;
     }
-    printf("ready http://%s:%u\n", options.address, port);
+    printf("gate http://%s:%u\nready http://%s:%u\n", options.address, ports.gate, options.address,
+           ports.main);
     fflush(stdout);
     receiver_join(receiver);
     return 0;

@@ -115,8 +115,8 @@ static void sum(struct tally *total, const struct tally *tallies, size_t count, 
     }
 }
 
-size_t tally_report(const struct tally *tallies, size_t count, uint64_t generation, char *text,
-                    size_t text_bytes)
+size_t tally_report(const struct tally *tallies, size_t count, uint64_t generation,
+                    int64_t gate_first_us, char *text, size_t text_bytes)
 {
     struct tally *total = calloc(1, sizeof *total);
     if (total == NULL) {
@@ -131,11 +131,11 @@ size_t tally_report(const struct tally *tallies, size_t count, uint64_t generati
         "{\"received\":%" PRIu64 ",\"distinct\":%" PRIu64 ",\"duplicated\":%" PRIu64
         ",\"without_id\":%" PRIu64 ",\"hung\":%" PRIu64 ",\"bad_signatures\":%" PRIu64
         ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"first_us\":%" PRId64
-        ",\"last_us\":%" PRId64 "}\n",
+        ",\"last_us\":%" PRId64 ",\"gate_first_us\":%" PRId64 "}\n",
         received, distinct, received - distinct - without_id, without_id, get(&total->hung),
         get(&total->bad_signatures), histogram_quantile_ms(&total->latency, 0.50),
         histogram_quantile_ms(&total->latency, 0.99), histogram_max_ms(&total->latency),
-        atomic_load(&total->first_us), atomic_load(&total->last_us));
+        atomic_load(&total->first_us), atomic_load(&total->last_us), gate_first_us);
     free(total);
     return written < 0 || (size_t)written >= text_bytes ? 0 : (size_t)written;
 }

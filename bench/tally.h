@@ -37,9 +37,9 @@ void tally_delivery(struct tally *tally, uint64_t generation, struct idset *seen
 /* Counts a delivery that will never be answered. */
 void tally_hung(struct tally *tally, uint64_t generation);
 
-/* Writes the sum of `tallies` of this generation as one line of JSON; returns its length, which is
-   below `text_bytes`. */
-size_t tally_report(const struct tally *tallies, size_t count, uint64_t generation, char *text,
-                    size_t text_bytes);
+/* Writes the sum of `tallies` of this generation and the time of the first delivery since the gate
+   was opened (0 = none) as one line of JSON; returns its length, which is below `text_bytes`. */
+size_t tally_report(const struct tally *tallies, size_t count, uint64_t generation,
+                    int64_t gate_first_us, char *text, size_t text_bytes);
 
 #endif

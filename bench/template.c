@@ -6,17 +6,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SENT_DIGITS = 16, SEQUENCE_DIGITS = 14 };
+/*
+ * The changing parts. While the request is built, each is a run of its own control character, as
+ * long as it will be; text of JSON or HTTP holds no such character.
+ */
+enum field {
+    FIELD_SENT = 1,
+    FIELD_SEQUENCE,
+    FIELD_APPLICATION,
+    FIELD_ENDPOINT,
+    FIELD_KEY,
+    FIELD_COUNT
+};
 
-static const char sent_blank[] = "               0";
-static const char sequence_blank[] = "00000000000000";
+#define SENT "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"
+#define SEQUENCE "\2\2\2\2\2\2\2\2\2\2\2\2\2\2"
+#define APPLICATION "\3\3\3\3\3\3\3\3"
+#define ENDPOINT "\4\4\4\4\4\4\4\4"
+#define KEY "\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5\5"
+
+static const size_t field_bytes[FIELD_COUNT] = {[FIELD_SENT] = sizeof SENT - 1,
+                                                [FIELD_SEQUENCE] = sizeof SEQUENCE - 1,
+                                                [FIELD_APPLICATION] = sizeof APPLICATION - 1,
+                                                [FIELD_ENDPOINT] = sizeof ENDPOINT - 1,
+                                                [FIELD_KEY] = sizeof KEY - 1};
 
 /* Writes the payload: a run event of dbt Cloud with the time of sending in front. `run` tells the
    ids of this process from those of another. */
 static void write_payload(FILE *out, uint32_t run, size_t padding)
 {
-    fprintf(out, "{\"sent_us\":%s,\"accountId\":70471823,", sent_blank);
-    fprintf(out, "\"eventId\":\"wev_bench%08" PRIx32 "%s\",", run, sequence_blank);
+    fprintf(out,
+            "{\"sent_us\":" SENT ",\"accountId\":70471823,"
+            "\"eventId\":\"wev_bench%08" PRIx32 SEQUENCE "\",",
+            run);
     fputs("\"webhookId\":\"wsu_12345abcde\",\"webhookName\":\"Nightly runs\","
           "\"eventType\":\"job.run.completed\",\"timestamp\":\"2026-01-31T19:28:07Z\","
           "\"data\":{\"jobId\":\"123\",\"jobName\":\"Daily Job (dbt build)\",\"runId\":\"1234500\","
@@ -32,31 +54,104 @@ static void write_payload(FILE *out, uint32_t run, size_t padding)
     fputs("\"}}", out);
 }
 
+static void write_channel(FILE *out, const struct template_options *options)
+{
+    if (options->has_channel) {
+        fputs(",\"channels\":[\"c" ENDPOINT "\"]", out);
+    }
+}
+
+static void write_body(FILE *out, const struct template_options *options, uint32_t run,
+                       size_t padding, size_t *ret_payload_bytes)
+{
+    switch (options->kind) {
+    case TEMPLATE_APPLICATION:
+        fprintf(out, "{\"name\":\"benchmark\",\"uid\":\"%s-" APPLICATION "\"}", options->uid);
+        return;
+    case TEMPLATE_ENDPOINT:
+        fprintf(out, "{\"url\":\"%s/hook/" ENDPOINT "\"", options->receiver);
+        if (options->endpoint_secret != NULL) {
+            fprintf(out, ",\"secret\":\"%s\"", options->endpoint_secret);
+        }
+        write_channel(out, options);
+        fputc('}', out);
+        return;
+    case TEMPLATE_MESSAGE:
+        fprintf(out, "{\"eventType\":\"%s\"", options->event_type);
+        write_channel(out, options);
+        fputs(",\"payload\":", out);
+        break;
+    case TEMPLATE_PAYLOAD:
+        break;
+    }
+    const long before = ftell(out);
+    write_payload(out, run, padding);
+    *ret_payload_bytes = (size_t)(ftell(out) - before);
+    if (options->kind == TEMPLATE_MESSAGE) {
+        fputc('}', out);
+    }
+}
+
+static void write_path(FILE *out, const struct template_options *options)
+{
+    fputs(options->base, out);
+    if (options->path != NULL) {
+        fputs(options->path, out);
+        return;
+    }
+    switch (options->kind) {
+    case TEMPLATE_APPLICATION:
+        fputs("/api/v1/app", out);
+        return;
+    case TEMPLATE_ENDPOINT:
+        fprintf(out, "/api/v1/app/%s-" APPLICATION "/endpoint", options->uid);
+        return;
+    case TEMPLATE_MESSAGE:
+        fprintf(out, "/api/v1/app/%s-" APPLICATION "/msg?with_content=false", options->uid);
+        return;
+    case TEMPLATE_PAYLOAD:
+        fputs("/hook/0", out);
+        return;
+    }
+}
+
 static void write_request(FILE *out, const struct template_options *options, uint32_t run,
                           const char *body, size_t body_bytes)
 {
+    fputs("POST ", out);
+    write_path(out, options);
     fprintf(out,
-            "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: ph-load\r\n"
-            "Content-Type: application/json\r\n",
-            options->target, options->host);
+            " HTTP/1.1\r\nHost: %s\r\nUser-Agent: ph-load\r\nContent-Type: application/json\r\n",
+            options->host);
     if (options->token != NULL) {
         fprintf(out, "Authorization: Bearer %s\r\n", options->token);
     }
     if (options->has_idempotency_key) {
-        fputs("idempotency-key: auto_00000000-0000-0000-0000-000000000000\r\n", out);
+        fputs("idempotency-key: auto_" KEY "\r\n", out);
     }
-    if (options->event_type == NULL) {
-        fprintf(out, "webhook-id: msg_bench%08" PRIx32 "%s\r\n", run, sequence_blank);
+    if (options->kind == TEMPLATE_PAYLOAD) {
+        fprintf(out, "webhook-id: msg_bench%08" PRIx32 SEQUENCE "\r\n", run);
     }
     fprintf(out, "Content-Length: %zu\r\n\r\n", body_bytes);
     fwrite(body, 1, body_bytes, out);
 }
 
-/* The place right behind the first `mark`, or 0. */
-static size_t place_after(const struct template *request, const char *mark, size_t skip)
+/* Finds the runs of marks; false when there are too many. */
+static bool find_places(struct template *request)
 {
-    const char *found = memmem(request->data, request->bytes, mark, strlen(mark));
-    return found == NULL ? 0 : (size_t)(found - request->data) + strlen(mark) + skip;
+    for (size_t at = 0; at < request->bytes;) {
+        const int field = (unsigned char)request->data[at];
+        if (field == 0 || field >= FIELD_COUNT) {
+            at++;
+            continue;
+        }
+        if (request->places == TEMPLATE_PLACES_MAX) {
+            return false;
+        }
+        request->place[request->places++] = (struct template_place){.at = at, .field = field};
+        at += field_bytes[field];
+    }
+    return true;
 }
 
 /* The body text; NULL when out of memory. */
@@ -68,15 +163,8 @@ static char *make_body(const struct template_options *options, uint32_t run, siz
     if (out == NULL) {
         return NULL;
     }
-    if (options->event_type != NULL) {
-        fprintf(out, "{\"eventType\":\"%s\",\"payload\":", options->event_type);
-    }
-    const long before = ftell(out);
-    write_payload(out, run, padding);
-    *ret_payload_bytes = (size_t)(ftell(out) - before);
-    if (options->event_type != NULL) {
-        fputc('}', out);
-    }
+    *ret_payload_bytes = options->payload_bytes; /* a body without one needs no padding */
+    write_body(out, options, run, padding, ret_payload_bytes);
     if (fclose(out) != 0) {
         free(body);
         return NULL;
@@ -90,7 +178,8 @@ bool template_init(struct template *request, const struct template_options *opti
     struct random_source random;
     random_init(&random);
     const uint32_t run = (uint32_t)random_next(&random);
-    *request = (struct template){0};
+    *request =
+        (struct template){.applications = options->applications, .endpoints = options->endpoints};
     char *body = make_body(options, run, 0, &body_bytes, &request->payload_bytes);
     if (body != NULL && request->payload_bytes < options->payload_bytes) {
         free(body);
@@ -104,17 +193,9 @@ bool template_init(struct template *request, const struct template_options *opti
     }
     write_request(out, options, run, body, body_bytes);
     free(body);
-    if (fclose(out) != 0) {
+    if (fclose(out) != 0 || !find_places(request)) {
         template_done(request);
         return false;
-    }
-    request->sent_at = place_after(request, "\"sent_us\":", 0);
-    request->event_at = place_after(request, "\"eventId\":\"wev_bench", 8);
-    if (options->event_type == NULL) {
-        request->id_at = place_after(request, "webhook-id: msg_bench", 8);
-    }
-    if (options->has_idempotency_key) {
-        request->key_at = place_after(request, "idempotency-key: auto_", 0);
     }
     return true;
 }
@@ -139,13 +220,28 @@ static void put_decimal(char *text, size_t digits, uint64_t value, char pad)
 void template_fill(const struct template *request, char *data, uint64_t sequence, int64_t sent_us,
                    struct random_source *random)
 {
-    /* JSON has no leading zeros but allows blanks before a number. */
-    put_decimal(data + request->sent_at, SENT_DIGITS, (uint64_t)sent_us, ' ');
-    put_decimal(data + request->event_at, SEQUENCE_DIGITS, sequence, '0');
-    if (request->id_at != 0) {
-        put_decimal(data + request->id_at, SEQUENCE_DIGITS, sequence, '0');
-    }
-    if (request->key_at != 0) {
-        random_uuid(random, data + request->key_at);
+    const uint64_t endpoint = request->endpoints == 0 ? sequence : sequence % request->endpoints;
+    for (size_t i = 0; i < request->places; i++) {
+        const enum field field = (enum field)request->place[i].field;
+        char *text = data + request->place[i].at;
+        switch (field) {
+        case FIELD_SENT: /* JSON has no leading zeros but allows blanks before a number */
+            put_decimal(text, field_bytes[field], (uint64_t)sent_us, ' ');
+            break;
+        case FIELD_SEQUENCE:
+            put_decimal(text, field_bytes[field], sequence, '0');
+            break;
+        case FIELD_APPLICATION:
+            put_decimal(text, field_bytes[field], endpoint % request->applications, '0');
+            break;
+        case FIELD_ENDPOINT:
+            put_decimal(text, field_bytes[field], endpoint, '0');
+            break;
+        case FIELD_KEY:
+            random_uuid(random, text);
+            break;
+        case FIELD_COUNT:
+            break;
+        }
     }
 }

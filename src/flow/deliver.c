@@ -15,8 +15,10 @@
 #include "base/clock.h"
 #include "flow/deliver_int.h"
 
-/* Attempts started before the loop looks at sockets and inbox again. */
+/* Attempts started, and time spent, before the loop looks at sockets and inbox again: a lane may
+ * page its window from the store first. */
 #define PUMP_MAX 256
+#define PUMP_MAX_US INT64_C(5000)
 #define SWEEP_INTERVAL_US INT64_C(1000000)
 /* The wall clock was set, not slewed. */
 #define CLOCK_STEP_US INT64_C(1000000)
@@ -268,7 +270,11 @@ static bool may_send(const struct deliverer *deliverer)
 /* Starts attempts of whose turn it is. */
 static void pump(struct deliverer *deliverer)
 {
+    int64_t end_us = clock_boot_us() + PUMP_MAX_US;
     for (size_t count = 0; count < PUMP_MAX && may_send(deliverer); count++) {
+        if (count > 0 && clock_boot_us() > end_us) {
+            return;
+        }
         struct lane *lane = fair_next(deliverer);
         if (lane == NULL) {
             return;

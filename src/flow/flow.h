@@ -52,7 +52,7 @@ struct flow_settings {
     unsigned deliver_threads; /* 1.. */
     size_t writer_queue_max;  /* jobs; above it callers get PH_BUSY */
     int64_t wal_bytes_max;    /* write-ahead log; above it callers get PH_BUSY */
-    size_t window_bytes_max;  /* payload bytes in memory over all endpoints, 64 MiB */
+    size_t window_bytes_max;  /* of deliveries in memory, over all endpoints, 64 MiB */
 };
 
 struct flow_options {

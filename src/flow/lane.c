@@ -144,6 +144,12 @@ static void enter_window(struct deliverer *deliverer, struct lane *lane, struct 
     deliverer->window_bytes += item->body == NULL ? 0 : item->body->length;
 }
 
+/* What the window takes in memory: short payloads cost less than what is kept about them. */
+static size_t held_bytes(const struct deliverer *deliverer)
+{
+    return deliverer->window_bytes + deliverer->window_count * sizeof(struct item);
+}
+
 static void drop_item(struct deliverer *deliverer, struct lane *lane, struct item *item)
 {
     leave_window(deliverer, lane, item);
@@ -282,7 +288,7 @@ void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item
         return;
     }
     if (lane->window_count >= window_max(deliverer) ||
-        deliverer->window_bytes + item->body->length > deliverer->settings->window_bytes_max) {
+        held_bytes(deliverer) + item->body->length > deliverer->settings->window_bytes_max) {
         lane->more_in_store = true; /* from here on the order comes from the store */
         item_free(item);
         return;
@@ -396,7 +402,7 @@ static bool take_rows(struct deliverer *deliverer, struct lane *lane,
             lane_due_at(lane, row->next_attempt_at_us);
             return false;
         }
-        bool is_over_bytes = deliverer->window_bytes >= deliverer->settings->window_bytes_max &&
+        bool is_over_bytes = held_bytes(deliverer) >= deliverer->settings->window_bytes_max &&
                              lane->window_count > 0;
         if (is_over_bytes || lane->window_count >= window_max(deliverer) ||
             !load_item(deliverer, lane, row->message_id, 0, row)) {
