@@ -114,8 +114,9 @@ CREATE TABLE delivery (
     generation BIGINT NOT NULL,
     PRIMARY KEY (message_id, endpoint_id)
 ) {without_rowid} {partition:message_id};
-CREATE INDEX delivery_due ON delivery (shard, endpoint_id, next_attempt_at, message_id)
-    WHERE state = 0;
+-- The last two columns are there to be read with the page, without a look at each row.
+CREATE INDEX delivery_due ON delivery (shard, endpoint_id, next_attempt_at, message_id, attempts,
+    generation) WHERE state = 0;
 
 -- A resend that was acknowledged and not yet made.
 CREATE TABLE manual_attempt (

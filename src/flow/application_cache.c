@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/application_cache.h"
 
+#include "base/random.h"
+
 struct cached_application {
-    struct list_node by_use;
+    uint64_t used_at;
     struct application_config *config;
     uint64_t checked_in_batch;
 };
@@ -10,14 +12,13 @@ struct cached_application {
 void application_cache_init(struct application_cache *cache)
 {
     map_init(&cache->by_id);
-    list_init(&cache->by_use);
+    cache->uses = 0;
     cache->weight = 0;
     cache->batch = 1;
 }
 
 static void drop(struct application_cache *cache, struct cached_application *cached)
 {
-    list_remove(&cached->by_use);
     (void)map_remove(&cache->by_id, (uint64_t)cached->config->id);
     cache->weight -= cached->config->endpoint_count + 1;
     application_config_unref(cached->config);
@@ -26,9 +27,13 @@ static void drop(struct application_cache *cache, struct cached_application *cac
 
 void application_cache_done(struct application_cache *cache)
 {
-    LIST_FOR_EACH(node, next, &cache->by_use)
-    {
-        drop(cache, LIST_ELEMENT(node, struct cached_application, by_use));
+    size_t position = 0;
+    uint64_t key;
+    void *value;
+    while (map_next(&cache->by_id, &position, &key, &value)) {
+        struct cached_application *cached = value;
+        application_config_unref(cached->config);
+        free(cached);
     }
     map_done(&cache->by_id);
 }
@@ -58,15 +63,27 @@ static enum ph_error stored_version(struct store *store, int64_t application_id,
     return PH_OK;
 }
 
+static struct cached_application *any(const struct application_cache *cache)
+{
+    size_t position = (size_t)(random_unit() * (double)cache->by_id.capacity);
+    uint64_t key;
+    void *value;
+    if (!map_next(&cache->by_id, &position, &key, &value)) {
+        position = 0; /* nothing behind it: the first one */
+        PH_ASSERT(map_next(&cache->by_id, &position, &key, &value));
+    }
+    return value;
+}
+
 static void shrink(struct application_cache *cache, const struct cached_application *keep)
 {
-    while (cache->weight > APPLICATION_CACHE_ENDPOINTS_MAX) {
-        struct cached_application *last =
-            LIST_ELEMENT(cache->by_use.previous, struct cached_application, by_use);
-        if (last == keep) {
-            return;
+    while (cache->weight > APPLICATION_CACHE_ENDPOINTS_MAX && cache->by_id.count > 1) {
+        struct cached_application *first = any(cache);
+        struct cached_application *second = any(cache);
+        struct cached_application *older = second->used_at < first->used_at ? second : first;
+        if (older != keep) {
+            drop(cache, older);
         }
-        drop(cache, last);
     }
 }
 
@@ -93,14 +110,12 @@ enum ph_error application_cache_get(struct application_cache *cache, struct stor
             }
             cached = ph_calloc(1, sizeof *cached);
             cached->config = config;
-            list_init(&cached->by_use);
             (void)map_set(&cache->by_id, (uint64_t)application_id, cached);
             cache->weight += config->endpoint_count + 1;
         }
         cached->checked_in_batch = cache->batch;
     }
-    list_remove(&cached->by_use);
-    list_prepend(&cache->by_use, &cached->by_use);
+    cached->used_at = ++cache->uses;
     shrink(cache, cached);
     if (org.ptr != NULL && !slice_equal_text(org, cached->config->org)) {
         return diag_set(diag, PH_NOT_FOUND, NULL, "Application not found");
