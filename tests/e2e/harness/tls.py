@@ -39,9 +39,14 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
+    def self_signed(self, name):
+        """A server context with this authority's key and a certificate that nobody else signed."""
+        alternative = x509.IPAddress(ipaddress.ip_address(name))
+        certificate = self._sign(self._name, self._key.public_key(), [alternative])
+        return self._context_of(certificate, self._key)
+
     def context(self, *names, days=(-1, 30), alpn=None):
         """A server context with a certificate for these host names or addresses, signed by this authority."""
-        self._count += 1
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
         for name in names:
@@ -51,6 +56,10 @@ class Authority:
                 alternatives.append(x509.DNSName(name))
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         certificate = self._sign(subject, key.public_key(), alternatives, days=days)
+        return self._context_of(certificate, key, alpn)
+
+    def _context_of(self, certificate, key, alpn=None):
+        self._count += 1
         path = self._folder / f"server-{self._count}.pem"
         path.write_bytes(
             certificate.public_bytes(serialization.Encoding.PEM)
