@@ -20,7 +20,7 @@ from harness.beast import Beast, FullListener, Http2Talk
 from harness.receiver import Receiver
 from harness.server import Server
 from harness.tls import Authority
-from harness.wait import SANITIZED, SLOWNESS
+from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
 
@@ -514,7 +514,9 @@ def one_by_one(first, then=b""):
 
     def behave(conn, beast):
         while True:
+            beast.is_idle = True
             beast.read_request(conn)
+            beast.is_idle = False
             beast.send(conn, FAILED if len(beast.saw_head()) > 1 else first)
             if then and len(beast.saw_head()) == 1:
                 beast.send(conn, then)
@@ -538,7 +540,10 @@ def test_an_answer_too_many_is_no_answer_to_the_next(keeper, behave):
     with Beast(behave) as beast:
         app = api.new_app()
         endpoint = api.new_endpoint(app, beast.url(), maxInFlight=1)
-        first, second = (api.wait_final(app, api.send(app), endpoint)[0] for _ in range(2))
+        (first,) = api.wait_final(app, api.send(app), endpoint)
+        # Once the connection is in use again nobody could tell the difference.
+        wait_for(lambda: beast.is_idle, 5, "the beast to have said it all")
+        (second,) = api.wait_final(app, api.send(app), endpoint)
         assert first["status"] == SUCCESS and "poison" not in first["response"], first
         assert (second["responseStatusCode"], second["response"]) == (500, "real"), second
         assert len(beast.saw_head()) == 2
@@ -607,9 +612,9 @@ def test_the_zoo_disturbs_nobody_and_stays_small(keeper, zoo, meals):
     if SANITIZED:
         return
     # The zoo itself takes this process's time too: the factor is about the common case, the limit
-    # about a single one that had to wait for somebody's timeout.
+    # about those that had to wait for somebody's timeout.
     assert statistics.median(busy) <= 10 * statistics.median(quiet) + 0.01, (quiet, busy)
-    assert busy[-1] < 0.8 * TIMEOUT_S, busy[-5:]
+    assert busy[len(busy) * 95 // 100] < 0.5 * TIMEOUT_S, busy[-5:]
     assert max(peak) - before < 48 * MIB, (before, max(peak))
 
 
