@@ -40,6 +40,7 @@ struct http_socket {
     struct http_pool *pool;
     uint32_t wanted;     /* epoll events that curl waits for; 0 when none */
     uint32_t registered; /* epoll events that the kernel watches; 0 when not in the set */
+    bool is_plain;       /* without TLS */
     bool is_connection;  /* opened and closed by our callbacks */
 };
 
