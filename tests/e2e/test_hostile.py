@@ -272,7 +272,7 @@ def test_a_client_that_leaves_early(server, attacked, cut):
 # ---- slow clients ----
 
 HEADS, BODIES, READERS = 200, 200, 100
-DEADLINE_S = 3
+DEADLINE_S = 3 * SLOWNESS
 SLOW = {
     "http.header_timeout": str(DEADLINE_S),
     "http.body_timeout": str(DEADLINE_S),
@@ -338,7 +338,7 @@ class Crowd(threading.Thread):
         conn.close()
 
     def finish(self):
-        """How much each reader can still get: the server has given up on those that took nothing."""
+        """How much each reader can still get: the server gave up on those that took nothing."""
         self.ending.set()
         self.join(10)
         got = []
@@ -380,7 +380,7 @@ def test_five_hundred_slow_clients(request):
         auth = b"Host: x\r\nAuthorization: Bearer " + api.token.encode() + b"\r\n"
         path = f"/api/v1/app/{app['id']}/msg".encode()
         ask(api, app, 20)
-        quiet = ask(api, app, 150)
+        quiet = ask(api, app, 100)
         before = server.rss_bytes()
         crowd = Crowd(
             server,
@@ -390,11 +390,11 @@ def test_five_hundred_slow_clients(request):
         )
         try:
             crowd.start()
-            busy = ask(api, app, 150)
+            busy = ask(api, app, 100)
             there = len(crowd.senders)
             grown = server.rss_bytes() - before
             assert there == HEADS + BODIES, "all of them were there all the time"
-            wait_for(lambda: crowd.is_over, DEADLINE_S * 3, "the slow clients to be cut")
+            wait_for(lambda: crowd.is_over, 9, "the slow clients to be cut")
             for kind in ("head", "body"):
                 lasted = sorted(crowd.lasted[kind])
                 assert lasted[0] >= DEADLINE_S - 0.05, lasted[:5]
@@ -408,7 +408,7 @@ def test_five_hundred_slow_clients(request):
         if not SANITIZED:
             median = statistics.median
             assert median(busy) <= 3 * median(quiet) + 0.002, (median(quiet), median(busy))
-            assert sorted(busy)[142] <= 0.1, sorted(busy)[-10:]
+            assert sorted(busy)[95] <= 0.1, sorted(busy)[-10:]
             assert grown < (READERS * 600000 * 1.5 + (16 << 20)), grown
 
 

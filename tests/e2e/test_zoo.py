@@ -24,7 +24,8 @@ from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 1.5 * SLOWNESS
+TIMEOUT_MS = int(TIMEOUT_S * 1000)
 SETTINGS = {
     "delivery_timeout": str(TIMEOUT_S),
     "retry_schedule": "",
@@ -220,10 +221,11 @@ CLOSED = "the connection was closed before an answer came"
 IN_HEAD = "the connection broke within the answer's headers"
 IN_BODY = "the connection broke while the answer was read"
 NOT_HTTP = "the answer is not HTTP"
-READING = r"timed out after 1000 ms while reading the answer"
-WAITING = r"timed out after 1000 ms while waiting for the answer"
-SENDING = r"timed out after 1000 ms while sending the request"
-SHAKING = r"timed out after 1000 ms while the TLS handshake was going on"
+CONNECTING = f"timed out after {TIMEOUT_MS} ms while connecting"
+READING = f"timed out after {TIMEOUT_MS} ms while reading the answer"
+WAITING = f"timed out after {TIMEOUT_MS} ms while waiting for the answer"
+SENDING = f"timed out after {TIMEOUT_MS} ms while sending the request"
+SHAKING = f"timed out after {TIMEOUT_MS} ms while the TLS handshake was going on"
 SHORT = "the answer is shorter than it said"
 TLS = r"TLS failed: .+"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -422,7 +424,7 @@ FULL = {
     "hang at connect for TLS": "https",
 }
 for name in FULL:
-    ZOO[name] = Kind(None, "timed out after 1000 ms while connecting", timed=True, requests=0)
+    ZOO[name] = Kind(None, CONNECTING, timed=True, requests=0)
 
 
 @pytest.fixture(scope="module")
@@ -477,7 +479,7 @@ def feed(api, zoo):
     app = api.new_app()
     names = {api.new_endpoint(app, each.url())["id"]: name for name, each in zoo.items()}
     message = api.send(app, {"for": "the zoo"})
-    attempts = api.wait_attempts(app, message, len(names), limit=250)
+    attempts = api.wait_attempts(app, message, len(names), 20, limit=250)
     assert len(attempts) == len(names)
     return {names[attempt["endpointId"]]: attempt for attempt in attempts}
 
@@ -495,9 +497,9 @@ def test_each_has_its_outcome(meals, zoo, name):
     assert kind.status is None or attempt["status"] == kind.status, attempt
     assert kind.code is None or attempt["responseStatusCode"] == kind.code, attempt
     assert re.fullmatch(kind.words, said), attempt
-    assert took <= 1000 + 500 * SLOWNESS, attempt
-    if kind.timed is not None and not SANITIZED:
-        assert (took >= 1000) == kind.timed, attempt
+    assert took <= TIMEOUT_MS + 500 * SLOWNESS, attempt
+    if kind.timed is not None:
+        assert (took >= TIMEOUT_MS) == kind.timed, attempt
     if kind.requests is not None:
         assert len(zoo[name].saw_head()) == kind.requests, "sent again, or not at all"
 
@@ -519,6 +521,7 @@ def one_by_one(first, then=b""):
             beast.is_idle = False
             beast.send(conn, FAILED if len(beast.saw_head()) > 1 else first)
             if then and len(beast.saw_head()) == 1:
+                beast.go_on.wait(20)
                 beast.send(conn, then)
 
     return behave
@@ -541,6 +544,7 @@ def test_an_answer_too_many_is_no_answer_to_the_next(keeper, behave):
         app = api.new_app()
         endpoint = api.new_endpoint(app, beast.url(), maxInFlight=1)
         (first,) = api.wait_final(app, api.send(app), endpoint)
+        beast.go_on.set()
         # Once the connection is in use again nobody could tell the difference.
         wait_for(lambda: beast.is_idle, 5, "the beast to have said it all")
         (second,) = api.wait_final(app, api.send(app), endpoint)
@@ -572,7 +576,7 @@ def test_a_window_that_never_opens(keeper, contexts):
         endpoint = api.new_endpoint(app, beast.url())
         (attempt,) = api.wait_final(app, api.send(app, {"pad": "x" * 200000}), endpoint)
         assert re.fullmatch(SENDING, attempt["response"]), attempt
-        assert 1000 <= attempt["responseDurationMs"] <= 1000 + 500 * SLOWNESS
+        assert TIMEOUT_MS <= attempt["responseDurationMs"] <= TIMEOUT_MS + 500 * SLOWNESS
 
 
 # ---- memory and neighbours ----
@@ -630,4 +634,4 @@ def test_a_flood_holds_nobody_up(keeper, zoo, name):
         worst = latencies(api, app, receiver, lambda count: count < 20)[-1]
         for message in messages:
             api.wait_final(bad, message, endpoint)
-        assert worst < 0.8 * TIMEOUT_S * SLOWNESS, worst
+        assert worst < 0.6 * TIMEOUT_S, worst

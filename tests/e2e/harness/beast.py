@@ -24,6 +24,8 @@ class Beast:
         self._sockets = set()
         self._lock = threading.Lock()
         self.closing = threading.Event()
+        self.go_on = threading.Event()  # for behaviours that wait for the test
+        self.is_idle = True
         self.connections = 0
         self.heads = []  # of the requests that were read
         self.sent_bytes = 0
