@@ -99,7 +99,7 @@ void *http_on_target(void *context, const char *target, struct MHD_Connection *m
     memcpy(copy, target, length);
     request->target = (struct slice){copy, length};
     int64_t timeout_us = request->connection->settings->header_timeout_ms * CLOCK_US_PER_MS;
-    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
+    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us, true);
     return request;
 }
 
@@ -189,14 +189,14 @@ static enum MHD_Result on_head(struct http_request *request, const char *method,
         return answer_early(request);
     }
     if (!request->has_body) {
-        http_connection_set_deadline(request->connection, 0);
+        http_connection_set_deadline(request->connection, 0, false);
         return MHD_YES;
     }
     if (!request->is_body_ignored && !body_grow(request, request->body_expected)) {
         return refuse(request, 503, "no_memory", "no memory for the body, try again");
     }
     int64_t timeout_us = request->connection->settings->body_timeout_ms * CLOCK_US_PER_MS;
-    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
+    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us, true);
     return MHD_YES;
 }
 
@@ -265,7 +265,7 @@ static void ensure_thread_context(struct http_daemon *daemon)
 static enum MHD_Result on_complete(struct http_request *request)
 {
     ensure_thread_context(request->daemon);
-    http_connection_set_deadline(request->connection, 0);
+    http_connection_set_deadline(request->connection, 0, false);
     request->is_read = true;
     (void)atomic_fetch_add(&request->daemon->handling, 1);
     if (request->is_body_too_large) {
@@ -325,7 +325,7 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
     *request_pointer = NULL;
     http_client_release(request);
     int64_t timeout_us = request->connection->settings->idle_timeout_s * CLOCK_US_PER_S;
-    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
+    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us, true);
     if (request->linger_fd >= 0) {
         http_linger(daemon->server, request->linger_fd);
     }

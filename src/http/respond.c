@@ -224,7 +224,7 @@ enum MHD_Result http_answer_queue(struct http_request *request)
     int64_t timeout_us =
         request->connection->settings->idle_timeout_s * CLOCK_US_PER_S +
         (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS * CLOCK_US_PER_MS;
-    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us);
+    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us, false);
     struct MHD_Response *response = is_abandoned ? make_abandoned() : make_response(request);
     if (response == NULL) {
         return MHD_NO;

@@ -62,6 +62,8 @@ struct http_connection {
     uint64_t address_key; /* in the server's count per address; 0 = not counted */
     /* CLOCK_BOOTTIME microseconds after which the sweep shuts the socket down; 0 = never. */
     atomic_int_fast64_t deadline_us;
+    atomic_bool is_reading; /* a request may come, or comes */
+    atomic_bool has_ended;  /* the last sweep found the end of the stream and nothing before it */
     char peer[HTTP_PEER_MAX];
 };
 
@@ -254,7 +256,9 @@ bool http_client_take(struct http_request *request, const uint8_t address[16]);
 void http_client_release(struct http_request *request);
 /* Shuts down the sockets that are past their deadline. */
 void http_connection_sweep(struct http_server *server, int64_t now_us);
-void http_connection_set_deadline(struct http_connection *connection, int64_t deadline_us);
+/* Until when the connection may go on as it is (0 = no limit), and whether it waits for bytes. */
+void http_connection_set_deadline(struct http_connection *connection, int64_t deadline_us,
+                                  bool is_reading);
 
 /* --- peer.c --- */
 /* An IPv4 or IPv6 address, IPv4 as mapped. False for other families. */

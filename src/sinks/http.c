@@ -368,6 +368,7 @@ void sink_http_run(struct sink_http *sink)
             http_pool_run_timer(pool, now_us);
             take_finished(pool);
         }
+        sink->is_flooded = false;
         end_overdue(sink, now_us);
         if (sink_http_deadline_us(sink) > now_us) {
             break;

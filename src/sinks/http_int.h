@@ -40,6 +40,7 @@ struct http_socket {
     struct http_pool *pool;
     uint32_t wanted;     /* epoll events that curl waits for; 0 when none */
     uint32_t registered; /* epoll events that the kernel watches; 0 when not in the set */
+    bool is_plain;       /* without TLS */
     bool is_connection;  /* opened and closed by our callbacks */
 };
 
@@ -141,6 +142,10 @@ struct sink_http {
     struct list_node idle;
     size_t in_flight;
     size_t idle_count;
+    const void *call_ssl; /* the TLS connection that curl reads in this call, see http_flood.c */
+    int64_t call_ssl_since_us;
+    unsigned call_records;
+    bool is_flooded; /* a connection was ended since the results were taken last */
     bool is_closing;
     struct http_socket *sockets; /* by descriptor */
     size_t socket_capacity;
@@ -162,6 +167,11 @@ PH_NODISCARD enum ph_error http_transfer_prepare(struct http_transfer *transfer,
 void http_transfer_reset(struct http_transfer *transfer);
 /* From now on (re)connects only, and its connection is not kept. */
 void http_transfer_make_fresh(struct http_transfer *transfer);
+
+/* http_flood.c */
+/* Before each call of curl that may read. */
+void http_flood_begin(struct sink_http *sink);
+CURLcode http_flood_on_ssl_context(CURL *easy, void *context, void *sink_pointer);
 
 /* http_result.c */
 /* Fills the result (slices into the transfer) for curl's outcome. */

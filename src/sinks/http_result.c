@@ -110,9 +110,27 @@ static enum attempt_failure say_tls(struct http_transfer *transfer)
                words[0] != '\0' ? words : "the handshake did not succeed");
 }
 
+/* What became of a connection after its handshake, when curl knows more than that it broke. */
+static bool is_tls_refusal(const struct http_transfer *transfer)
+{
+    static const char reading[] = "OpenSSL SSL_read: error:";
+    static const char writing[] = "OpenSSL SSL_write: error:";
+    return strncmp(transfer->curl_error, reading, sizeof reading - 1) == 0 ||
+           strncmp(transfer->curl_error, writing, sizeof writing - 1) == 0;
+}
+
 /* The connection ended or broke too early. */
 static enum attempt_failure say_broken(struct http_transfer *transfer)
 {
+    static const char http2_prefix[] = "h2_process_pending_input: ";
+    if (is_tls_refusal(transfer) && !has_head(transfer)) {
+        return say_tls(transfer);
+    }
+    if (strncmp(transfer->curl_error, http2_prefix, sizeof http2_prefix - 1) == 0) {
+        const char *colon = strchr(transfer->curl_error + sizeof http2_prefix - 1, ':');
+        return say(transfer, ATTEMPT_PROTOCOL, "HTTP/2 error: %.200s",
+                   colon != NULL ? colon + 1 : "the receiver breaks the protocol");
+    }
     if (has_head(transfer)) {
         return say(transfer, ATTEMPT_PROTOCOL, "the connection broke while the answer was read");
     }
@@ -205,6 +223,9 @@ static enum attempt_failure classify(struct http_transfer *transfer, CURLcode co
     case CURLE_RECV_ERROR:
         return say_broken(transfer);
     case CURLE_PARTIAL_FILE:
+        if (transfer->sink->is_flooded && transfer->route->is_https && !has_head(transfer)) {
+            return say(transfer, ATTEMPT_PROTOCOL, "the receiver sends without an end");
+        }
         return say(transfer, ATTEMPT_PROTOCOL, "the answer is shorter than it said");
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
@@ -214,7 +235,9 @@ static enum attempt_failure classify(struct http_transfer *transfer, CURLcode co
         return say(transfer, ATTEMPT_PROTOCOL, "a header line of the answer is too long");
     case CURLE_HTTP2:
     case CURLE_HTTP2_STREAM:
-        return say(transfer, ATTEMPT_PROTOCOL, "HTTP/2 error: %.200s", transfer->curl_error);
+        return say(transfer, ATTEMPT_PROTOCOL, "HTTP/2 error: %.200s",
+                   transfer->curl_error[0] != '\0' ? transfer->curl_error
+                                                   : "the receiver is ending the connection");
     default:
         return say(transfer, ATTEMPT_PROTOCOL, "%s", curl_easy_strerror(code));
     }

@@ -113,6 +113,8 @@ static void set_common_options(struct http_transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, sink);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, http_flood_on_ssl_context);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, sink);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");

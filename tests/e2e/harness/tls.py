@@ -39,9 +39,14 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
+    def self_signed(self, name):
+        """A server context with this authority's key and a certificate that nobody else signed."""
+        alternative = x509.IPAddress(ipaddress.ip_address(name))
+        certificate = self._sign(self._name, self._key.public_key(), [alternative])
+        return context_of(self._write(certificate, self._key))
+
     def file(self, *names, days=(-1, 30)):
         """A file with a certificate for these host names or addresses, signed by this authority, and its key."""
-        self._count += 1
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = []
         for name in names:
@@ -50,7 +55,10 @@ class Authority:
             except ValueError:
                 alternatives.append(x509.DNSName(name))
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        certificate = self._sign(subject, key.public_key(), alternatives, days=days)
+        return self._write(self._sign(subject, key.public_key(), alternatives, days=days), key)
+
+    def _write(self, certificate, key):
+        self._count += 1
         path = self._folder / f"server-{self._count}.pem"
         path.write_bytes(
             certificate.public_bytes(serialization.Encoding.PEM)
@@ -62,9 +70,12 @@ class Authority:
 
     def context(self, *names, days=(-1, 30), alpn=None):
         """A server context with such a certificate."""
-        path = self.file(*names, days=days)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(path)
-        if alpn:
-            context.set_alpn_protocols(alpn)
-        return context
+        return context_of(self.file(*names, days=days), alpn)
+
+
+def context_of(path, alpn=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    return context
