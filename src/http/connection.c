@@ -6,6 +6,9 @@
  * `connections_lock`. A connection leaves the table before its socket is closed, so the sweep
  * never shuts down a descriptor that belongs to somebody else by now.
  */
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -119,6 +122,10 @@ struct http_connection *http_connection_new(struct http_server *server,
             connection->address_key = address_key(server, connection->address);
         }
     }
+    /* A client that stops reading its answer is cut by the kernel after the idle time. */
+    int64_t unread_ms = settings->idle_timeout_s * 1000;
+    int user_timeout_ms = unread_ms < INT_MAX ? (int)unread_ms : INT_MAX;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof user_timeout_ms);
     int64_t timeout_us = settings->header_timeout_ms * CLOCK_US_PER_MS;
     atomic_init(&connection->deadline_us, clock_boot_us() + timeout_us);
     atomic_init(&connection->is_reading, true);
