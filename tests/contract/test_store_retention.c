@@ -63,7 +63,7 @@ static int64_t delete_old(struct store_rig *rig, int64_t before_id, int64_t limi
 {
     struct diag diag = {0};
     int64_t deleted = -1;
-    CONTRACT_OK(message_delete_old(rig->store, before_id, limit, &diag, &deleted), &diag);
+    CONTRACT_OK(retention_delete(rig->store, before_id, limit, &diag, &deleted), &diag);
     return deleted;
 }
 
