@@ -60,9 +60,6 @@ PH_NODISCARD enum ph_error writer_submit(struct writer *writer, struct general_j
 /* `run` is called between two batches, where no transaction is open; one such job a batch. Never
  * refused: the caller waits for its end, and the writer ends after its callers. */
 void writer_submit_between(struct writer *writer, struct general_job *job);
-/* `run` is called between two batches, where no transaction is open; one such job a batch. Never
- * refused: the caller waits for its end, and the writer ends after its callers. */
-void writer_submit_between(struct writer *writer, struct general_job *job);
 PH_NODISCARD enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job,
                                                 struct diag *diag);
 /* Whether the store refuses records: nothing new should be sent until they go in again. */
