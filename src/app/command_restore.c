@@ -225,6 +225,11 @@ static int run_restore(const struct options *options, const char *file, bool is_
     enum ph_error error = data_make(options, &diag);
     if (error == PH_OK) {
         error = data_lock(options, &diag, &lock_fd);
+        if (error == PH_CONFLICT) {
+            error = diag_set(&diag, PH_CONFLICT, NULL,
+                             "a server runs on the data directory %s: stop it first",
+                             option_text(options, OPTION_DATA));
+        }
     }
     if (error == PH_OK) {
         error = run_steps(&restore, &diag);

@@ -5,8 +5,8 @@
  *
  * A copy goes in steps on the thread of the connection that writes. Between two steps no read
  * transaction is open, so the write-ahead log can be used again; pages that this connection
- * changes meanwhile are taken over by SQLite itself. (A change through another connection would
- * begin the copy anew.) The copy is as of the last step.
+ * changes meanwhile are taken over by SQLite itself. (A change through another connection, or
+ * a transaction that is rolled back, begins the copy anew.) The copy is as of the last step.
  */
 #ifndef PH_DB_CARE_H
 #define PH_DB_CARE_H
