@@ -58,26 +58,36 @@ static enum ph_error perform_here(const struct options *options, const struct ca
     return error;
 }
 
+static enum ph_error perform_locked(const struct options *options,
+                                    const struct care_request *request, struct diag *diag,
+                                    struct buf *result)
+{
+    int fd;
+    enum ph_error error = data_check_store(options, diag); /* a lock would make its file */
+    if (error != PH_OK) {
+        return error;
+    }
+    error = data_lock(options, diag, &fd);
+    if (error == PH_CONFLICT) {
+        return diag_set(diag, PH_CONFLICT, NULL,
+                        "%s is in use, and nobody answers at its control.sock: a server that "
+                        "starts or stops, or another command; try again",
+                        option_text(options, OPTION_DATA));
+    }
+    if (error == PH_OK) {
+        error = perform_here(options, request, diag, result);
+        (void)close(fd);
+    }
+    return error;
+}
+
 enum ph_error care_perform(const struct options *options, const struct care_request *request,
                            struct diag *diag, struct buf *result)
 {
     enum ph_error error =
         control_call(option_text(options, OPTION_DATA), request, show_progress, diag, result);
     if (error == PH_NOT_FOUND) {
-        int fd;
-        error = data_check_store(options, diag); /* looking must not make the lock's file */
-        if (error == PH_OK) {
-            error = data_lock(options, diag, &fd);
-        }
-        if (error == PH_CONFLICT) {
-            error = diag_set(diag, PH_CONFLICT, NULL,
-                             "%s is in use, and nobody answers at its control.sock: a server that "
-                             "starts or stops, or another command; try again",
-                             option_text(options, OPTION_DATA));
-        } else if (error == PH_OK) {
-            error = perform_here(options, request, diag, result);
-            (void)close(fd);
-        }
+        error = perform_locked(options, request, diag, result);
     }
     if (isatty(STDERR_FILENO)) {
         (void)fputs("\r\033[K", stderr);

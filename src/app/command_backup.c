@@ -38,6 +38,10 @@ static int run_backup(const struct options *options, const char *file, bool is_f
         command_complain("the store is in PostgreSQL: use pg_dump, and keep the file jwt_secret");
         return EXIT_FAILED;
     }
+    if (!slice_is_utf8_text(slice_of(file))) {
+        command_complain("the file's name must be UTF-8"); /* as JSON is, its way to the server */
+        return EXIT_FAILED;
+    }
     struct care_request request = {
         .kind = CARE_BACKUP, .path = absolute_path(file), .is_forced = is_forced};
     if (request.path == NULL) {
