@@ -17,7 +17,29 @@ static enum ph_error open_copy(const char *directory, struct diag *diag, struct 
     if (address.failed) {
         return diag_set(diag, PH_INVALID, NULL, "the path %.200s is too long", directory);
     }
-    return db_open(buf_text(&address), DB_READ_WRITE, diag, ret_db);
+    enum ph_error error = db_open(buf_text(&address), DB_READ_WRITE, diag, ret_db);
+    if (error == PH_OK) {
+        /* The caller syncs the file as a whole; a disk that cannot is no reason to end a server. */
+        error = db_run(*ret_db, "PRAGMA synchronous=OFF", diag);
+        if (error != PH_OK) {
+            db_close(*ret_db);
+        }
+    }
+    return error;
+}
+
+/* Closes the copy. All of it must be in the one file: closing says nothing of what failed. */
+static enum ph_error close_copy(struct db *db, enum ph_error error, struct diag *diag)
+{
+    int64_t left_bytes = 0;
+    if (error == PH_OK) {
+        error = db_checkpoint(db, diag, &left_bytes);
+    }
+    if (error == PH_OK && left_bytes > 0) {
+        error = diag_set(diag, PH_STORE_BUSY, NULL, "another program reads the copy");
+    }
+    db_close(db);
+    return error;
 }
 
 static enum ph_error put(struct db *db, const char *name, struct slice value, struct diag *diag)
@@ -44,8 +66,7 @@ enum ph_error store_copy_seal(const char *directory, int64_t taken_at_us, struct
     if (error == PH_OK && jwt_secret.ptr != NULL) {
         error = put(db, jwt_secret_name, jwt_secret, diag);
     }
-    db_close(db);
-    return error;
+    return close_copy(db, error, diag);
 }
 
 /* An empty file is a database without tables; nothing of it may be taken for a store. */
@@ -141,7 +162,7 @@ enum ph_error store_copy_open(const char *directory, struct diag *diag, int64_t 
     if (error == PH_OK) {
         error = take(db, jwt_secret_name, ret_jwt_secret, diag);
     }
-    db_close(db);
+    error = close_copy(db, error, diag);
     if (error == PH_OK && !slice_to_int64(buf_slice(&taken_at), ret_taken_at_us)) {
         *ret_taken_at_us = 0;
     }
