@@ -2,6 +2,7 @@
 """Store care by command: backup of a running server, restore, prune, and the control socket through
 which they reach it."""
 
+import base64
 import json
 import os
 import shutil
@@ -397,6 +398,27 @@ def test_commands_make_no_store(tmp_path):
     is_failure(backup(data, tmp_path / "copy"), "no store", data)
     is_failure(try_run("prune", data=data), "no store", data)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.smoke
+def test_a_backup_has_no_master_key(tmp_path):
+    """Sealed secrets stay sealed: they open with the same key only."""
+    key = tmp_path / "key"
+    key.write_text(os.urandom(32).hex() + "\n")
+    key.chmod(0o600)
+    data = tmp_path / "data"
+    with Server({"master_key_file": key}) as server:
+        app = server.api().new_app()
+        endpoint = server.api().new_endpoint(app, "http://127.0.0.1:1/")
+        secret = server.api().secret(app, endpoint)
+        is_done(backup(server.data, tmp_path / "copy"))
+    content = (tmp_path / "copy").read_bytes()
+    assert bytes.fromhex(key.read_text()) not in content and key.read_bytes().strip() not in content
+    assert base64.b64decode(secret.removeprefix("whsec_")) not in content
+    is_done(restore(data, tmp_path / "copy"))
+    is_failure(try_run("serve", "--listen", "127.0.0.1:0", data=data), "master")
+    with Server({"master_key_file": key}, data=data) as server:
+        assert server.api().secret(app, endpoint) == secret
 
 
 # ---- prune ----
