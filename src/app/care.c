@@ -196,11 +196,13 @@ static enum ph_error run_prune(const struct care_context *context,
                                const struct care_request *request, const struct care_watch *watch,
                                struct diag *diag, struct json_out *out)
 {
+    const struct flow_settings *settings = flow_settings_take(context->flow);
     const struct care_prune prune = {
-        .older_than_us = request->older_than_us > 0 ? request->older_than_us
-                                                    : flow_settings(context->flow)->retention_us,
+        .older_than_us =
+            request->older_than_us > 0 ? request->older_than_us : settings->retention_us,
         .is_dry_run = request->is_dry_run,
     };
+    flow_settings_drop(settings);
     struct care_pruned pruned;
     enum ph_error error = care_prune(context->flow, &prune, watch, diag, &pruned);
     json_out_member_int(out, "messages", pruned.tally.messages);
