@@ -27,6 +27,9 @@ int command_listen(int count, char **arguments);
 int command_verify(int count, char **arguments);
 int command_doctor(int count, char **arguments);
 int command_key(int count, char **arguments);
+int command_backup(int count, char **arguments);
+int command_restore(int count, char **arguments);
+int command_prune(int count, char **arguments);
 
 /* --- arguments ------------------------------------------------------------------------------ */
 
@@ -62,6 +65,14 @@ PH_PRINTF(1, 2) void command_complain(const char *format, ...);
 
 /* The store's address: the option, or SQLite in the data directory. Freed by the caller. */
 PH_NODISCARD char *data_store_address(const struct options *options);
+/* The folder of the SQLite store, NULL with PostgreSQL. Freed by the caller. */
+PH_NODISCARD char *data_store_directory(const struct options *options);
+/* Stands beside the store while a restore puts another one in its place. */
+#define DATA_UNFINISHED "restore.unfinished"
+/* PH_CONFLICT when a restore was cut short: what is there must not be used. */
+PH_NODISCARD enum ph_error data_check_restored(const struct options *options, struct diag *diag);
+/* The same, and PH_NOT_FOUND when there is no SQLite store yet. */
+PH_NODISCARD enum ph_error data_check_store(const struct options *options, struct diag *diag);
 /* Makes the directory (0700) when it is missing. */
 PH_NODISCARD enum ph_error data_make(const struct options *options, struct diag *diag);
 /* The secret that signs tokens: the option, or DATA/jwt_secret, made on first use. */

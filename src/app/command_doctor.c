@@ -8,14 +8,18 @@
 #include "app/command.h"
 #include "app/file.h"
 #include "base/clock.h"
+#include "db/care.h"
 #include "store/delivery.h"
 #include "store/keyring.h"
 
 #define SPACE_LOW_BYTES (UINT64_C(512) << 20)
 #define TEXT_MAX 65536
+/* While pages are checked the write-ahead log of a running server cannot be used again. */
+#define CHECK_MS 2000
 
 struct doctor {
     const struct options *options;
+    bool is_full;
     unsigned failures;
 };
 
@@ -71,6 +75,20 @@ static void check_master_key(struct doctor *doctor, struct store *store)
     keyring_free(keyring);
 }
 
+static void check_pages(struct doctor *doctor, struct store *store)
+{
+    struct diag diag;
+    enum db_soundness soundness = DB_DAMAGED;
+    if (db_quick_check(store->db, doctor->is_full ? 0 : CHECK_MS, &diag, &soundness) != PH_OK) {
+        soundness = DB_DAMAGED;
+    }
+    say(doctor, soundness != DB_DAMAGED,
+        soundness == DB_NOT_ALL_CHECKED
+            ? "store is whole as far as two seconds went; --full checks all of it"
+            : "store is whole",
+        "stop the server and run `posthorn restore` with a backup");
+}
+
 static void check_store(struct doctor *doctor)
 {
     struct diag diag;
@@ -88,12 +106,7 @@ static void check_store(struct doctor *doctor)
     say(doctor, true, "store opens", "");
     check_master_key(doctor, store);
     if (db_kind(store->db) == DB_SQLITE) {
-        struct db_statement *check = db_prepare(store->db, "PRAGMA quick_check(1)");
-        bool has_row = false;
-        enum ph_error error = db_step(check, &diag, &has_row);
-        bool is_whole = error == PH_OK && has_row && slice_equal_text(db_text(check, 0), "ok");
-        db_done(check);
-        say(doctor, is_whole, "store is whole", "stop the server and restore a backup");
+        check_pages(doctor, store);
     }
     int64_t pending = 0;
     int64_t oldest_us = 0;
@@ -138,10 +151,12 @@ static void check_server(struct doctor *doctor)
 
 int command_doctor(int count, char **arguments)
 {
+    bool is_full = false;
+    const struct command_flag flags[] = {{"--full", NULL, &is_full}};
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, NULL, 0, 0)) {
-        struct doctor doctor = {.options = &line.options};
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+        struct doctor doctor = {.options = &line.options, .is_full = is_full};
         if (check_folder(&doctor)) {
             check_store(&doctor);
             check_server(&doctor);

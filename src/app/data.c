@@ -44,6 +44,42 @@ char *data_store_address(const struct options *options)
     return text;
 }
 
+char *data_store_directory(const struct options *options)
+{
+    PH_AUTO_FREE char *address = data_store_address(options);
+    struct slice scheme = SLICE_LITERAL("sqlite:");
+    return slice_starts_with(slice_of(address), scheme.ptr) ? ph_strdup(address + scheme.len)
+                                                            : NULL;
+}
+
+/* Whether the store's folder has the file; false with PostgreSQL. */
+static bool has_store_file(const struct options *options, const char *name)
+{
+    PH_AUTO_FREE char *folder = data_store_directory(options);
+    BUF_AUTO struct buf path;
+    buf_init(&path, 8192);
+    buf_append_format(&path, "%s/%s", folder == NULL ? "" : folder, name);
+    return folder != NULL && file_exists(buf_text(&path));
+}
+
+enum ph_error data_check_restored(const struct options *options, struct diag *diag)
+{
+    if (has_store_file(options, DATA_UNFINISHED)) {
+        return diag_set(diag, PH_CONFLICT, "data",
+                        "a restore was cut short: run `posthorn restore FILE --force` again");
+    }
+    return PH_OK;
+}
+
+enum ph_error data_check_store(const struct options *options, struct diag *diag)
+{
+    PH_AUTO_FREE char *folder = data_store_directory(options);
+    if (folder != NULL && !has_store_file(options, "posthorn.db")) {
+        return diag_set(diag, PH_NOT_FOUND, "data", "there is no store in %s", folder);
+    }
+    return data_check_restored(options, diag);
+}
+
 enum ph_error data_make(const struct options *options, struct diag *diag)
 {
     const char *path = option_text(options, OPTION_DATA);

@@ -4,11 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES 16384
 #define PATH_BYTES_MAX 4096
+#define COPY_CHUNK_BYTES ((size_t)1 << 20)
 
 enum ph_error file_read_fd(int fd, const char *name, struct buf *text, struct diag *diag)
 {
@@ -151,6 +153,135 @@ enum ph_error file_write(const char *path, struct slice content, mode_t mode, bo
     if (!is_placed) {
         return diag_set(diag, reason == EEXIST ? PH_CONFLICT : PH_IO, NULL,
                         "could not write %s: %s", path, strerror(reason));
+    }
+    sync_directory_of(path);
+    return PH_OK;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static enum ph_error fail(struct diag *diag, const char *what, const char *path)
+{
+    bool is_full = errno == ENOSPC || errno == EDQUOT;
+    return diag_set(diag, is_full ? PH_STORE_FULL : PH_IO, NULL, "could not %s %s: %s", what, path,
+                    strerrordesc_np(errno));
+}
+
+static enum ph_error copy_content(int from, int to, const char *from_path, const char *to_path,
+                                  struct diag *diag)
+{
+    PH_AUTO_FREE char *chunk = ph_malloc(COPY_CHUNK_BYTES);
+    for (;;) {
+        ssize_t got = read(from, chunk, COPY_CHUNK_BYTES);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return fail(diag, "read", from_path);
+        }
+        if (got == 0) {
+            return fsync(to) == 0 ? PH_OK : fail(diag, "sync", to_path);
+        }
+        if (!write_all(to, (struct slice){chunk, (size_t)got})) {
+            return fail(diag, "write", to_path);
+        }
+    }
+}
+
+enum ph_error file_copy(const char *from, const char *to, mode_t mode, struct diag *diag)
+{
+    struct stat status;
+    int from_fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (from_fd < 0) {
+        return fail(diag, "open", from);
+    }
+    if (fstat(from_fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        (void)close(from_fd);
+        return diag_set(diag, PH_INVALID, NULL, "%s is not a plain file", from);
+    }
+    enum ph_error error = PH_OK;
+    int to_fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (to_fd < 0) {
+        error = fail(diag, "make", to);
+    } else {
+        error = copy_content(from_fd, to_fd, from, to, diag);
+        (void)close(to_fd);
+    }
+    (void)close(from_fd);
+    return error;
+}
+
+enum ph_error file_sync(const char *path, struct diag *diag)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0) {
+        enum ph_error error = fail(diag, "sync", path);
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return error;
+    }
+    (void)close(fd);
+    return PH_OK;
+}
+
+enum ph_error file_move(const char *from, const char *to, bool is_new_only, struct diag *diag)
+{
+    /* A hard link fails where the name exists, on every file system. */
+    bool is_placed = is_new_only ? link(from, to) == 0 && unlink(from) == 0 : rename(from, to) == 0;
+    if (!is_placed) {
+        return errno == EEXIST ? diag_set(diag, PH_CONFLICT, NULL, "%s exists already", to)
+                               : fail(diag, "make", to);
+    }
+    sync_directory_of(to);
+    return PH_OK;
+}
+
+/* What stood in a working folder that somebody else made is not ours to remove. */
+static void empty_working_folder(const char *path)
+{
+    static const char *const names[] = {"posthorn.db", "posthorn.db-wal", "posthorn.db-shm"};
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    for (size_t index = 0; fd >= 0 && index < PH_ARRAY_LENGTH(names); index++) {
+        (void)unlinkat(fd, names[index], 0);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+enum ph_error file_claim_folder(const char *path, struct diag *diag, int *ret_fd)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return fail(diag, "make", path);
+    }
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return fail(diag, "open", path);
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        return diag_set(diag, PH_CONFLICT, NULL, "another process is at work in %s", path);
+    }
+    empty_working_folder(path);
+    *ret_fd = fd;
+    return PH_OK;
+}
+
+void file_leave_folder(const char *path, int fd)
+{
+    empty_working_folder(path);
+    (void)rmdir(path);
+    (void)close(fd);
+}
+
+enum ph_error file_unlink(const char *path, struct diag *diag)
+{
+    if (unlink(path) != 0) {
+        return fail(diag, "remove", path);
     }
     sync_directory_of(path);
     return PH_OK;

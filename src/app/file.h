@@ -26,8 +26,22 @@ PH_NODISCARD enum ph_error file_read_private(const char *path, void *ret_bytes, 
  * content or the new, never a part. With `is_new_only` an existing file stays: PH_CONFLICT. */
 PH_NODISCARD enum ph_error file_write(const char *path, struct slice content, mode_t mode,
                                       bool is_new_only, struct diag *diag);
+bool file_exists(const char *path);
+/* Copies a plain file to a new one and syncs it. */
+PH_NODISCARD enum ph_error file_copy(const char *from, const char *to, mode_t mode,
+                                     struct diag *diag);
+PH_NODISCARD enum ph_error file_sync(const char *path, struct diag *diag);
+/* Gives a synced file its name for good. With `is_new_only` an existing file stays: PH_CONFLICT. */
+PH_NODISCARD enum ph_error file_move(const char *from, const char *to, bool is_new_only,
+                                     struct diag *diag);
+/* Makes `path` a folder of this process alone (0700) for the files of a store; one that a killed
+ * process left is taken over, without its store. PH_CONFLICT while another process has it. */
+PH_NODISCARD enum ph_error file_claim_folder(const char *path, struct diag *diag, int *ret_fd);
+void file_leave_folder(const char *path, int fd); /* removes it with its store */
 /* Removes a folder and the files in it. */
 PH_NODISCARD enum ph_error file_remove_folder(const char *path, struct diag *diag);
+/* Removes a file for good. */
+PH_NODISCARD enum ph_error file_unlink(const char *path, struct diag *diag);
 void file_remove(const char *path); /* no error when it is not there */
 
 #endif

@@ -44,9 +44,27 @@ static const struct command commands[] = {
      "verify one webhook's signature",
      "The body comes from --file or standard input, byte for byte as it was received. Prints "
      "`valid`, or why not with exit code 1. The timestamp may be 300 seconds off, or --tolerance."},
-    {"doctor", command_doctor, "doctor [--data DIR]", "say what is wrong and what to do",
+    {"doctor", command_doctor, "doctor [--full] [--data DIR]", "say what is wrong and what to do",
      "Looks at the data directory, the store and the server that runs on it. Exit code 1 when "
-     "something is wrong."},
+     "something is wrong. The pages of a SQLite store are checked for two seconds, with --full to "
+     "the end; meanwhile the write-ahead log of a running server grows."},
+    {"backup", command_backup, "backup FILE [--force] [--data DIR]",
+     "copy the SQLite store to one file, while the server runs or not",
+     "The running server makes the copy, with its rights, in small steps that let ingest go on; "
+     "without a server this command does. Every message acknowledged before is in it, and the file "
+     "jwt_secret of the data directory; a master key is not. Until it is whole and synced it is in "
+     "FILE.partial. --force replaces an existing FILE. For PostgreSQL use pg_dump."},
+    {"restore", command_restore, "restore FILE [--force] [--data DIR]",
+     "check a backup and put it in place of the store",
+     "Refused while a server runs, when the file is damaged or of a newer version, and when there "
+     "is a store or another jwt_secret; --force moves those into a folder replaced-TIME. What was "
+     "pending at the time of the backup is sent again. For PostgreSQL use pg_restore."},
+    {"prune", command_prune, "prune [--older-than 30d] [--dry-run] [--data DIR]",
+     "delete old messages and make the store smaller",
+     "Messages older than the age (retention_days of the server when it is not given) go with "
+     "their payloads, deliveries and attempts, in small steps, by the running server or else by "
+     "this command; those with pending deliveries stay. --dry-run only counts. A SQLite file "
+     "shrinks by the free pages; PostgreSQL's autovacuum does its part by itself."},
     {"key", command_key, "key check | rotate --new-key-file FILE | clean [--data DIR]",
      "look over sealed secrets, change the master key, remove old copies",
      "They take the key in use from master_key_file. check opens every secret. rotate wraps "

@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "app/command.h"
+#include "app/control.h"
 #include "base/clock.h"
 #include "base/usage.h"
 #include "flow/flow.h"
@@ -24,6 +25,9 @@ struct server {
     struct flow *flow;
     struct api *api;
     struct http_server *http;
+    char *jwt_secret_path;
+    struct care_context care;
+    struct control *control;
     int64_t drain_ms;
     char *url;
 };
@@ -157,6 +161,18 @@ static enum ph_error open_keyring(struct server *server, const struct options *o
     return error;
 }
 
+/* A server without it works; only commands cannot reach it. */
+static void start_control(struct server *server, const struct options *options)
+{
+    struct diag diag;
+    server->jwt_secret_path = data_path(options, "jwt_secret");
+    server->care = (struct care_context){server->flow, server->jwt_secret_path, server->log};
+    if (control_start(option_text(options, OPTION_DATA), &server->care, &diag, &server->control) !=
+        PH_OK) {
+        log_write(server->log, LOG_CONFIG_WARNING, LOG_TEXT("error", diag.text));
+    }
+}
+
 static enum ph_error start_parts(struct server *server, const struct options *options,
                                  struct diag *diag)
 {
@@ -167,6 +183,9 @@ static enum ph_error start_parts(struct server *server, const struct options *op
     enum ph_error error = data_make(options, diag);
     if (error == PH_OK) {
         error = data_lock(options, diag, &server->lock_fd);
+    }
+    if (error == PH_OK) {
+        error = data_check_restored(options, diag);
     }
     if (error == PH_OK) {
         error = data_jwt_secret(options, diag, &server->jwt_secret);
@@ -201,6 +220,7 @@ static enum ph_error start_parts(struct server *server, const struct options *op
         .metrics = &server->metrics,
     };
     server->api = api_new(&api);
+    start_control(server, options);
     return start_http(server, options, diag);
 }
 
@@ -227,6 +247,7 @@ void server_stop(struct server *server)
     if (server->http != NULL) {
         http_server_stop(server->http, server->drain_ms);
     }
+    control_stop(server->control);
     flow_stop(server->flow, server->drain_ms);
     api_free(server->api);
     keyring_free(server->keyring);
@@ -235,6 +256,7 @@ void server_stop(struct server *server)
         (void)close(server->lock_fd);
     }
     free(server->store_address);
+    free(server->jwt_secret_path);
     free(server->url);
     free(server);
 }

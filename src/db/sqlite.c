@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The SQLite driver. Bytes are bound without a copy (SQLITE_STATIC): db.h makes the caller keep
  * them, and every statement is reset with its bindings cleared before control returns. */
-#include "db/db_int.h"
+#include "db/sqlite_int.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <unistd.h>
 
 #define BUSY_TIMEOUT_MS 5000
@@ -15,12 +14,6 @@
 #define CACHE_READER_KIB 2048
 #define PAGE_BYTES 4096
 #define WAL_FRAME_HEADER_BYTES 24
-
-struct sqlite {
-    struct db base;
-    sqlite3 *handle;
-    int64_t frame_bytes; /* one page in the WAL */
-};
 
 struct sqlite_statement {
     struct db_statement base;
@@ -78,8 +71,7 @@ static enum ph_error error_of(int code, sqlite3 *handle)
     }
 }
 
-/* Records and words the error of a call that has just failed on this connection. */
-static enum ph_error fail(struct db *db, int code, struct diag *diag)
+enum ph_error sqlite_fail(struct db *db, int code, struct diag *diag)
 {
     sqlite3 *handle = sqlite_of(db)->handle;
     end_after_failed_sync(code, handle);
@@ -98,7 +90,7 @@ static enum ph_error fail(struct db *db, int code, struct diag *diag)
 static enum ph_error run(struct db *db, const char *sql, struct diag *diag)
 {
     int code = sqlite3_exec(sqlite_of(db)->handle, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? PH_OK : fail(db, code, diag);
+    return code == SQLITE_OK ? PH_OK : sqlite_fail(db, code, diag);
 }
 
 /* SQLite numbers `$n` by first appearance, so the number in the name is what counts. */
@@ -216,7 +208,7 @@ static enum ph_error fail_unprepared(struct sqlite_statement *statement, struct 
 {
     int code = compile(statement);
     if (code != SQLITE_OK) {
-        return fail(statement->base.db, code, diag);
+        return sqlite_fail(statement->base.db, code, diag);
     }
     return diag_set(diag, PH_STORE_BUSY, NULL, "SQLite: the statement could not be prepared");
 }
@@ -232,7 +224,7 @@ static enum ph_error step(struct db_statement *base, struct diag *diag, bool *re
         *ret_row = true;
         return PH_OK;
     }
-    enum ph_error error = code == SQLITE_DONE ? PH_OK : fail(base->db, code, diag);
+    enum ph_error error = code == SQLITE_DONE ? PH_OK : sqlite_fail(base->db, code, diag);
     done(base);
     if (error == PH_OK) {
         *ret_row = false;
@@ -339,7 +331,7 @@ static enum ph_error checkpoint(struct db *db, struct diag *diag, int64_t *ret_l
     /* Busy with a frame count: readers or a writer kept a part of it back. Without one another
      * checkpoint is running. */
     if (code != SQLITE_OK && !(code == SQLITE_BUSY && frames >= 0)) {
-        return fail(db, code, diag);
+        return sqlite_fail(db, code, diag);
     }
     *ret_left_bytes = frames > copied ? (frames - copied) * sqlite->frame_bytes : 0;
     return PH_OK;
@@ -394,10 +386,9 @@ static const struct db_driver sqlite_driver = {
     .checkpoint = checkpoint,
 };
 
-/* SQLite would make the file readable by all that the umask lets through; WAL and shared memory
- * take the file's mode. An existing file must not be opened and closed here: that would drop this
- * process's locks on it. */
-static void create_private_file(const char *path)
+/* WAL and shared memory take the file's mode. An existing file must not be opened and closed here:
+ * that would drop this process's locks on it. */
+void sqlite_create_private_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd >= 0) {
@@ -415,7 +406,7 @@ static enum ph_error read_pragma(struct sqlite *sqlite, const char *sql, struct 
         code = sqlite3_step(handle);
     }
     if (code != SQLITE_ROW) {
-        enum ph_error error = fail(&sqlite->base, code, diag);
+        enum ph_error error = sqlite_fail(&sqlite->base, code, diag);
         (void)sqlite3_finalize(handle);
         return error;
     }
@@ -475,7 +466,7 @@ enum ph_error sqlite_open(const char *directory, enum db_mode mode, struct diag 
     }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (mode == DB_READ_WRITE) {
-        create_private_file(path);
+        sqlite_create_private_file(path);
         flags |= SQLITE_OPEN_CREATE;
     }
     struct sqlite *sqlite = ph_calloc(1, sizeof *sqlite);
@@ -487,7 +478,7 @@ enum ph_error sqlite_open(const char *directory, enum db_mode mode, struct diag 
     struct diag cause = {0};
     enum ph_error error;
     if (code != SQLITE_OK) {
-        error = fail(&sqlite->base, code, &cause);
+        error = sqlite_fail(&sqlite->base, code, &cause);
     } else {
         (void)sqlite3_busy_timeout(sqlite->handle, BUSY_TIMEOUT_MS);
         error = configure(sqlite, mode, &cause);

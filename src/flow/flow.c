@@ -20,6 +20,7 @@ struct flow {
     struct deliverer *deliverers[DELIVER_THREADS_MAX];
     size_t deliverer_count;
     struct keeper *keeper;
+    bool is_sending;
 };
 
 static void free_flow(struct flow *flow, int64_t drain_ms)
@@ -35,7 +36,9 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
     application_throttles_free(flow->application_throttles);
     settings_holder_free(flow->settings);
     resolver_free(flow->resolver);
-    sink_http_global_done();
+    if (flow->is_sending) {
+        sink_http_global_done();
+    }
     free(flow);
 }
 
@@ -79,6 +82,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     struct flow *flow = ph_calloc(1, sizeof *flow);
     flow->options = *options;
     flow->settings = settings_holder_new(&options->settings);
+    flow->is_sending = true;
     flow->application_throttles = application_throttles_new();
     error = writer_start(&flow->options, diag, &flow->writer);
     if (error == PH_OK) {
@@ -99,6 +103,21 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     return PH_OK;
 }
 
+enum ph_error flow_start_writer(const struct flow_options *options, struct diag *diag,
+                                struct flow **ret_flow)
+{
+    struct flow *flow = ph_calloc(1, sizeof *flow);
+    flow->options = *options;
+    flow->settings = settings_holder_new(&options->settings);
+    enum ph_error error = writer_start(&flow->options, diag, &flow->writer);
+    if (error != PH_OK) {
+        free_flow(flow, 0);
+        return error;
+    }
+    *ret_flow = flow;
+    return PH_OK;
+}
+
 void flow_stop(struct flow *flow, int64_t drain_ms)
 {
     if (flow != NULL) {
@@ -109,6 +128,11 @@ void flow_stop(struct flow *flow, int64_t drain_ms)
 struct writer *flow_writer(struct flow *flow)
 {
     return flow->writer;
+}
+
+const char *flow_store_address(const struct flow *flow)
+{
+    return flow->options.store_address;
 }
 
 const struct flow_settings *flow_settings_take(struct flow *flow)

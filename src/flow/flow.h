@@ -66,6 +66,9 @@ struct flow_options {
 /* Starts all threads. Errors: the store cannot be opened. */
 PH_NODISCARD enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
                                       struct flow **ret_flow);
+/* Starts the writer and nothing else, for the work of care.h in a process that is no server. */
+PH_NODISCARD enum ph_error flow_start_writer(const struct flow_options *options, struct diag *diag,
+                                             struct flow **ret_flow);
 /* Lets attempts in flight end and be recorded for at most `drain_ms`, then ends the threads and
  * frees. No API request may be running any more. */
 void flow_stop(struct flow *flow, int64_t drain_ms);
@@ -78,6 +81,7 @@ void flow_reload(struct flow *flow, const struct flow_settings *settings);
  * thread. */
 const struct flow_settings *flow_settings_take(struct flow *flow);
 void flow_settings_drop(const struct flow_settings *settings); /* NULL is fine */
+const char *flow_store_address(const struct flow *flow);
 const struct id_codec *flow_id_codec(const struct flow *flow);
 /* Rates and texts for doctor and metrics refresh: updates the gauges. */
 void flow_refresh_gauges(struct flow *flow);

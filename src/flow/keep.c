@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Concurrency: `lock` guards `is_stopping` and a step's `is_done`; the rest is the keeper thread's.
+ * Concurrency: `lock` guards `is_stopping`; the rest is the keeper thread's.
  */
 #include "flow/keep.h"
 
@@ -8,9 +8,10 @@
 
 #include "base/clock.h"
 #include "flow/backlog.h"
+#include "flow/step.h"
 #include "store/idempotency.h"
 #include "store/keyring.h"
-#include "store/message.h"
+#include "store/retention.h"
 #include "store/seal_rows.h"
 
 #define TICK_US (200 * CLOCK_US_PER_MS)
@@ -18,9 +19,10 @@
 #define CHECKPOINT_BYTES (16 << 20)
 #define RETENTION_INTERVAL_MIN_US CLOCK_US_PER_S
 #define RETENTION_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
-#define RETENTION_STEP 100
+#define ANSWERS_STEP 100
 #define SEALING_RETRY_US (60 * CLOCK_US_PER_S)
 #define RETENTION_PAUSE_US (20 * CLOCK_US_PER_MS)
+#define BUSY_PAUSE_US (200 * CLOCK_US_PER_MS)
 
 struct keeper {
     pthread_mutex_t lock;
@@ -33,7 +35,6 @@ struct keeper {
     struct writer *writer;
     struct store *store;
     struct backlog *backlog;
-    int64_t payload_cursor;
     int64_t retention_began_us; /* boot clock */
     struct seal_walk walk;      /* over what is stored in plain */
     int64_t sealed_rows;
@@ -41,39 +42,21 @@ struct keeper {
 };
 
 /* One step on its way through the writer. */
-struct step {
-    struct general_job job;
+struct keeper_step {
+    struct step step;
     struct keeper *keeper;
-    enum ph_error (*run)(struct step *step, struct writer_txn *txn, struct diag *diag);
     int64_t retention_us;
     int64_t after_id;
-    int64_t last_id;
+    /* Results. */
+    int64_t last_id; /* 0 = that was the end */
     int64_t deleted;
     struct seal_walk walk;
     int64_t sealed;
-    bool is_done;
-    enum ph_error error;
-    struct diag diag;
 };
 
-static enum ph_error step_run(struct general_job *job, struct writer_txn *txn, struct diag *diag)
+static struct keeper_step *mine_of(struct step *step)
 {
-    struct step *step = PH_CONTAINER_OF(job, struct step, job);
-    step->deleted = 0;
-    step->last_id = 0;
-    return step->run(step, txn, diag);
-}
-
-static void step_done(struct general_job *job, enum ph_error error, const struct diag *diag)
-{
-    struct step *step = PH_CONTAINER_OF(job, struct step, job);
-    struct keeper *keeper = step->keeper;
-    (void)pthread_mutex_lock(&keeper->lock);
-    step->error = error;
-    step->diag = *diag;
-    step->is_done = true;
-    (void)pthread_cond_broadcast(&keeper->changed);
-    (void)pthread_mutex_unlock(&keeper->lock);
+    return PH_CONTAINER_OF(step, struct keeper_step, step);
 }
 
 /* Waits `wait_us` or until the keeper stops. False when it stops. */
@@ -90,83 +73,79 @@ static bool pause_for(struct keeper *keeper, int64_t wait_us)
     return goes_on;
 }
 
-/* Runs one step through the writer and waits for its commit. */
-static enum ph_error run_step(struct keeper *keeper, struct step *step)
+/* Runs one step through the writer, waits for its commit and tells the outcome. PH_BUSY when the
+ * writer's queue is full. */
+static enum ph_error run_step(struct keeper *keeper, struct keeper_step *mine,
+                              enum ph_error (*run)(struct step *, struct writer_txn *,
+                                                   struct diag *))
 {
-    step->keeper = keeper;
-    step->is_done = false;
-    step->job.run = step_run;
-    step->job.done = step_done;
-    enum ph_error error = writer_submit(keeper->writer, &step->job, &step->diag);
+    struct diag diag;
+    mine->keeper = keeper;
+    mine->deleted = 0;
+    step_init(&mine->step, run);
+    enum ph_error error = step_run(&mine->step, keeper->writer, &diag);
+    step_done(&mine->step);
+    backlog_step(keeper->backlog); /* a long retention does not hold it up */
     if (error != PH_OK) {
+        if (error != PH_BUSY) {
+            log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
+        }
         return error;
     }
-    (void)pthread_mutex_lock(&keeper->lock);
-    while (!step->is_done) {
-        (void)pthread_cond_wait(&keeper->changed, &keeper->lock);
-    }
-    (void)pthread_mutex_unlock(&keeper->lock);
-    backlog_step(keeper->backlog); /* a long retention does not hold it up */
-    if (step->error != PH_OK) {
-        log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", step->diag.text));
-    }
-    metrics_add(keeper->options->metrics, METRIC_RETENTION_ROWS, step->deleted);
-    if (step->deleted > 0) {
+    metrics_add(keeper->options->metrics, METRIC_RETENTION_ROWS, mine->deleted);
+    if (mine->deleted > 0) {
         log_write(keeper->options->log, LOG_KEEPER_STEP, LOG_TEXT("work", "retention"),
-                  LOG_INT("rows", step->deleted));
+                  LOG_INT("rows", mine->deleted));
     }
-    return step->error;
+    return PH_OK;
 }
 
 static enum ph_error delete_messages(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
-    return message_delete_old(txn->store, id_floor(txn->now_us - step->retention_us),
-                              RETENTION_STEP, diag, &step->deleted);
+    struct keeper_step *mine = mine_of(step);
+    struct retention_tally tally = {0};
+    enum ph_error error =
+        retention_delete(txn->store, mine->after_id, id_floor(txn->now_us - mine->retention_us),
+                         diag, &mine->last_id, &tally);
+    mine->deleted = tally.messages;
+    return error;
 }
 
 static enum ph_error expire_payloads(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
-    return message_expire_payloads(txn->store, step->after_id, id_floor(txn->now_us), txn->now_us,
-                                   diag, &step->last_id, &step->deleted);
+    struct keeper_step *mine = mine_of(step);
+    return retention_expire_payloads(txn->store, mine->after_id, id_floor(txn->now_us), txn->now_us,
+                                     diag, &mine->last_id, &mine->deleted);
 }
 
 static enum ph_error delete_answers(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
-    return idempotency_delete_old(txn->store, txn->now_us, RETENTION_STEP, diag, &step->deleted);
+    struct keeper_step *mine = mine_of(step);
+    enum ph_error error =
+        idempotency_delete_old(txn->store, txn->now_us, ANSWERS_STEP, diag, &mine->deleted);
+    mine->last_id = mine->deleted >= ANSWERS_STEP; /* more may be left */
+    return error;
 }
 
-/* Repeats full steps with pauses between them. False when the keeper stops. */
+/* Repeats steps with pauses between them, up to the last one. False when the keeper stops. */
 static bool repeat(struct keeper *keeper,
                    enum ph_error (*run)(struct step *, struct writer_txn *, struct diag *))
 {
     const struct flow_settings *settings = settings_take(keeper->settings);
-    struct step step = {.run = run, .retention_us = settings->retention_us};
+    struct keeper_step mine = {.retention_us = settings->retention_us};
     flow_settings_drop(settings);
+    enum ph_error error;
     do {
-        if (run_step(keeper, &step) != PH_OK) {
+        error = run_step(keeper, &mine, run);
+        if (error != PH_OK && error != PH_BUSY) {
             return true; /* tried again at the next interval */
         }
-        if (!pause_for(keeper, RETENTION_PAUSE_US)) {
+        mine.after_id = mine.last_id;
+        /* When the queue is full callers go first, and it goes on where it was. */
+        if (!pause_for(keeper, error == PH_BUSY ? BUSY_PAUSE_US : RETENTION_PAUSE_US)) {
             return false;
         }
-    } while (step.deleted >= RETENTION_STEP);
-    return true;
-}
-
-/* One round over all messages, MESSAGE_EXPIRE_STEP at a time. */
-static bool expire_round(struct keeper *keeper)
-{
-    struct step step = {.run = expire_payloads};
-    do {
-        step.after_id = keeper->payload_cursor;
-        if (run_step(keeper, &step) != PH_OK) {
-            return true;
-        }
-        keeper->payload_cursor = step.last_id; /* 0 at the end: the next round starts again */
-        if (!pause_for(keeper, RETENTION_PAUSE_US)) {
-            return false;
-        }
-    } while (step.last_id != 0);
+    } while (error == PH_BUSY || mine.last_id != 0);
     return true;
 }
 
@@ -207,7 +186,8 @@ static int64_t retention_interval_us(const struct keeper *keeper)
 
 static enum ph_error renew_key(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
-    return keyring_renew(step->keeper->options->keyring, txn->store->db, txn->now_us, diag);
+    return keyring_renew(mine_of(step)->keeper->options->keyring, txn->store->db, txn->now_us,
+                         diag);
 }
 
 /* The day's data key. Nothing seals with it before its row is committed. */
@@ -217,8 +197,8 @@ static enum ph_error look_after_keys(struct keeper *keeper)
     if (!keyring_is_due(keyring, clock_wall_us())) {
         return PH_OK;
     }
-    struct step step = {.run = renew_key};
-    enum ph_error error = run_step(keeper, &step);
+    struct keeper_step mine = {0};
+    enum ph_error error = run_step(keeper, &mine, renew_key);
     if (error != PH_OK) {
         return error;
     }
@@ -232,20 +212,21 @@ static enum ph_error look_after_keys(struct keeper *keeper)
 
 static enum ph_error seal_rows(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
-    step->walk = step->keeper->walk;
-    return seal_rows_step(txn->store, &step->walk, diag, &step->sealed);
+    struct keeper_step *mine = mine_of(step);
+    mine->walk = mine->keeper->walk;
+    return seal_rows_step(txn->store, &mine->walk, diag, &mine->sealed);
 }
 
 /* One step through what was stored before there was a master key. */
 static enum ph_error seal_more(struct keeper *keeper)
 {
-    struct step step = {.run = seal_rows};
-    enum ph_error error = run_step(keeper, &step);
+    struct keeper_step mine = {0};
+    enum ph_error error = run_step(keeper, &mine, seal_rows);
     if (error != PH_OK) {
         return error;
     }
-    keeper->walk = step.walk;
-    keeper->sealed_rows += step.sealed;
+    keeper->walk = mine.walk;
+    keeper->sealed_rows += mine.sealed;
     if (keeper->walk.is_done) {
         log_write(keeper->options->log, LOG_SECRETS_SEALED, LOG_INT("rows", keeper->sealed_rows));
     }
@@ -286,7 +267,7 @@ static void *keeper_main(void *argument)
         int64_t now_us = clock_boot_us();
         if (now_us - keeper->retention_began_us >= retention_interval_us(keeper)) {
             keeper->retention_began_us = now_us;
-            if (!repeat(keeper, delete_messages) || !expire_round(keeper) ||
+            if (!repeat(keeper, delete_messages) || !repeat(keeper, expire_payloads) ||
                 !repeat(keeper, delete_answers)) {
                 break;
             }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Concurrency: the queue (three lists, a count, two flags) is under `lock`; `is_failing` is an
+ * Concurrency: the queue (four lists, a count, two flags) is under `lock`; `is_failing` is an
  * atomic read by deliverers; everything else belongs to the writer thread.
  *
  * A batch that fails as a whole left nothing in the store. Then each of its jobs runs alone, so
@@ -125,6 +125,14 @@ void writer_submit_record(struct writer *writer, struct record_job *job)
     (void)pthread_mutex_unlock(&writer->lock);
 }
 
+void writer_submit_between(struct writer *writer, struct general_job *job)
+{
+    (void)pthread_mutex_lock(&writer->lock);
+    list_append(&writer->betweens, &job->node);
+    wake(writer);
+    (void)pthread_mutex_unlock(&writer->lock);
+}
+
 bool writer_is_failing(const struct writer *writer)
 {
     return atomic_load_explicit(&writer->is_failing, memory_order_relaxed);
@@ -160,12 +168,14 @@ static size_t take(struct list_node *from, struct list_node *to, size_t limit)
     return count;
 }
 
-/* Waits for jobs and takes a batch. False when the writer stops and nothing is left. */
-static bool next_batch(struct writer *writer, struct batch *batch)
+/* Waits for jobs and takes a batch, and a job to run after it (else NULL). False when the writer
+ * stops and nothing is left. */
+static bool next_batch(struct writer *writer, struct batch *batch, struct general_job **ret_between)
 {
     (void)pthread_mutex_lock(&writer->lock);
     while (list_is_empty(&writer->records) && list_is_empty(&writer->ingests) &&
-           list_is_empty(&writer->generals) && !writer->is_stopping) {
+           list_is_empty(&writer->generals) && list_is_empty(&writer->betweens) &&
+           !writer->is_stopping) {
         writer->is_waiting = true;
         (void)pthread_cond_wait(&writer->has_jobs, &writer->lock);
     }
@@ -174,8 +184,10 @@ static bool next_batch(struct writer *writer, struct batch *batch)
                    take(&writer->generals, &batch->generals, BATCH_GENERALS_MAX);
     batch->count += taken;
     writer->queued -= taken;
+    struct list_node *between = list_take_first(&writer->betweens);
     (void)pthread_mutex_unlock(&writer->lock);
-    return batch->count > 0;
+    *ret_between = between == NULL ? NULL : LIST_ELEMENT(between, struct general_job, node);
+    return batch->count > 0 || between != NULL;
 }
 
 /* --- one transaction: the writer thread --------------------------------------------------- */
@@ -449,17 +461,33 @@ static void restart_wal(struct writer *writer)
     atomic_store_explicit(&writer->wal_bytes, bytes, memory_order_relaxed);
 }
 
+static void run_between(struct writer *writer, struct general_job *job)
+{
+    PH_ASSERT(!db_in_transaction(writer->store->db));
+    writer->txn = (struct writer_txn){writer->store, clock_wall_us(), writer};
+    job->diag = (struct diag){0};
+    job->error = job->run(job, &writer->txn, &job->diag);
+    PH_ASSERT(!db_in_transaction(writer->store->db));
+    job->done(job, job->error, &job->diag);
+}
+
 static void *writer_main(void *argument)
 {
     struct writer *writer = argument;
     (void)pthread_setname_np(pthread_self(), "writer");
     struct batch batch;
     init_batch(&batch);
-    while (next_batch(writer, &batch)) {
-        run_batch(writer, &batch);
-        restart_wal(writer);
+    struct general_job *between;
+    while (next_batch(writer, &batch, &between)) {
+        if (batch.count > 0) {
+            run_batch(writer, &batch);
+            restart_wal(writer);
+        }
         PH_ASSERT(list_is_empty(&batch.ingests) && list_is_empty(&batch.generals) &&
                   list_is_empty(&batch.records));
+        if (between != NULL) {
+            run_between(writer, between);
+        }
     }
     return NULL;
 }
@@ -518,6 +546,7 @@ enum ph_error writer_start(const struct flow_options *options, struct diag *diag
     list_init(&writer->records);
     list_init(&writer->ingests);
     list_init(&writer->generals);
+    list_init(&writer->betweens);
     application_cache_init(&writer->applications);
     auto_key_init(&writer->auto_keys, AUTO_KEY_ENTRIES_MAX);
     (void)pthread_mutex_init(&writer->lock, NULL);

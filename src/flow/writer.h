@@ -57,6 +57,9 @@ struct general_job {
 /* PH_BUSY when the queue is full, PH_SHUTTING_DOWN at the end; `done` is not called then. */
 PH_NODISCARD enum ph_error writer_submit(struct writer *writer, struct general_job *job,
                                          struct diag *diag);
+/* `run` is called between two batches, where no transaction is open; one such job a batch. Never
+ * refused: the caller waits for its end, and the writer ends after its callers. */
+void writer_submit_between(struct writer *writer, struct general_job *job);
 PH_NODISCARD enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job,
                                                 struct diag *diag);
 /* Whether the store refuses records: nothing new should be sent until they go in again. */

@@ -48,6 +48,7 @@ struct writer {
     struct list_node records;
     struct list_node ingests;
     struct list_node generals;
+    struct list_node betweens;
     size_t queued; /* ingests and generals */
     bool is_stopping;
     bool is_waiting;

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages, payloads and the deliveries made with them: the write side, and reads by key.
- * Lists for the API are in message_list.h. Thread: the store's owner.
+ * Lists for the API are in message_list.h, how they end in retention.h. Thread: the store's owner.
  */
 #ifndef PH_STORE_MESSAGE_H
 #define PH_STORE_MESSAGE_H
 
 #include "base/arena.h"
 #include "store/store.h"
-
-/* Messages that one step of message_expire_payloads looks at. */
-#define MESSAGE_EXPIRE_STEP 500
 
 struct message_row {
     int64_t id;
@@ -64,16 +61,5 @@ PH_NODISCARD enum ph_error message_each_auto_key(struct store *store, int64_t ol
                                                  void (*each)(void *context, struct slice key,
                                                               int64_t message_id),
                                                  void *context, struct diag *diag);
-/* Retention: deletes at most `limit` messages older than `before_id` with everything that hangs
- * on them, skipping those with pending deliveries; *ret_deleted counts the messages. */
-PH_NODISCARD enum ph_error message_delete_old(struct store *store, int64_t before_id, int64_t limit,
-                                              struct diag *diag, int64_t *ret_deleted);
-/* Retention: looks at the next MESSAGE_EXPIRE_STEP messages with after_id < id < before_id and
- * deletes the payloads whose time has passed and that no pending delivery needs. *ret_last_id is
- * the last id looked at, 0 when there was none. */
-PH_NODISCARD enum ph_error message_expire_payloads(struct store *store, int64_t after_id,
-                                                   int64_t before_id, int64_t now_us,
-                                                   struct diag *diag, int64_t *ret_last_id,
-                                                   int64_t *ret_deleted);
 
 #endif

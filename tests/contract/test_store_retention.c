@@ -5,6 +5,7 @@
 
 #include "store/delivery.h"
 #include "store/message.h"
+#include "store/retention.h"
 
 #define APPLICATION 7
 #define ENDPOINT 11
@@ -59,12 +60,33 @@ static bool has_payload(struct store_rig *rig, int64_t id)
     return store_rig_number(rig, "SELECT count(*) FROM payload WHERE message_id = $1", id) == 1;
 }
 
-static int64_t delete_old(struct store_rig *rig, int64_t before_id, int64_t limit)
+static struct retention_tally delete_old(struct store_rig *rig, int64_t after_id, int64_t before_id,
+                                         int64_t *ret_last_id)
 {
     struct diag diag = {0};
-    int64_t deleted = -1;
-    CONTRACT_OK(message_delete_old(rig->store, before_id, limit, &diag, &deleted), &diag);
-    return deleted;
+    struct retention_tally tally = {-1, -1, -1, -1};
+    CONTRACT_OK(retention_delete(rig->store, after_id, before_id, &diag, ret_last_id, &tally),
+                &diag);
+    return tally;
+}
+
+static struct retention_tally count_old(struct store_rig *rig, int64_t after_id, int64_t before_id,
+                                        int64_t *ret_last_id)
+{
+    struct diag diag = {0};
+    struct retention_tally tally = {-1, -1, -1, -1};
+    CONTRACT_OK(retention_count(rig->store, after_id, before_id, &diag, ret_last_id, &tally),
+                &diag);
+    return tally;
+}
+
+static void assert_tally(struct retention_tally tally, int64_t messages, int64_t payloads,
+                         int64_t deliveries, int64_t attempts)
+{
+    assert_int_equal(tally.messages, messages);
+    assert_int_equal(tally.payloads, payloads);
+    assert_int_equal(tally.deliveries, deliveries);
+    assert_int_equal(tally.attempts, attempts);
 }
 
 static void test_old_messages_go_with_all_that_hangs_on_them(void **state)
@@ -80,10 +102,21 @@ static void test_old_messages_go_with_all_that_hangs_on_them(void **state)
     add_delivery(&rig, 5, DELIVERY_SUCCEEDED);
     add_trappings(&rig, 1, "one");
     add_trappings(&rig, 5, "five");
-    assert_int_equal(delete_old(&rig, 1, 10), 0);
-    assert_int_equal(delete_old(&rig, 5, 2), 2);
-    assert_int_equal(delete_old(&rig, 5, 2), 1);
-    assert_int_equal(delete_old(&rig, 5, 2), 0);
+    store_rig_run(&rig, "DELETE FROM payload WHERE message_id = 4");
+    int64_t last_id = -1;
+    assert_tally(delete_old(&rig, 0, 1, &last_id), 0, 0, 0, 0);
+    assert_int_equal(last_id, 0);
+    assert_tally(count_old(&rig, 0, 1, &last_id), 0, 0, 0, 0);
+    assert_int_equal(last_id, 0);
+    /* What is counted is what is deleted; a manual attempt counts as one. */
+    assert_tally(count_old(&rig, 0, 5, &last_id), 3, 2, 2, 2);
+    assert_int_equal(last_id, 4);
+    assert_tally(delete_old(&rig, 0, 5, &last_id), 3, 2, 2, 2);
+    assert_int_equal(last_id, 4);
+    assert_tally(delete_old(&rig, 4, 5, &last_id), 0, 0, 0, 0);
+    assert_int_equal(last_id, 0);
+    assert_tally(delete_old(&rig, 0, 5, &last_id), 0, 0, 0, 0);
+    assert_int_equal(last_id, 2); /* looked at, and left */
 
     /* Left: 2, which still waits, and 5, which is young enough, whole. */
     assert_int_equal(store_rig_number(&rig, "SELECT count(*) FROM message", 0), 2);
@@ -107,13 +140,31 @@ static void test_old_messages_go_with_all_that_hangs_on_them(void **state)
     store_rig_close(&rig);
 }
 
+static void test_a_step_looks_at_a_bounded_number(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    for (int64_t id = 1; id <= RETENTION_DELETE_STEP + 20; id++) {
+        add(&rig, id, LATER_US);
+        if (id <= RETENTION_DELETE_STEP) {
+            add_delivery(&rig, id, DELIVERY_PENDING);
+        }
+    }
+    int64_t last_id = -1;
+    assert_tally(delete_old(&rig, 0, INT64_MAX, &last_id), 0, 0, 0, 0);
+    assert_int_equal(last_id, RETENTION_DELETE_STEP);
+    assert_tally(delete_old(&rig, last_id, INT64_MAX, &last_id), 20, 20, 0, 0);
+    assert_int_equal(last_id, RETENTION_DELETE_STEP + 20);
+    store_rig_close(&rig);
+}
+
 static int64_t expire(struct store_rig *rig, int64_t after_id, int64_t before_id,
                       int64_t *ret_last_id)
 {
     struct diag diag = {0};
     int64_t deleted = -1;
-    CONTRACT_OK(message_expire_payloads(rig->store, after_id, before_id, NOW_US, &diag, ret_last_id,
-                                        &deleted),
+    CONTRACT_OK(retention_expire_payloads(rig->store, after_id, before_id, NOW_US, &diag,
+                                          ret_last_id, &deleted),
                 &diag);
     return deleted;
 }
@@ -151,13 +202,13 @@ static void test_payloads_are_looked_at_in_steps(void **state)
     store_rig_open(&rig, state);
     struct diag diag = {0};
     CONTRACT_OK(db_begin(rig.store->db, &diag), &diag);
-    for (int64_t id = 1; id <= MESSAGE_EXPIRE_STEP + 1; id++) {
+    for (int64_t id = 1; id <= RETENTION_EXPIRE_STEP + 1; id++) {
         add(&rig, id, id > 1 ? NOW_US : LATER_US);
     }
     CONTRACT_OK(db_commit(rig.store->db, &diag), &diag);
     int64_t last_id = 0;
-    assert_int_equal(expire(&rig, 0, INT64_MAX, &last_id), MESSAGE_EXPIRE_STEP - 1);
-    assert_int_equal(last_id, MESSAGE_EXPIRE_STEP);
+    assert_int_equal(expire(&rig, 0, INT64_MAX, &last_id), RETENTION_EXPIRE_STEP - 1);
+    assert_int_equal(last_id, RETENTION_EXPIRE_STEP);
     assert_int_equal(expire(&rig, last_id, INT64_MAX, &last_id), 1);
     assert_int_equal(store_rig_number(&rig, "SELECT count(*) FROM payload", 0), 1);
     store_rig_close(&rig);
@@ -274,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_BOTH(test_old_messages_go_with_all_that_hangs_on_them),
+        CONTRACT_BOTH(test_a_step_looks_at_a_bounded_number),
         CONTRACT_BOTH(test_payloads_go_at_their_time),
         CONTRACT_BOTH(test_payloads_are_looked_at_in_steps),
         CONTRACT_BOTH(test_an_expunged_message_keeps_its_frame),

@@ -27,7 +27,10 @@ from harness.cli import (
 from harness.server import BIN, DEFAULTS, Server, clean_environment, run
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
-COMMANDS = ["serve", "jwt", "token", "send", "listen", "verify", "doctor", "key", "migrate", "version"]
+COMMANDS = [
+    "serve", "jwt", "token", "send", "listen", "verify", "doctor", "backup", "restore", "prune",
+    "key", "migrate", "version",
+]
 
 
 @pytest.fixture
@@ -89,6 +92,9 @@ GOOD_USE = {
     "verify": ["--secret", SECRET, "--id", "a", "--timestamp", "1", "--signature", "v1,a"],
     "doctor": [],
     "key": ["check"],
+    "backup": ["file"],
+    "restore": ["file"],
+    "prune": ["--older-than", "30d"],
     "migrate": [],
 }
 
@@ -115,6 +121,9 @@ VALUE_FLAGS = {
     "listen": ["--secret", "--status", "--count", "--listen"],
     "verify": ["--secret", "--id", "--timestamp", "--signature", "--file", "--tolerance"],
     "doctor": ["--data"],
+    "backup": ["--data"],
+    "restore": ["--data"],
+    "prune": ["--older-than", "--data"],
     "migrate": ["--data"],
 }
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <unistd.h>
+
+#include "app/care.h"
+#include "app/command.h"
+
+#define PATH_BYTES_MAX 4096
+
+/* The server has another working directory. NULL when the path is too long. */
+static char *absolute_path(const char *path)
+{
+    char folder[PATH_BYTES_MAX];
+    BUF_AUTO struct buf text;
+    buf_init(&text, PATH_BYTES_MAX);
+    if (path[0] != '/') {
+        if (getcwd(folder, sizeof folder) == NULL) {
+            return NULL;
+        }
+        buf_append_format(&text, "%s/", folder);
+    }
+    buf_append_text(&text, path);
+    return text.failed ? NULL : buf_take(&text, NULL);
+}
+
+static bool is_sqlite(const struct options *options)
+{
+    PH_AUTO_FREE char *address = data_store_address(options);
+    return slice_starts_with(slice_of(address), "sqlite:");
+}
+
+static int run_backup(const struct options *options, const char *file, bool is_forced)
+{
+    struct diag diag;
+    BUF_AUTO struct buf result;
+    buf_init(&result, CARE_RESULT_BYTES_MAX);
+    if (!is_sqlite(options)) {
+        command_complain("the store is in PostgreSQL: use pg_dump, and keep the file jwt_secret");
+        return EXIT_FAILED;
+    }
+    if (!slice_is_utf8_text(slice_of(file))) {
+        command_complain("the file's name must be UTF-8"); /* as JSON is, its way to the server */
+        return EXIT_FAILED;
+    }
+    struct care_request request = {
+        .kind = CARE_BACKUP, .path = absolute_path(file), .is_forced = is_forced};
+    if (request.path == NULL) {
+        command_complain("the path %.200s is too long", file);
+        return EXIT_FAILED;
+    }
+    enum ph_error error = care_perform(options, &request, &diag, &result);
+    if (error == PH_OK) {
+        (void)printf("%s: %lld bytes%s\n", file, (long long)care_result_number(&result, "bytes"),
+                     care_result_number(&result, "has_jwt_secret") != 0
+                         ? ""
+                         : ", without a secret of tokens: keep the option jwt_secret");
+    } else {
+        command_complain("%s", diag.text);
+    }
+    care_request_done(&request);
+    return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
+}
+
+int command_backup(int count, char **arguments)
+{
+    bool is_forced = false;
+    const struct command_flag flags[] = {{"--force", NULL, &is_forced}};
+    struct command_line line;
+    int code = EXIT_USAGE;
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 1)) {
+        const char *file = line.rest_count == 1 ? line.rest[0] : "";
+        size_t length = strlen(file);
+        if (length == 0 || file[length - 1] == '/') {
+            command_complain("usage: posthorn backup FILE [--force] [--data DIR]");
+        } else {
+            code = run_backup(&line.options, file, is_forced);
+        }
+    }
+    command_line_done(&line);
+    return code;
+}
