@@ -289,9 +289,9 @@ HIDDEN = [
 
 def test_a_hidden_address_is_found(net, world):
     """Either no URL, or it goes where its host says; never to a forbidden address."""
-    app = world.api.new_app()
 
     def story():
+        app = world.api.new_app()
         made = []
         for url in HIDDEN:
             body = {"url": url.format(port=world.trap.port)}
