@@ -236,9 +236,11 @@ void fair_ended(struct deliverer *deliverer, struct lane *lane);
 void health_reset(struct deliverer *deliverer, struct lane *lane);
 /* Attempts that the endpoint gets at the same time: 1..max_in_flight. */
 unsigned health_cap(const struct deliverer *deliverer, const struct lane *lane);
-/* Whether the item has outlived its schedule behind the breaker and fails unsent. */
-bool health_is_overdue(const struct deliverer *deliverer, const struct lane *lane,
-                       const struct item *item);
+/* Boot time from which an item that the breaker holds back fails unsent: it has outlived its whole
+ * schedule and the longest time that a breaker stays open, so that short schedules meet a probe
+ * first. LANE_NEVER while the breaker is closed. */
+int64_t health_overdue_at(const struct deliverer *deliverer, const struct lane *lane,
+                          const struct item *item, int64_t now_boot_us);
 /* An attempt has ended, and no longer counts in lane->in_flight. */
 void health_report(struct deliverer *deliverer, struct lane *lane, const struct sink_result *result,
                    bool counts_for_breaker);

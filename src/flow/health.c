@@ -22,12 +22,16 @@ unsigned health_cap(const struct deliverer *deliverer, const struct lane *lane)
     return concurrency_limit(&lane->concurrency, deliverer->settings->max_in_flight);
 }
 
-bool health_is_overdue(const struct deliverer *deliverer, const struct lane *lane,
-                       const struct item *item)
+int64_t health_overdue_at(const struct deliverer *deliverer, const struct lane *lane,
+                          const struct item *item, int64_t now_boot_us)
 {
-    return lane->breaker.state != BREAKER_CLOSED && item->manual_id == 0 &&
-           clock_wall_us() - item->accepted_us >
-               retry_total_us(&deliverer->settings->retry_schedule);
+    if (lane->breaker.state == BREAKER_CLOSED || item->manual_id != 0) {
+        return LANE_NEVER;
+    }
+    const struct flow_settings *settings = deliverer->settings;
+    int64_t age_us = clock_wall_us() - item->accepted_us;
+    return now_boot_us + retry_total_us(&settings->retry_schedule) + settings->breaker.open_max_us -
+           age_us;
 }
 
 static bool is_overload(const struct sink_result *result)

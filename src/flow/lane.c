@@ -489,6 +489,19 @@ static bool has_work(const struct lane *lane)
            lane->more_manual;
 }
 
+/* When the breaker lets a delivery go, or the first one has waited too long behind it. */
+static int64_t breaker_wake_time(const struct deliverer *deliverer, const struct lane *lane,
+                                 int64_t now_boot_us)
+{
+    int64_t at_us = breaker_ready_at(&lane->breaker, now_boot_us);
+    if (at_us > now_boot_us && lane->window_count > 0) {
+        const struct item *first = LIST_ELEMENT(lane->window.next, struct item, in_window);
+        int64_t overdue_us = health_overdue_at(deliverer, lane, first, now_boot_us);
+        at_us = overdue_us < at_us ? overdue_us : at_us;
+    }
+    return at_us;
+}
+
 /* Boot time at which the lane wants to run again, LANE_NEVER when nothing but answers can help. */
 static int64_t wake_time(const struct deliverer *deliverer, const struct lane *lane,
                          int64_t now_boot_us)
@@ -499,7 +512,7 @@ static int64_t wake_time(const struct deliverer *deliverer, const struct lane *l
         }
         int64_t at_us = throttles_ready_at(lane, now_boot_us);
         if (lane->manual_count == 0 && !lane->more_manual) {
-            int64_t breaker_us = breaker_ready_at(&lane->breaker, now_boot_us);
+            int64_t breaker_us = breaker_wake_time(deliverer, lane, now_boot_us);
             at_us = breaker_us > at_us ? breaker_us : at_us;
         }
         return at_us > lane->not_before_us ? at_us : lane->not_before_us;
@@ -552,11 +565,12 @@ struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
     /* Somebody who sends again by hand wants to know now. */
     bool needs_breaker = item->manual_id == 0;
     if (needs_breaker && breaker_ready_at(&lane->breaker, now_us) > now_us) {
-        return NULL;
-    }
-    item->is_overdue = health_is_overdue(deliverer, lane, item);
-    if (!item->is_overdue && (!take_tokens(deliverer, lane, now_us) ||
-                              (needs_breaker && !breaker_take(&lane->breaker, now_us)))) {
+        item->is_overdue = health_overdue_at(deliverer, lane, item, now_us) <= now_us;
+        if (!item->is_overdue) {
+            return NULL;
+        }
+    } else if (!take_tokens(deliverer, lane, now_us) ||
+               (needs_breaker && !breaker_take(&lane->breaker, now_us))) {
         return NULL;
     }
     leave_window(deliverer, lane, item);

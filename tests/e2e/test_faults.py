@@ -463,6 +463,23 @@ def test_the_breaker_is_no_wall_for_a_resend(receiver, path):
         assert "circuit breaker closed" in server.log()
 
 
+def test_one_attempt_only_still_gets_its_probe(receiver, path):
+    """Without retries too the breaker puts deliveries off, and an endpoint that is well again gets them."""
+    settings = {"retry_schedule": "", "breaker_min_attempts": "3", "breaker_open": "0.5"}
+    with Server(settings) as server:
+        api = server.api()
+        app = api.new_app()
+        receiver.script(path, Reply(503))
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        for _ in range(3):
+            api.wait_attempts(app, api.send(app))
+        wait_for(lambda: "circuit breaker opened" in server.log(), 5, "the breaker to open")
+        receiver.script(path, Reply(200))
+        for message in [api.send(app) for _ in range(5)]:
+            assert api.wait_final(app, message, endpoint, timeout=10)[-1]["status"] == SUCCESS
+        assert "circuit breaker closed" in server.log()
+
+
 def test_what_outlives_its_schedule_behind_the_breaker_fails(receiver, path):
     settings = {"retry_schedule": "1", "retry_jitter": "0", "breaker_min_attempts": "3", "breaker_open": "1"}
     with Server(settings) as server:
