@@ -13,7 +13,7 @@ static enum ph_error check_payload(struct store *store, const struct message_row
 {
     enum ph_error error = PH_NOT_FOUND;
     if (row->payload_expires_at_us > now_us) {
-        error = message_payload(store, row->id, arena, diag, NULL, NULL);
+        error = message_payload(store, row->id, arena, diag, NULL);
     }
     if (error == PH_NOT_FOUND) {
         error = diag_set(diag, PH_BAD_REQUEST, NULL,

@@ -119,42 +119,9 @@ enum ph_error message_find_by_event_id(struct store *store, int64_t application_
     return PH_OK;
 }
 
-enum ph_error message_payload(struct store *store, int64_t message_id, struct arena *arena,
-                              struct diag *diag, struct slice *ret_payload, struct slice *ret_sent)
-{
-    struct db_statement *select =
-        db_prepare(store->db, "SELECT body, raw_body FROM payload WHERE message_id = $1");
-    db_bind_int64(select, 1, message_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
-    }
-    struct slice payload = SLICE_NONE;
-    struct slice sent = SLICE_NONE;
-    bool has_raw_body = !db_is_null(select, 1);
-    bool is_copied = ret_payload == NULL || copy_text(arena, db_blob(select, 0), &payload);
-    if (is_copied && ret_sent != NULL) {
-        is_copied = copy_text(arena, db_blob(select, has_raw_body ? 1 : 0), &sent);
-    }
-    db_done(select);
-    if (!is_copied) {
-        return memory_limit(diag);
-    }
-    if (ret_payload != NULL) {
-        *ret_payload = payload;
-    }
-    if (ret_sent != NULL) {
-        *ret_sent = sent;
-    }
-    return PH_OK;
-}
-
-enum ph_error message_sent(struct store *store, int64_t message_id, struct arena *arena,
-                           struct diag *diag, struct slice *ret_sent, struct slice *ret_trace)
+/* The payload's row, on which the caller calls db_done. */
+static enum ph_error find_payload(struct store *store, int64_t message_id, struct diag *diag,
+                                  struct db_statement **ret_select)
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT body, raw_body, trace FROM payload WHERE message_id = $1");
@@ -166,6 +133,38 @@ enum ph_error message_sent(struct store *store, int64_t message_id, struct arena
     }
     if (!has_row) {
         return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
+    }
+    *ret_select = select;
+    return PH_OK;
+}
+
+enum ph_error message_payload(struct store *store, int64_t message_id, struct arena *arena,
+                              struct diag *diag, struct slice *ret_payload)
+{
+    struct db_statement *select;
+    enum ph_error error = find_payload(store, message_id, diag, &select);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct slice payload = SLICE_NONE;
+    bool is_copied = ret_payload == NULL || copy_text(arena, db_blob(select, 0), &payload);
+    db_done(select);
+    if (!is_copied) {
+        return memory_limit(diag);
+    }
+    if (ret_payload != NULL) {
+        *ret_payload = payload;
+    }
+    return PH_OK;
+}
+
+enum ph_error message_sent(struct store *store, int64_t message_id, struct arena *arena,
+                           struct diag *diag, struct slice *ret_sent, struct slice *ret_trace)
+{
+    struct db_statement *select;
+    enum ph_error error = find_payload(store, message_id, diag, &select);
+    if (error != PH_OK) {
+        return error;
     }
     struct slice sent;
     struct slice trace;

@@ -41,12 +41,13 @@ PH_NODISCARD enum ph_error message_find(struct store *store, int64_t application
 PH_NODISCARD enum ph_error message_find_by_event_id(struct store *store, int64_t application_id,
                                                     struct slice event_id, struct diag *diag,
                                                     int64_t *ret_message_id);
-/* The payload and what is sent (equal unless raw). PH_NOT_FOUND when it expired or was expunged.
- * Either output may be NULL. Copied into `arena`; PH_NO_MEMORY past its cap. */
+/* The payload as it is shown. PH_NOT_FOUND when it expired or was expunged. `ret_payload` may be
+ * NULL, to know whether it is there. Copied into `arena`; PH_NO_MEMORY past its cap. */
 PH_NODISCARD enum ph_error message_payload(struct store *store, int64_t message_id,
                                            struct arena *arena, struct diag *diag,
-                                           struct slice *ret_payload, struct slice *ret_sent);
-/* What is sent, and the trace as stored (SLICE_NONE without one). As message_payload. */
+                                           struct slice *ret_payload);
+/* What is sent (the payload unless raw bytes were given), and the trace as stored (SLICE_NONE
+ * without one). As message_payload. */
 PH_NODISCARD enum ph_error message_sent(struct store *store, int64_t message_id,
                                         struct arena *arena, struct diag *diag,
                                         struct slice *ret_sent, struct slice *ret_trace);

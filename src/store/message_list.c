@@ -144,7 +144,7 @@ static enum ph_error read_payload(struct store *store, struct message_item *item
     if (item->row.payload_expires_at_us <= now_us) {
         return PH_OK;
     }
-    enum ph_error error = message_payload(store, item->row.id, arena, diag, &item->payload, NULL);
+    enum ph_error error = message_payload(store, item->row.id, arena, diag, &item->payload);
     return error == PH_NOT_FOUND ? PH_OK : error;
 }
 

@@ -138,3 +138,18 @@ void contract_expect_abort(void (*body)(void *context), void *context)
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
 }
+
+int64_t contract_number(struct db *db, const char *sql, int64_t id)
+{
+    struct diag diag = {0};
+    struct db_statement *select = db_prepare(db, sql);
+    if (id != 0) {
+        db_bind_int64(select, 1, id);
+    }
+    bool has_row = false;
+    CONTRACT_OK(db_step(select, &diag, &has_row), &diag);
+    assert_true(has_row);
+    int64_t number = db_int64(select, 0);
+    db_done(select);
+    return number;
+}

@@ -64,6 +64,9 @@ struct db *contract_connect(const struct contract_store *store, enum db_mode mod
 #define CONTRACT_OK(call, diag) contract_check_ok((call), (diag), __FILE__, __LINE__)
 void contract_check_ok(enum ph_error error, const struct diag *diag, const char *file, int line);
 
+/* The first column of the first row of `sql`, a literal, with `id` as its $1 when not 0. */
+int64_t contract_number(struct db *db, const char *sql, int64_t id);
+
 /* Runs `body(context)` in a child process and fails the test unless it ends by SIGABRT. */
 void contract_expect_abort(void (*body)(void *context), void *context);
 

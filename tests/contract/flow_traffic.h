@@ -198,17 +198,7 @@ static inline bool flow_rig_is(struct flow_rig *rig, int64_t message_id, int64_t
 /* The first column of the first row of `sql`, a literal, with `id` as its $1 when not 0. */
 static inline int64_t flow_rig_number(struct flow_rig *rig, const char *sql, int64_t id)
 {
-    struct diag diag = {0};
-    struct db_statement *select = db_prepare(rig->store->db, sql);
-    if (id != 0) {
-        db_bind_int64(select, 1, id);
-    }
-    bool has_row = false;
-    CONTRACT_OK(db_step(select, &diag, &has_row), &diag);
-    assert_true(has_row);
-    int64_t number = db_int64(select, 0);
-    db_done(select);
-    return number;
+    return contract_number(rig->store->db, sql, id);
 }
 
 /* The webhook-id of a message. */

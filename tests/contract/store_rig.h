@@ -41,17 +41,7 @@ static inline void store_rig_close(struct store_rig *rig)
 /* The first column of the first row of `sql`, a literal, with `id` as its $1 when not 0. */
 static inline int64_t store_rig_number(struct store_rig *rig, const char *sql, int64_t id)
 {
-    struct diag diag = {0};
-    struct db_statement *select = db_prepare(rig->store->db, sql);
-    if (id != 0) {
-        db_bind_int64(select, 1, id);
-    }
-    bool has_row = false;
-    CONTRACT_OK(db_step(select, &diag, &has_row), &diag);
-    assert_true(has_row);
-    int64_t number = db_int64(select, 0);
-    db_done(select);
-    return number;
+    return contract_number(rig->store->db, sql, id);
 }
 
 static inline void store_rig_run(struct store_rig *rig, const char *sql)
