@@ -2,7 +2,7 @@
 /*
  * What the files of this folder share: the server's side, one request's side, and jobs.
  *
- * One operation is one row of the table in routes.c and one function of the type `api_function`.
+ * One operation is one row of operations.def and one function of the type `api_function`.
  * The function runs on an http thread after the token was judged. It answers (api_answer*), or
  * hands a job to the writer (api_submit), and returns PH_OK; or it returns an error with the diag
  * filled, and the error is answered for it.
@@ -49,11 +49,17 @@ struct api_call {
 
 typedef enum ph_error(api_function)(struct api_call *call, struct diag *diag);
 
-/* The `data` of each route: what the table says about the operation beside method and path. */
+/* The `data` of each route: what the table says about the operation beside method and path; see
+ * operations.def. */
 struct api_operation {
     enum api_auth auth;
     api_function *function;
-    const char *id; /* "v1.application.create", as in the OpenAPI document */
+    const char *id;       /* "v1.application.create", as in the OpenAPI document */
+    const char *summary;  /* one line without a full stop */
+    const char *query;    /* names of parameters with spaces between */
+    const char *request;  /* schema, `?` before it when the body may be left out; NULL = no body */
+    const char *statuses; /* of success, with spaces between, the usual one first */
+    const char *response; /* schema or media type; NULL = no body */
 };
 
 /* The http handler of every row. */

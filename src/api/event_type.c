@@ -161,8 +161,9 @@ enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
     struct event_type_row row;
     enum ph_error error = api_begin_read(call, diag, &store);
     if (error == PH_OK) {
-        error = event_type_find(store, call->principal.org, http_param(call->request, "name"),
-                                call->arena, diag, &row);
+        error =
+            event_type_find(store, call->principal.org,
+                            http_param(call->request, "event_type_name"), call->arena, diag, &row);
     }
     if (error == PH_OK && !may_see(call, &row)) {
         error = diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
@@ -320,7 +321,7 @@ enum ph_error api_event_type_create(struct api_call *call, struct diag *diag)
 
 static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
-    struct slice name = http_param(job->call->request, "name");
+    struct slice name = http_param(job->call->request, "event_type_name");
     struct event_type_row stored;
     enum ph_error error = find(job, txn, name, diag, &stored);
     if (error == PH_NOT_FOUND) {
@@ -340,8 +341,8 @@ enum ph_error api_event_type_put(struct api_call *call, struct diag *diag)
     read_fields(&input, job, false);
     enum ph_error error = input_end(&input);
     if (error == PH_OK) {
-        error =
-            name_check_event_type(http_param(call->request, "name"), "path.event_type_name", diag);
+        error = name_check_event_type(http_param(call->request, "event_type_name"),
+                                      "path.event_type_name", diag);
     }
     return error != PH_OK ? error : api_submit(call, &job->job, run_put, diag);
 }
@@ -350,7 +351,8 @@ static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, stru
 {
     struct event_type_job *patch = job_of(job);
     struct event_type_row row;
-    enum ph_error error = find(job, txn, http_param(job->call->request, "name"), diag, &row);
+    enum ph_error error =
+        find(job, txn, http_param(job->call->request, "event_type_name"), diag, &row);
     if (error != PH_OK) {
         return error;
     }
@@ -397,7 +399,8 @@ enum ph_error api_event_type_patch(struct api_call *call, struct diag *diag)
 static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     struct event_type_row row;
-    enum ph_error error = find(job, txn, http_param(job->call->request, "name"), diag, &row);
+    enum ph_error error =
+        find(job, txn, http_param(job->call->request, "event_type_name"), diag, &row);
     if (error != PH_OK) {
         return error;
     }
