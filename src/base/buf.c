@@ -57,6 +57,15 @@ void buf_commit(struct buf *buf, size_t length)
     buf->data[buf->len] = '\0';
 }
 
+void buf_drop(struct buf *buf, size_t length)
+{
+    PH_ASSERT(length <= buf->len);
+    if (length > 0) {
+        buf->len -= length;
+        memmove(buf->data, buf->data + length, buf->len + 1);
+    }
+}
+
 void buf_append(struct buf *buf, const void *bytes, size_t length)
 {
     char *target = buf_reserve(buf, length);

@@ -37,6 +37,8 @@ PH_PRINTF(2, 3) void buf_append_format(struct buf *buf, const char *format, ...)
 char *buf_reserve(struct buf *buf, size_t length);
 void buf_commit(struct buf *buf, size_t length);
 
+/* Removes `length` bytes (at most all) from the front; the rest moves. */
+void buf_drop(struct buf *buf, size_t length);
 /* The content; valid until the next append. Never NULL ptr. */
 struct slice buf_slice(const struct buf *buf);
 /* The content as NUL-terminated text; valid until the next append. Never NULL. */

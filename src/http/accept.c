@@ -365,6 +365,7 @@ static void round_once(struct accept_state *state)
     linger_run(state, now_us);
     if (now_us >= state->next_sweep_us) {
         http_connection_sweep(server, now_us);
+        http_streams_sweep(server, now_us);
         state->next_sweep_us = now_us + state->sweep_us;
     }
 }

@@ -330,6 +330,7 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
         http_linger(daemon->server, request->linger_fd);
     }
     http_answer_read(request);
+    http_stream_completed(request);
     bool was_counted = request->is_counted;
     bool was_read = request->is_read;
     request_put_back(request);

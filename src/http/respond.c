@@ -150,6 +150,9 @@ static void note_outcome(const struct http_request *request, int status)
 
 static struct MHD_Response *make_response(struct http_request *request)
 {
+    if (request->stream != NULL) {
+        return http_stream_response(request);
+    }
     if (request->answer == NULL) {
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     }
@@ -214,6 +217,16 @@ static struct MHD_Response *make_abandoned(void)
     return response;
 }
 
+/* How long the client may take to read. */
+static void set_deadline(struct http_request *request)
+{
+    int64_t timeout_us =
+        request->connection->settings->idle_timeout_s * CLOCK_US_PER_S +
+        (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS * CLOCK_US_PER_MS;
+    int64_t deadline_us = request->stream != NULL ? 0 : clock_boot_us() + timeout_us;
+    http_connection_set_deadline(request->connection, deadline_us, false);
+}
+
 enum MHD_Result http_answer_queue(struct http_request *request)
 {
     struct http_server *server = request->daemon->server;
@@ -221,10 +234,11 @@ enum MHD_Result http_answer_queue(struct http_request *request)
     bool is_refused = !is_abandoned && !count_answer(request);
     int status = is_abandoned ? 503 : request->status;
     note_outcome(request, status);
-    int64_t timeout_us =
-        request->connection->settings->idle_timeout_s * CLOCK_US_PER_S +
-        (int64_t)request->answer_length / ANSWER_MIN_BYTES_PER_MS * CLOCK_US_PER_MS;
-    http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us, false);
+    set_deadline(request);
+    if (!is_abandoned && request->stream != NULL) {
+        request->is_read = false;
+        http_progress_goes_on(request->daemon);
+    }
     struct MHD_Response *response = is_abandoned ? make_abandoned() : make_response(request);
     if (response == NULL) {
         return MHD_NO;

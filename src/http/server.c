@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting and stopping. Stopping goes from outside to inside: no new connections, then the
- * requests in progress may end, then what is still suspended is answered 503 (libmicrohttpd
- * aborts the process when it stops with a suspended connection), then the daemons end.
+ * Starting and stopping. Stopping goes from outside to inside: no new connections, streams end,
+ * then the requests in progress may end, then what is still suspended is answered 503
+ * (libmicrohttpd aborts the process when it stops with a suspended connection), then the daemons
+ * end.
  */
 #include "http/server.h"
 
@@ -91,6 +92,7 @@ static struct http_server *server_new(const struct http_server_options *options)
         struct http_daemon *daemon = &server->daemons[i];
         daemon->server = server;
         list_init(&daemon->parked);
+        list_init(&daemon->streams);
         PH_ASSERT(pthread_mutex_init(&daemon->lock, NULL) == 0);
     }
     return server;
@@ -209,16 +211,25 @@ static bool is_idle(struct http_server *server, bool counts_unread)
     return true;
 }
 
-void http_progress_end(struct http_daemon *daemon, bool was_read)
+static void tell_progress(struct http_server *server, bool is_last)
 {
-    struct http_server *server = daemon->server;
-    bool is_last = was_read && atomic_fetch_sub(&daemon->handling, 1) == 1;
-    is_last = atomic_fetch_sub(&daemon->in_progress, 1) == 1 || is_last;
     if (is_last && atomic_load(&server->is_stopping)) {
         PH_ASSERT(pthread_mutex_lock(&server->drain_lock) == 0);
         PH_ASSERT(pthread_cond_signal(&server->drain_changed) == 0);
         PH_ASSERT(pthread_mutex_unlock(&server->drain_lock) == 0);
     }
+}
+
+void http_progress_end(struct http_daemon *daemon, bool was_read)
+{
+    bool is_last = was_read && atomic_fetch_sub(&daemon->handling, 1) == 1;
+    is_last = atomic_fetch_sub(&daemon->in_progress, 1) == 1 || is_last;
+    tell_progress(daemon->server, is_last);
+}
+
+void http_progress_goes_on(struct http_daemon *daemon)
+{
+    tell_progress(daemon->server, atomic_fetch_sub(&daemon->handling, 1) == 1);
 }
 
 static void wait_until_idle(struct http_server *server, bool counts_unread, int64_t timeout_ms)
@@ -269,6 +280,9 @@ void http_server_stop(struct http_server *server, int64_t drain_ms)
     }
     atomic_store(&server->is_stopping, true);
     stop_accepting(server);
+    for (unsigned i = 0; i < server->options.threads; i++) {
+        http_streams_end(&server->daemons[i]);
+    }
     /* A client that stalls within its request would hold the server up for as long as it likes. */
     wait_until_idle(server, true, drain_ms < HALF_SENT_MS ? drain_ms : HALF_SENT_MS);
     wait_until_idle(server, false, drain_ms);

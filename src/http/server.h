@@ -59,6 +59,7 @@ struct http_server_options {
     unsigned threads;                     /* daemons, 1.. */
     unsigned connections_max;             /* in all; above it a fixed 503 and close */
     unsigned connections_per_address_max; /* 0 = no such limit */
+    unsigned streams_max;                 /* see stream.h; above it 503 */
     int64_t header_timeout_ms;            /* total time for the request head, 10 000 */
     int64_t body_timeout_ms;              /* total time for the body, 30 000 */
     int64_t idle_timeout_s;               /* keep-alive idle time, 75 */

@@ -43,6 +43,7 @@ struct http_settings {
     atomic_int references;
     unsigned connections_max;
     unsigned connections_per_address_max;
+    unsigned streams_max;
     int64_t header_timeout_ms;
     int64_t body_timeout_ms;
     int64_t idle_timeout_s;
@@ -78,6 +79,8 @@ struct http_daemon {
     pthread_mutex_t lock;
     struct list_node parked; /* suspended requests without an answer */
     bool is_closing;         /* parking is over: what is suspended now is answered 503 at once */
+    struct list_node streams;
+    bool refuses_streams;
 
     /* Only the daemon's thread. */
     bool has_thread_context;
@@ -113,6 +116,7 @@ struct http_server {
     pthread_key_t thread_key; /* its destructor runs thread_stop on the daemon's thread */
 
     atomic_size_t answer_bytes; /* of large answers that are being sent */
+    atomic_uint stream_count;
     atomic_bool is_stopping;    /* answers say `Connection: close` */
     atomic_int references;      /* the running server and each abandoned request */
 
@@ -212,7 +216,8 @@ struct http_request {
     int status;
     const char *content_type;
     const char *error_text; /* of the diag that was answered, for the log; NULL = none */
-    char *answer;           /* malloc'ed or NULL */
+    struct http_stream *stream; /* the answer goes on; NULL = it does not */
+    char *answer;               /* malloc'ed or NULL */
     size_t answer_length;
     size_t counted_bytes; /* in the server's answer_bytes */
     struct http_answer_header *answer_headers;
@@ -227,6 +232,8 @@ void http_server_unref(struct http_server *server);
 void http_count(const struct http_server *server, enum metric metric, int64_t amount);
 /* A request of `daemon` is completed; wakes a waiting http_server_stop. */
 void http_progress_end(struct http_daemon *daemon, bool was_read);
+/* It goes on for as long as the client likes: a stopping server does not wait for it to end. */
+void http_progress_goes_on(struct http_daemon *daemon);
 
 /* --- accept.c: the accept thread --- */
 #define HTTP_LISTENERS_MAX 16
@@ -300,6 +307,15 @@ void http_answer_read(struct http_request *request);
 /* Answers with the envelope {"code","detail"}; the state must allow an answer. */
 void http_answer_code(struct http_request *request, int status, const char *code,
                       const char *detail);
+
+/* --- stream.c --- */
+struct MHD_Response *http_stream_response(struct http_request *request);
+/* The request is completed: nothing touches its connection any more. Daemon's thread. */
+void http_stream_completed(struct http_request *request);
+/* Cuts clients that have gone, sends to those that wait long. Accept thread. */
+void http_streams_sweep(struct http_server *server, int64_t now_us);
+/* Ends all streams of a stopping server and lets none begin. */
+void http_streams_end(struct http_daemon *daemon);
 
 /* --- builtin.c: handlers of the server itself --- */
 http_handler http_handle_not_found;

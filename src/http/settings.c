@@ -26,6 +26,7 @@ static struct http_settings *settings_new(const struct http_server_options *opti
     atomic_init(&settings->references, 1);
     settings->connections_max = options->connections_max;
     settings->connections_per_address_max = options->connections_per_address_max;
+    settings->streams_max = options->streams_max;
     settings->header_timeout_ms = options->header_timeout_ms;
     settings->body_timeout_ms = options->body_timeout_ms;
     settings->idle_timeout_s = options->idle_timeout_s;

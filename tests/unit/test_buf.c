@@ -41,6 +41,24 @@ static void test_appending(void **state)
     assert_memory_equal(buf_text(&buf), "ab\0c\0dex-007", 13);
 }
 
+static void test_dropping(void **state)
+{
+    (void)state;
+    BUF_AUTO struct buf buf;
+    buf_init(&buf, 10);
+    buf_drop(&buf, 0);
+    buf_append_text(&buf, "0123456789");
+    buf_drop(&buf, 4);
+    assert_string_equal(buf_text(&buf), "456789");
+    buf_append_text(&buf, "abcd");
+    assert_false(buf.failed);
+    buf_drop(&buf, 0);
+    assert_string_equal(buf_text(&buf), "456789abcd");
+    buf_drop(&buf, 10);
+    assert_int_equal(buf.len, 0);
+    assert_string_equal(buf_text(&buf), "");
+}
+
 static void test_int64(void **state)
 {
     (void)state;
@@ -158,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_appending),
+        cmocka_unit_test(test_dropping),
         cmocka_unit_test(test_int64),
         cmocka_unit_test(test_maximum),
         cmocka_unit_test(test_failure_sticks),
