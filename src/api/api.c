@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Concurrency: `struct api` is read-only once made. A job of api_submit runs and ends on the writer
- * thread while its request is suspended; the http thread does not touch it meanwhile.
+ * Concurrency: `struct api` is read-only once made, but for its atomic members. A job of api_submit
+ * runs and ends on the writer thread while its request is suspended; the http thread does not touch
+ * it meanwhile.
  */
 #include "api/api.h"
 
@@ -26,9 +27,20 @@ void api_free(struct api *api)
 {
     if (api != NULL) {
         secret_done(&api->jwt_secret);
+        free(atomic_load(&api->public_url));
         free(api->store_address);
         free(api);
     }
+}
+
+void api_set_public_url(struct api *api, const char *url)
+{
+    struct slice text = slice_of(url);
+    while (text.len > 0 && text.ptr[text.len - 1] == '/') {
+        text.len--;
+    }
+    char *former = atomic_exchange(&api->public_url, slice_dup(text));
+    PH_ASSERT(former == NULL);
 }
 
 void *api_thread_start(void *api)
@@ -59,6 +71,11 @@ static void end_read(struct api_thread *thread)
     }
 }
 
+static enum ph_error begin_read(void *call, struct diag *diag, struct store **ret_store)
+{
+    return api_begin_read(call, diag, ret_store);
+}
+
 static enum ph_error authenticate(struct api_call *call, enum api_auth auth, struct diag *diag)
 {
     if (auth == API_AUTH_NONE) {
@@ -70,9 +87,14 @@ static enum ph_error authenticate(struct api_call *call, enum api_auth auth, str
         .jwt_key = {JWT_HS256,
                     {(const char *)call->api->jwt_secret.bytes, call->api->jwt_secret.length}},
         .now_us = clock_wall_us(),
+        .version = atomic_load(&call->api->tokens_version),
+        .begin_read = begin_read,
+        .reader = call,
     };
-    return api_authenticate(&context, auth, http_header(call->request, "authorization"),
-                            call->arena, diag, &call->principal);
+    enum http_method method = http_method_of(call->request);
+    return api_authenticate(&context, auth, method == HTTP_GET || method == HTTP_HEAD,
+                            http_header(call->request, "authorization"), call->arena, diag,
+                            &call->principal);
 }
 
 void api_handle(struct http_request *request)
@@ -90,8 +112,8 @@ void api_handle(struct http_request *request)
     enum ph_error error = authenticate(call, operation->auth, &diag);
     if (error == PH_OK) {
         error = operation->function(call, &diag);
-        end_read(thread);
     }
+    end_read(thread);
     if (error != PH_OK) {
         http_respond_error(request, &diag);
     }
@@ -214,11 +236,13 @@ static enum ph_error run_job(struct general_job *general, struct writer_txn *txn
 {
     struct api_job *job = PH_CONTAINER_OF(general, struct api_job, job);
     job->status = 200;
+    job->is_replayed = false;
     buf_clear(&job->answer.body);
     json_out_init(&job->answer.out, &job->answer.body);
     if (job->has_key) {
         enum ph_error error = replay(job, txn, diag);
         if (error != PH_NOT_FOUND) {
+            job->is_replayed = true;
             return error;
         }
     }
@@ -235,6 +259,9 @@ static void finish_job(struct general_job *general, enum ph_error error, const s
     struct http_request *request = job->call->request;
     struct buf body = job->answer.body; /* the job goes with the request's arena */
     int status = job->status;
+    if (error == PH_OK && !job->is_replayed && job->committed != NULL) {
+        job->committed(job);
+    }
     if (error != PH_OK) {
         struct diag copy = *diag;
         buf_done(&body);

@@ -26,6 +26,10 @@ struct api *api_new(const struct api_options *options);
 void api_free(struct api *api);
 
 /* The route table and the hooks for struct http_server_options; context = the `struct api *`. */
+/* What the links that the API gives out begin with: scheme, host and perhaps a path, copied. Once,
+ * when the listeners are known; calls that need it before are answered 503. Any thread. */
+void api_set_public_url(struct api *api, const char *url);
+
 const struct http_route *api_routes(size_t *ret_count);
 void *api_thread_start(void *api);
 void api_thread_stop(void *api_thread, void *api);

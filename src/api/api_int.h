@@ -10,6 +10,8 @@
 #ifndef PH_API_API_INT_H
 #define PH_API_API_INT_H
 
+#include <stdatomic.h>
+
 #include "api/api.h"
 #include "api/auth.h"
 #include "base/json_out.h"
@@ -28,6 +30,8 @@ struct api {
     struct secret jwt_secret;
     struct log *log;
     struct metrics *metrics;
+    _Atomic(char *) public_url;   /* without a slash at its end; NULL until it is known */
+    atomic_ullong tokens_version; /* grows after every committed change that ends tokens */
 };
 
 /* Owned by one http thread. */
@@ -108,6 +112,9 @@ struct api_job {
     struct general_job job;
     struct api_call *call;
     enum ph_error (*run)(struct api_job *job, struct writer_txn *txn, struct diag *diag);
+    /* After the commit and before the answer, not when the answer is a kept one; or NULL. */
+    void (*committed)(struct api_job *job);
+    bool is_replayed;
     int status;
     struct api_answer answer;
     bool has_key;
@@ -143,6 +150,12 @@ PH_NODISCARD enum ph_error application_create_in(struct writer_txn *txn, struct 
                                                  const struct application_input *application,
                                                  struct diag *diag,
                                                  struct application_row *ret_row);
+/* The same for a call whose path names an application that is missing: the new one must have that
+ * name as its uid, so that the path leads to it. */
+PH_NODISCARD enum ph_error application_create_at(struct writer_txn *txn, struct slice org,
+                                                 struct slice path_name,
+                                                 const struct application_input *application,
+                                                 struct diag *diag, int64_t *ret_application_id);
 void application_write(struct json_out *out, const struct id_codec *codec,
                        const struct application_row *row);
 
@@ -159,6 +172,8 @@ api_function api_health_live, api_health_ready, api_metrics, api_health, api_hea
 
 api_function api_application_list, api_application_create, api_application_get;
 api_function api_application_put, api_application_patch, api_application_delete;
+
+api_function api_app_portal_access, api_logout, api_expire_all;
 
 api_function api_event_type_list, api_event_type_create, api_event_type_get;
 api_function api_event_type_put, api_event_type_patch, api_event_type_delete;

@@ -43,6 +43,28 @@ enum ph_error application_create_in(struct writer_txn *txn, struct slice org,
     return error;
 }
 
+enum ph_error application_create_at(struct writer_txn *txn, struct slice org,
+                                    struct slice path_name,
+                                    const struct application_input *application, struct diag *diag,
+                                    int64_t *ret_application_id)
+{
+    if (!slice_equal(application->uid, path_name)) {
+        bool is_missing = application->uid.ptr == NULL;
+        enum ph_error error =
+            diag_set(diag, PH_INVALID, "body.application.uid", "%s",
+                     is_missing ? "Application UID must be set and match the path"
+                                : "Application UID in the path and body must match");
+        diag_code(diag, is_missing ? "application_uid_missing" : "application_uid_mismatch");
+        return error;
+    }
+    struct application_row row;
+    enum ph_error error = application_create_in(txn, org, application, diag, &row);
+    if (error == PH_OK) {
+        *ret_application_id = row.id;
+    }
+    return error;
+}
+
 void application_write(struct json_out *out, const struct id_codec *codec,
                        const struct application_row *row)
 {

@@ -15,7 +15,14 @@ struct auth_entry {
     struct slice token;
     struct jwt_claims claims;
     int64_t application_id;
+    unsigned capabilities; /* of an application token */
     struct arena arena;
+
+    /* Of an application token: whether it was ended, as the store said at that version and time. */
+    struct token_facts facts;
+    struct token_fate fate;
+    uint64_t fate_version;
+    int64_t fate_at_us; /* 0 = not asked yet */
 };
 
 struct auth_cache {
@@ -96,6 +103,36 @@ static enum ph_error judge_subject(const struct auth_context *context, struct au
     return PH_OK;
 }
 
+static unsigned capabilities_of(const struct jwt_claims *claims)
+{
+    unsigned capabilities = claims->has_capabilities ? 0 : CAPABILITY_ALL;
+    for (size_t index = 0; index < claims->capability_count; index++) {
+        capabilities |= capability_parse(claims->capabilities[index]);
+    }
+    return capabilities;
+}
+
+/* What the store knows application tokens by. The hash is over what was signed: the signature's
+ * text may have other forms. */
+static void set_facts(const struct auth_context *context, struct auth_entry *entry)
+{
+    const struct jwt_claims *claims = &entry->claims;
+    struct token_facts facts = {
+        .application_id = entry->application_id,
+        .session_id = claims->session_id.len > 0 ? claims->session_id : SLICE_NONE,
+        .issued_at_ms = claims->iat_ms,
+    };
+    if (!id_parse(context->codec, ID_TOKEN, claims->jti, &facts.id)) {
+        facts.id = 0;
+    }
+    size_t signed_length = entry->token.len;
+    while (entry->token.ptr[signed_length - 1] != '.') {
+        signed_length--;
+    }
+    siphash128(context->codec->key, entry->token.ptr, signed_length, facts.hash);
+    entry->facts = facts;
+}
+
 static enum ph_error verify(const struct auth_context *context, struct slice token,
                             struct diag *diag, struct auth_entry **ret_entry)
 {
@@ -115,6 +152,8 @@ static enum ph_error verify(const struct auth_context *context, struct slice tok
         free_entry(entry);
         return error;
     }
+    entry->capabilities = capabilities_of(&entry->claims);
+    set_facts(context, entry);
     *ret_entry = entry;
     return PH_OK;
 }
@@ -156,7 +195,78 @@ static enum ph_error find_or_verify(const struct auth_context *context, struct s
     return PH_OK;
 }
 
-enum ph_error api_authenticate(const struct auth_context *context, enum api_auth auth,
+/* Whether the token was ended: by logout, by expire-all, or with its session. */
+static enum ph_error check_fate(const struct auth_context *context, struct auth_entry *entry,
+                                struct diag *diag)
+{
+    if (entry->application_id <= 0) {
+        return PH_OK;
+    }
+    if (entry->facts.session_id.ptr != NULL &&
+        entry->claims.iat_ms < (context->now_us - TOKEN_SESSION_AGE_MAX_US) / 1000) {
+        return invalid_token(diag);
+    }
+    bool is_known = entry->fate_at_us != 0 && entry->fate_version == context->version &&
+                    context->now_us < entry->fate.ends_at_us &&
+                    context->now_us - entry->fate_at_us < AUTH_FATE_US &&
+                    context->now_us >= entry->fate_at_us;
+    if (!is_known && !entry->fate.has_ended) {
+        struct store *store;
+        enum ph_error error = context->begin_read(context->reader, diag, &store);
+        if (error == PH_OK) {
+            error = token_find_fate(store, &entry->facts, context->now_us, diag, &entry->fate);
+        }
+        if (error != PH_OK) {
+            return error;
+        }
+        entry->fate_version = context->version;
+        entry->fate_at_us = context->now_us;
+    }
+    return entry->fate.has_ended ? invalid_token(diag) : PH_OK;
+}
+
+static bool has_all(const struct auth_entry *entry, unsigned capabilities)
+{
+    return (entry->capabilities & capabilities) == capabilities;
+}
+
+static bool has_one(const struct auth_entry *entry, unsigned capabilities)
+{
+    return (entry->capabilities & capabilities) != 0;
+}
+
+/* Whether the token may do an operation of this class. */
+static bool may(const struct auth_entry *entry, enum api_auth auth, bool is_read)
+{
+    const unsigned managing = CAPABILITY_MANAGE_ENDPOINT_SECRET | CAPABILITY_MANAGE_ENDPOINT;
+    if (entry->application_id == 0) {
+        return auth != API_AUTH_TOKEN;
+    }
+    switch (auth) {
+    case API_AUTH_NONE:
+    case API_AUTH_TOKEN:
+        return true;
+    case API_AUTH_ORGANISATION:
+        return false;
+    case API_AUTH_READ_ALL:
+        return has_all(entry, CAPABILITY_VIEW_BASE);
+    case API_AUTH_APPLICATION:
+        return has_all(entry, is_read ? CAPABILITY_VIEW_BASE : CAPABILITY_MANAGE_ENDPOINT);
+    case API_AUTH_VIEW_SECRET:
+        return has_one(entry, managing | CAPABILITY_VIEW_ENDPOINT_SECRET);
+    case API_AUTH_MANAGE_SECRET:
+        return has_one(entry, managing);
+    case API_AUTH_TRANSFORM:
+        return has_one(entry, CAPABILITY_MANAGE_TRANSFORMATIONS | CAPABILITY_MANAGE_ENDPOINT);
+    case API_AUTH_ATTEMPT:
+        return has_all(entry, CAPABILITY_CREATE_ATTEMPTS);
+    case API_AUTH_EVERYTHING:
+        return has_all(entry, CAPABILITY_ALL);
+    }
+    return false;
+}
+
+enum ph_error api_authenticate(const struct auth_context *context, enum api_auth auth, bool is_read,
                                struct slice header, struct arena *arena, struct diag *diag,
                                struct principal *ret_principal)
 {
@@ -167,10 +277,13 @@ enum ph_error api_authenticate(const struct auth_context *context, enum api_auth
     }
     struct auth_entry *entry;
     enum ph_error error = find_or_verify(context, token, diag, &entry);
+    if (error == PH_OK) {
+        error = check_fate(context, entry, diag);
+    }
     if (error != PH_OK) {
         return error;
     }
-    if (auth == API_AUTH_ORGANISATION && entry->application_id != 0) {
+    if (!may(entry, auth, is_read)) {
         return diag_set(diag, PH_FORBIDDEN, NULL, "Insufficient access for the given operation.");
     }
     struct slice org = entry->application_id != 0 ? entry->claims.org : entry->claims.sub;
@@ -183,6 +296,8 @@ enum ph_error api_authenticate(const struct auth_context *context, enum api_auth
         .application_id = entry->application_id,
         .feature_flags = entry->claims.feature_flags,
         .feature_flag_count = entry->claims.feature_flag_count,
+        .token_exp_s = entry->claims.exp_s,
     };
+    memcpy(ret_principal->token_hash, entry->facts.hash, TOKEN_HASH_BYTES);
     return PH_OK;
 }

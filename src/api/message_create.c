@@ -101,28 +101,13 @@ static void finish_create(struct ingest_job *job)
     answer_message(create, &row, job->payload);
 }
 
-/* The application is missing and the message brings it along. Its uid must be the one in the path:
- * else the message would go to an application that the path does not name. */
+/* The application is missing and the message brings it along. */
 static enum ph_error create_application(struct ingest_job *job, struct writer_txn *txn,
                                         struct diag *diag, int64_t *ret_application_id)
 {
     struct create_job *create = PH_CONTAINER_OF(job, struct create_job, ingest);
-    struct slice uid = create->application.uid;
-    if (!slice_equal(uid, create->path_application)) {
-        bool is_missing = uid.ptr == NULL;
-        enum ph_error error =
-            diag_set(diag, PH_INVALID, "body.application.uid", "%s",
-                     is_missing ? "Application UID must be set and match the path"
-                                : "Application UID in the path and body must match");
-        diag_code(diag, is_missing ? "application_uid_missing" : "application_uid_mismatch");
-        return error;
-    }
-    struct application_row row;
-    enum ph_error error = application_create_in(txn, job->org, &create->application, diag, &row);
-    if (error == PH_OK) {
-        *ret_application_id = row.id;
-    }
-    return error;
+    return application_create_at(txn, job->org, create->path_application, &create->application,
+                                 diag, ret_application_id);
 }
 
 /* --- on the http thread ----------------------------------------------------------------------- */

@@ -108,8 +108,9 @@ int command_token(int count, char **arguments)
         } else if (strcmp(verb, "create") == 0) {
             code = create_token(&line.options, application, expires);
         } else if (strcmp(verb, "list") == 0 || strcmp(verb, "revoke") == 0) {
-            command_complain("native tokens are signed, not stored: there is nothing to %s; "
-                             "a new jwt_secret ends all of them",
+            command_complain("native tokens are signed, not stored: there is nothing to %s; the "
+                             "API's expire-all ends those of an application, a new jwt_secret "
+                             "ends all",
                              verb);
         } else {
             command_complain("usage: posthorn token create --surface native [--app ID] "

@@ -52,6 +52,8 @@ const char *option_type_name(enum option_type type)
         return "text";
     case OPTION_TYPE_STORE:
         return "store address";
+    case OPTION_TYPE_URL:
+        return "URL";
     case OPTION_TYPE_INT:
         return "integer";
     case OPTION_TYPE_NUMBER:
@@ -309,7 +311,7 @@ bool option_equal(const struct options *left, const struct options *right, enum 
     const struct option_value *a = &left->values[id];
     const struct option_value *b = &right->values[id];
     enum option_type type = rows[id].type;
-    if (type == OPTION_TYPE_TEXT || type == OPTION_TYPE_STORE) {
+    if (type == OPTION_TYPE_TEXT || type == OPTION_TYPE_STORE || type == OPTION_TYPE_URL) {
         return strcmp(a->text, b->text) == 0;
     }
     if (type == OPTION_TYPE_NUMBER) {

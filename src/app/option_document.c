@@ -39,6 +39,9 @@ void option_describe_range(const struct option_row *row, struct buf *text)
     case OPTION_TYPE_STORE:
         buf_append_text(text, "sqlite:DIRECTORY or postgres://…");
         break;
+    case OPTION_TYPE_URL:
+        buf_append_text(text, "http:// or https:// with a host, perhaps a path");
+        break;
     case OPTION_TYPE_BOOL:
         buf_append_text(text, "true or false");
         break;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "core/address.h"
 #include "core/retry.h"
+#include "core/url.h"
 
 #define US_PER_HOUR (3600 * CLOCK_US_PER_S)
 #define US_PER_DAY (86400 * CLOCK_US_PER_S)
@@ -125,6 +126,25 @@ static enum ph_error parse_store(const struct option_row *row, struct slice text
     return diag_set(reason, PH_INVALID, row->key, "is not an address of a store");
 }
 
+/* What paths are appended to: a query or a fragment would swallow them. */
+static enum ph_error parse_url(const struct option_row *row, struct slice text, struct diag *reason)
+{
+    if (text.len == 0) {
+        return PH_OK;
+    }
+    BUF_AUTO struct buf normal;
+    buf_init(&normal, URL_LENGTH_MAX);
+    struct url_parts parts;
+    if (url_normalise(text, row->key, NULL, &normal) != PH_OK ||
+        !url_split(buf_slice(&normal), &parts)) {
+        return diag_set(reason, PH_INVALID, row->key, "is not an http or https URL");
+    }
+    if (parts.query.ptr != NULL || parts.fragment.ptr != NULL || parts.username.ptr != NULL) {
+        return diag_set(reason, PH_INVALID, row->key, "has more than scheme, host, port and path");
+    }
+    return PH_OK;
+}
+
 /* 127.0.0.1:8071 or [::1]:8071. */
 static bool is_listen_address(struct slice text)
 {
@@ -213,6 +233,8 @@ static enum ph_error parse_typed(const struct option_row *row, struct slice text
         return PH_OK;
     case OPTION_TYPE_STORE:
         return parse_store(row, text, reason);
+    case OPTION_TYPE_URL:
+        return parse_url(row, text, reason);
     case OPTION_TYPE_INT:
         return parse_int(row, text, reason, value);
     case OPTION_TYPE_NUMBER:

@@ -144,6 +144,8 @@ static enum ph_error start_http(struct server *server, const struct options *opt
         buf_append_format(&url, "%s://%s", http.tls_cert_file != NULL ? "https" : "http",
                           http_server_address(server->http, 0));
         server->url = buf_take(&url, NULL);
+        const char *public_url = option_text(options, OPTION_PUBLIC_URL);
+        api_set_public_url(server->api, public_url[0] != '\0' ? public_url : server->url);
     }
     return error;
 }

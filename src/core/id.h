@@ -31,6 +31,7 @@ enum id_kind {
     ID_TASK = 6,         /* qtask_ */
     ID_INTEGRATION = 7,  /* integ_ */
     ID_SINK = 8,         /* sink_ */
+    ID_TOKEN = 9,        /* tok_, the jti of tokens that the API gives out */
     ID_KIND_COUNT
 };
 

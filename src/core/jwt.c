@@ -24,6 +24,17 @@ static const struct algorithm_row algorithms[] = {
     [JWT_HS512] = {"HS512", 512},
 };
 
+static void append_texts(struct json_out *out, const char *name, const struct slice *texts,
+                         size_t count)
+{
+    json_out_key(out, name);
+    json_out_begin_array(out);
+    for (size_t index = 0; index < count; index++) {
+        json_out_string(out, texts[index]);
+    }
+    json_out_end_array(out);
+}
+
 static void append_claims(const struct jwt_claims *claims, struct buf *json)
 {
     struct json_out out;
@@ -44,20 +55,21 @@ static void append_claims(const struct jwt_claims *claims, struct buf *json)
     const struct {
         const char *name;
         struct slice value;
-    } texts[] = {
-        {"iss", claims->iss}, {"sub", claims->sub}, {"org", claims->org}, {"jti", claims->jti}};
+    } texts[] = {{"iss", claims->iss},
+                 {"sub", claims->sub},
+                 {"org", claims->org},
+                 {"jti", claims->jti},
+                 {"session_id", claims->session_id}};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
         if (texts[index].value.ptr != NULL) {
             json_out_member_string(&out, texts[index].name, texts[index].value);
         }
     }
     if (claims->has_feature_flags) {
-        json_out_key(&out, "feature_flags");
-        json_out_begin_array(&out);
-        for (size_t index = 0; index < claims->feature_flag_count; index++) {
-            json_out_string(&out, claims->feature_flags[index]);
-        }
-        json_out_end_array(&out);
+        append_texts(&out, "feature_flags", claims->feature_flags, claims->feature_flag_count);
+    }
+    if (claims->has_capabilities) {
+        append_texts(&out, "capabilities", claims->capabilities, claims->capability_count);
     }
     json_out_end_object(&out);
     json_out_end_document(&out);
@@ -182,10 +194,10 @@ static enum ph_error read_text(const json_t *value, struct arena *arena, struct 
     return PH_OK;
 }
 
-static enum ph_error read_feature_flags(const json_t *object, struct arena *arena,
-                                        struct jwt_claims *claims)
+/* A claim that is an array of texts; *ret_is_given says whether it is there. */
+static enum ph_error read_texts(const json_t *array, struct arena *arena, bool *ret_is_given,
+                                struct slice **ret_texts, size_t *ret_count)
 {
-    const json_t *array = json_object_get(object, "feature_flags");
     if (array == NULL || json_is_null(array)) {
         return PH_OK;
     }
@@ -193,19 +205,19 @@ static enum ph_error read_feature_flags(const json_t *object, struct arena *aren
         return PH_UNAUTHORIZED;
     }
     size_t count = json_array_size(array);
-    claims->feature_flags = arena_calloc(arena, count, sizeof claims->feature_flags[0]);
-    if (claims->feature_flags == NULL) {
+    struct slice *texts = arena_calloc(arena, count, sizeof *texts);
+    if (texts == NULL) {
         return PH_NO_MEMORY;
     }
-    claims->has_feature_flags = true;
     for (size_t index = 0; index < count; index++) {
-        enum ph_error error =
-            read_text(json_array_get(array, index), arena, &claims->feature_flags[index]);
+        enum ph_error error = read_text(json_array_get(array, index), arena, &texts[index]);
         if (error != PH_OK) {
             return error;
         }
     }
-    claims->feature_flag_count = count;
+    *ret_is_given = true;
+    *ret_texts = texts;
+    *ret_count = count;
     return PH_OK;
 }
 
@@ -226,15 +238,22 @@ static enum ph_error read_claims(const json_t *object, int64_t now_s, struct are
     }
     claims.exp_s = exp_ms / 1000;
     claims.nbf_s = nbf_ms / 1000;
-    struct slice *const texts[] = {&claims.iss, &claims.sub, &claims.org, &claims.jti};
-    static const char *const names[] = {"iss", "sub", "org", "jti"};
+    struct slice *const texts[] = {&claims.iss, &claims.sub, &claims.org, &claims.jti,
+                                   &claims.session_id};
+    static const char *const names[] = {"iss", "sub", "org", "jti", "session_id"};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
         enum ph_error error = read_text(json_object_get(object, names[index]), arena, texts[index]);
         if (error != PH_OK) {
             return error;
         }
     }
-    enum ph_error error = read_feature_flags(object, arena, &claims);
+    enum ph_error error =
+        read_texts(json_object_get(object, "feature_flags"), arena, &claims.has_feature_flags,
+                   &claims.feature_flags, &claims.feature_flag_count);
+    if (error == PH_OK) {
+        error = read_texts(json_object_get(object, "capabilities"), arena, &claims.has_capabilities,
+                           &claims.capabilities, &claims.capability_count);
+    }
     if (error == PH_OK) {
         *ret_claims = claims;
     }

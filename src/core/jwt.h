@@ -32,9 +32,13 @@ struct jwt_claims {
     int64_t iat_ms; /* milliseconds, because expire-all is exact to the millisecond; 0 = absent */
     int64_t nbf_s;  /* 0 = absent */
     int64_t exp_s;  /* 0 = absent: never expires */
+    struct slice session_id; /* of the portal's tokens */
     bool has_feature_flags;
     struct slice *feature_flags;
     size_t feature_flag_count;
+    bool has_capabilities; /* without the claim a token may do everything that its kind may */
+    struct slice *capabilities;
+    size_t capability_count;
 };
 
 /* Appends the token. Claims that are absent are left out; `iat` has decimals only when it is not

@@ -13,6 +13,7 @@
 #include "store/keyring.h"
 #include "store/retention.h"
 #include "store/seal_rows.h"
+#include "store/token.h"
 
 #define TICK_US (200 * CLOCK_US_PER_MS)
 /* The write-ahead log is copied into the database file from this size on. */
@@ -20,6 +21,7 @@
 #define RETENTION_INTERVAL_MIN_US CLOCK_US_PER_S
 #define RETENTION_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
 #define ANSWERS_STEP 100
+#define TOKENS_STEP 100
 #define SEALING_RETRY_US (60 * CLOCK_US_PER_S)
 #define RETENTION_PAUSE_US (20 * CLOCK_US_PER_MS)
 #define BUSY_PAUSE_US (200 * CLOCK_US_PER_MS)
@@ -124,6 +126,15 @@ static enum ph_error delete_answers(struct step *step, struct writer_txn *txn, s
     enum ph_error error =
         idempotency_delete_old(txn->store, txn->now_us, ANSWERS_STEP, diag, &mine->deleted);
     mine->last_id = mine->deleted >= ANSWERS_STEP; /* more may be left */
+    return error;
+}
+
+static enum ph_error delete_tokens(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    struct keeper_step *mine = mine_of(step);
+    enum ph_error error =
+        token_delete_old(txn->store, txn->now_us, TOKENS_STEP, diag, &mine->deleted);
+    mine->last_id = mine->deleted >= TOKENS_STEP; /* more may be left */
     return error;
 }
 
@@ -268,7 +279,7 @@ static void *keeper_main(void *argument)
         if (now_us - keeper->retention_began_us >= retention_interval_us(keeper)) {
             keeper->retention_began_us = now_us;
             if (!repeat(keeper, delete_messages) || !repeat(keeper, expire_payloads) ||
-                !repeat(keeper, delete_answers)) {
+                !repeat(keeper, delete_answers) || !repeat(keeper, delete_tokens)) {
                 break;
             }
         }

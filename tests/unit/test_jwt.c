@@ -75,6 +75,7 @@ static void test_sign_and_verify(void **state)
 {
     (void)state;
     struct slice flags[] = {SLICE_LITERAL("beta"), SLICE_LITERAL("with \"quotes\"")};
+    struct slice capabilities[] = {SLICE_LITERAL("ViewBase")};
     const struct jwt_claims given = {
         .iss = SLICE_LITERAL("svix-server"),
         .sub = SLICE_LITERAL("app_x"),
@@ -86,6 +87,10 @@ static void test_sign_and_verify(void **state)
         .has_feature_flags = true,
         .feature_flags = flags,
         .feature_flag_count = 2,
+        .session_id = SLICE_LITERAL("s 1"),
+        .has_capabilities = true,
+        .capabilities = capabilities,
+        .capability_count = 1,
     };
     for (unsigned algorithm = JWT_HS256; algorithm <= JWT_HS512; algorithm++) {
         ARENA_AUTO struct arena arena;
@@ -105,6 +110,10 @@ static void test_sign_and_verify(void **state)
         assert_true(claims.has_feature_flags);
         assert_int_equal(claims.feature_flag_count, 2);
         assert_true(slice_equal(claims.feature_flags[1], flags[1]));
+        assert_true(slice_equal(claims.session_id, given.session_id));
+        assert_true(claims.has_capabilities);
+        assert_int_equal(claims.capability_count, 1);
+        assert_true(slice_equal(claims.capabilities[0], capabilities[0]));
         /* Another secret, another algorithm, and any flipped character. */
         const struct jwt_key others[] = {
             {key.algorithm, SLICE_LITERAL("x")},
@@ -211,6 +220,9 @@ static void test_claims(void **state)
         {"{\"sub\":\"x\",\"feature_flags\":\"a\"}", "Invalid token"},
         {"{\"sub\":\"x\",\"feature_flags\":[1]}", "Invalid token"},
         {"{\"sub\":\"x\",\"feature_flags\":[]}", NULL},
+        {"{\"sub\":\"x\",\"capabilities\":\"a\"}", "Invalid token"},
+        {"{\"sub\":\"x\",\"capabilities\":[{}]}", "Invalid token"},
+        {"{\"sub\":\"x\",\"session_id\":7}", "Invalid token"},
         {"{\"sub\":\"x\",\"sub\":\"y\"}", "Invalid token"},
         {"{\"sub\":\"\"}", NULL}, /* what it must look like is for the caller to say */
         {"{\"sub\":null}", "Invalid token (missing `sub`)."},
