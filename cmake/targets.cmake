@@ -50,7 +50,7 @@ endfunction()
 # ph_highest_ring(ret_library file...): the library of the highest ring that the files include. A
 # test links no more than it uses, so a change in src/api does not rebuild the tests of src/core.
 function(ph_highest_ring ret_library)
-  set(rings base core db store sinks flow http api surfaces app)
+  set(rings base core jq db store sinks flow http api surfaces app)
   set(highest 0)
   foreach(file IN LISTS ARGN)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${file}")

@@ -30,6 +30,7 @@ int command_key(int count, char **arguments);
 int command_backup(int count, char **arguments);
 int command_restore(int count, char **arguments);
 int command_prune(int count, char **arguments);
+int command_jq_worker(int count, char **arguments);
 
 /* --- arguments ------------------------------------------------------------------------------ */
 

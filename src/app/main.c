@@ -5,7 +5,7 @@
 struct command {
     const char *name;
     int (*run)(int count, char **arguments);
-    const char *usage;
+    const char *usage; /* NULL: not for people, in no list */
     const char *help;
     const char *details; /* for `help NAME` and the man page; "" = nothing more to say */
 };
@@ -74,14 +74,17 @@ static const struct command commands[] = {
     {"migrate", command_migrate, "migrate [--data DIR]", "bring the store's schema up to date",
      "`serve` does that itself."},
     {"version", command_version, "version", "print the version", ""},
+    {"jq-worker", command_jq_worker, NULL, NULL, NULL},
 };
 
 static void print_help(FILE *file)
 {
     (void)fputs("posthorn takes events, keeps them safe, and delivers them as webhooks.\n\n", file);
     for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
-        (void)fprintf(file, "  posthorn %s\n        %s\n", commands[index].usage,
-                      commands[index].help);
+        if (commands[index].usage != NULL) {
+            (void)fprintf(file, "  posthorn %s\n        %s\n", commands[index].usage,
+                          commands[index].help);
+        }
     }
     (void)fputs("\n`posthorn help COMMAND` says more of one, `posthorn help options` lists the "
                 "options for --set,\nthe environment and the configuration file.\n",
@@ -94,6 +97,9 @@ static void write_man(struct buf *text)
                           ".SH NAME\nposthorn \\- takes events, keeps them safe, and delivers "
                           "them as webhooks\n.SH COMMANDS\n");
     for (size_t index = 0; index < PH_ARRAY_LENGTH(commands); index++) {
+        if (commands[index].usage == NULL) {
+            continue;
+        }
         buf_append_text(text, ".TP\n.B posthorn ");
         option_append_troff(text, commands[index].usage);
         buf_append_text(text, "\n");
@@ -142,7 +148,7 @@ static int help(int count, char **arguments)
         metrics_write_markdown(&text);
     } else if (strcmp(arguments[0], "--man") == 0) {
         write_man(&text);
-    } else if (find_command(arguments[0]) != NULL) {
+    } else if (find_command(arguments[0]) != NULL && find_command(arguments[0])->usage != NULL) {
         const struct command *command = find_command(arguments[0]);
         BUF_AUTO struct buf words;
         buf_init(&words, 4096);

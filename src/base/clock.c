@@ -18,6 +18,17 @@ int64_t clock_boot_us(void)
     return read_clock(CLOCK_BOOTTIME);
 }
 
+bool clock_process_us(pid_t pid, int64_t *ret_us)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) {
+        return false;
+    }
+    *ret_us = (int64_t)used.tv_sec * CLOCK_US_PER_S + used.tv_nsec / 1000;
+    return true;
+}
+
 void clock_cond_init(pthread_cond_t *cond)
 {
     pthread_condattr_t attributes;

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/slice.h"
 
@@ -18,6 +19,8 @@
 
 int64_t clock_wall_us(void);
 int64_t clock_boot_us(void);
+/* Microseconds of processor time that a process has used. False when there is no such process. */
+bool clock_process_us(pid_t pid, int64_t *ret_us);
 /* A condition variable whose timed waits go by CLOCK_MONOTONIC, so that a step of the wall clock
  * does not lengthen them; and the absolute time `wait_us` (0..) from now for them. */
 void clock_cond_init(pthread_cond_t *cond);
