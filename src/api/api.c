@@ -20,12 +20,16 @@ struct api *api_new(const struct api_options *options)
     api->jwt_secret = secret_dup(&options->jwt_secret);
     api->log = options->log;
     api->metrics = options->metrics;
+    size_t route_count;
+    const struct http_route *routes = api_routes(&route_count);
+    documents_init(&api->documents, routes, route_count);
     return api;
 }
 
 void api_free(struct api *api)
 {
     if (api != NULL) {
+        documents_done(&api->documents);
         secret_done(&api->jwt_secret);
         free(atomic_load(&api->public_url));
         free(api->store_address);

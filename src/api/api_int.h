@@ -14,6 +14,7 @@
 
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/documents.h"
 #include "base/json_out.h"
 #include "flow/writer.h"
 #include "store/application.h"
@@ -32,6 +33,7 @@ struct api {
     struct metrics *metrics;
     _Atomic(char *) public_url;   /* without a slash at its end; NULL until it is known */
     atomic_ullong tokens_version; /* grows after every committed change that ends tokens */
+    struct documents documents;
 };
 
 /* Owned by one http thread. */
@@ -168,6 +170,7 @@ void endpoint_write(struct json_out *out, const struct id_codec *codec,
  * ------------------------------------------------------------------------------------ */
 
 api_function api_not_implemented;
+api_function api_root, api_reference, api_openapi;
 api_function api_health_live, api_health_ready, api_metrics, api_health, api_health_ping;
 
 api_function api_application_list, api_application_create, api_application_get;
