@@ -39,6 +39,7 @@ void endpoint_write(struct json_out *out, const struct id_codec *codec,
     (void)id_format(codec, ID_ENDPOINT, row->id, id_text);
     json_out_begin_object(out);
     endpoint_write_common(out, row);
+    endpoint_options_output(out, row);
     json_out_member_text(out, "id", id_text);
     json_out_end_object(out);
 }
@@ -169,7 +170,11 @@ static enum ph_error insert(struct api_job *job, struct writer_txn *txn, int64_t
     row.application_id = application_id;
     row.created_at_us = txn->now_us;
     row.updated_at_us = txn->now_us;
-    enum ph_error error = endpoint_insert(txn->store, &row, diag);
+    enum ph_error error =
+        endpoint_options_apply(&endpoint->options, txn->now_us, job->call->arena, diag, &row);
+    if (error == PH_OK) {
+        error = endpoint_insert(txn->store, &row, diag);
+    }
     struct signing_key *key = NULL;
     if (error == PH_OK) {
         error = endpoint_key_from(job->call, endpoint->secret, diag, &key);
@@ -209,7 +214,11 @@ static enum ph_error update(struct api_job *job, struct writer_txn *txn, struct 
                             struct diag *diag)
 {
     row->updated_at_us = txn->now_us;
-    enum ph_error error = endpoint_update(txn->store, row, diag);
+    enum ph_error error =
+        endpoint_options_apply(&job_of(job)->options, txn->now_us, job->call->arena, diag, row);
+    if (error == PH_OK) {
+        error = endpoint_update(txn->store, row, diag);
+    }
     if (error == PH_OK) {
         error = endpoint_changed(txn, row->application_id, row->id, diag);
     }

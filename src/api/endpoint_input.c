@@ -164,6 +164,7 @@ enum ph_error endpoint_read_body(struct api_call *call, enum endpoint_body body,
     read_event_types(&input, clear, job);
     job->channels = input_channels(&input, clear, &row->channels, NULL, NULL);
     job->metadata = input_metadata(&input, "metadata", set, &row->metadata);
+    endpoint_options_input_read(&input, &job->options);
     row->headers = SLICE_LITERAL("{}");
     if (body == ENDPOINT_BODY_CREATE) {
         struct slice headers;

@@ -46,12 +46,21 @@ void message_write_members(struct json_out *out, const struct id_codec *codec,
                         row->channels.ptr == NULL ? SLICE_LITERAL("null") : row->channels);
     json_out_member_string(out, "id", (struct slice){id, id_length});
     json_out_member_time(out, "timestamp", id_time_us(row->id));
+    if (row->tags.ptr != NULL) {
+        json_out_member_raw(out, "tags", row->tags);
+    }
+    if (row->deliver_at_us != 0) {
+        json_out_member_time(out, "deliverAt", row->deliver_at_us);
+    }
 }
 
 enum ph_error message_filter_read(struct http_request *request, struct diag *diag,
                                   struct message_filter *ret_filter)
 {
-    struct message_filter filter = {.channel = http_query(request, "channel", 0)};
+    struct message_filter filter = {
+        .channel = http_query(request, "channel", 0),
+        .tag = http_query(request, "tag", 0),
+    };
     struct slice *event_types;
     enum ph_error error = query_strings(request, "event_types", LIST_EVENT_TYPES_MAX, diag,
                                         &event_types, &filter.event_type_count);
@@ -184,7 +193,7 @@ static enum ph_error run_expunge(struct api_job *job, struct writer_txn *txn, st
         return error;
     }
     job->status = 204;
-    error = message_expunge(txn->store, message_id, diag);
+    error = message_expunge(txn->store, message_id, txn->now_us, diag);
     if (error == PH_NOT_FOUND) {
         return PH_OK; /* gone before: what was asked for holds */
     }

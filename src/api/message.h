@@ -23,7 +23,7 @@ void message_write_members(struct json_out *out, const struct id_codec *codec,
 /* What stands for a payload that was not asked for. */
 #define MESSAGE_NO_CONTENT SLICE_LITERAL("{}")
 
-/* `channel` and `event_types` of the query. */
+/* `channel`, `tag` and `event_types` of the query. */
 PH_NODISCARD enum ph_error message_filter_read(struct http_request *request, struct diag *diag,
                                                struct message_filter *ret_filter);
 

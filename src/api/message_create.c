@@ -97,6 +97,8 @@ static void finish_create(struct ingest_job *job)
         .event_type = job->event_type,
         .event_id = job->event_id,
         .channels = job->channels_json,
+        .tags = job->tags_json,
+        .deliver_at_us = job->deliver_at_us > id_time_us(job->message_id) ? job->deliver_at_us : 0,
     };
     answer_message(create, &row, job->payload);
 }
@@ -122,6 +124,9 @@ static void fill_job(struct create_job *create, const struct message_input *mess
         .event_id = message->event_id,
         .channels_json = message->channels_json,
         .channel_count = message->channel_count,
+        .tags_json = message->tags_json,
+        .ordering_key = message->ordering_key,
+        .deliver_at_us = message->deliver_at_us,
         .payload = message->payload,
         .raw_body = message->raw_body,
         .payload_retention_us = message->payload_retention_us,

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "core/name.h"
 
-/* MessageIn has 12 members of its own; bodies with many more take the slow way. */
+/* MessageIn has 13 members of its own; bodies with many more take the slow way. */
 #define FAST_MEMBERS_MAX 24
 
 #define HOUR_US (3600 * CLOCK_US_PER_S)
@@ -83,6 +83,57 @@ static void read_channels(struct input *input, struct message_input *message)
     PH_ASSERT(message->channel_count <= INGEST_CHANNELS_MAX);
 }
 
+/* Letters, digits and -_./\# (svix-api spec section 9). */
+static bool is_tag(struct slice tag)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "-_./\\#";
+    for (size_t index = 0; index < tag.len; index++) {
+        if (memchr(allowed, tag.ptr[index], sizeof allowed - 1) == NULL) {
+            return false;
+        }
+    }
+    return tag.len > 0 && tag.len <= NAME_CHANNEL_MAX;
+}
+
+static void read_tags(struct input *input, struct message_input *message)
+{
+    struct slice *tags;
+    size_t count;
+    if (input_strings(input, "tags", INPUT_OPTIONAL, "tags", 4096, &tags, &count) != INPUT_VALUE ||
+        input->error != PH_OK || count == 0) {
+        return;
+    }
+    if (count > MESSAGE_TAGS_MAX) {
+        input_refuse(input, "tags", "a message has at most %d tags", MESSAGE_TAGS_MAX);
+    }
+    for (size_t index = 0; index < count && input->error == PH_OK; index++) {
+        if (!is_tag(tags[index])) {
+            char where[32];
+            (void)snprintf(where, sizeof where, "tags.[%zu]", index);
+            input_refuse(input, where, "must be 1 to %d of a-z A-Z 0-9 - _ . / \\ #",
+                         NAME_CHANNEL_MAX);
+        }
+    }
+    if (input->error == PH_OK) {
+        message->tags_json = input_names_json(input, tags, count);
+    }
+}
+
+static void read_delivery(struct input *input, struct message_input *message)
+{
+    if (input_string(input, "orderingKey", INPUT_OPTIONAL, "ordering_key",
+                     &message->ordering_key) == INPUT_VALUE &&
+        (message->ordering_key.len == 0 || message->ordering_key.len > MESSAGE_ORDERING_KEY_MAX)) {
+        input_refuse(input, "ordering_key", "must be 1 to %d bytes", MESSAGE_ORDERING_KEY_MAX);
+    }
+    if (input_time(input, "deliverAt", INPUT_OPTIONAL, &message->deliver_at_us) == INPUT_VALUE &&
+        message->deliver_at_us > clock_wall_us() + MESSAGE_DELAY_DAYS_MAX * 24 * HOUR_US) {
+        input_refuse(input, "deliver_at", "must be at most %d days from now",
+                     MESSAGE_DELAY_DAYS_MAX);
+    }
+}
+
 static void read_application(struct input *input, struct message_input *message)
 {
     struct input nested;
@@ -102,6 +153,8 @@ static enum ph_error read_members(struct input *input, int64_t default_retention
     read_names(input, &message);
     read_payload(input, &message);
     read_channels(input, &message);
+    read_tags(input, &message);
+    read_delivery(input, &message);
     read_retention(input, &message);
     read_application(input, &message);
     if (input->error == PH_OK) {

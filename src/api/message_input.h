@@ -12,15 +12,21 @@
 
 #define MESSAGE_RETENTION_DAYS_MAX 90
 #define MESSAGE_RETENTION_HOURS_MAX 2160
+#define MESSAGE_TAGS_MAX 5
+#define MESSAGE_ORDERING_KEY_MAX 256
+#define MESSAGE_DELAY_DAYS_MAX 90
 
 struct message_input {
     struct slice event_type;
     struct slice event_id;      /* SLICE_NONE = none */
     struct slice channels_json; /* SLICE_NONE = none */
     const struct slice *channels;
-    size_t channel_count;  /* 0..INGEST_CHANNELS_MAX */
-    struct slice payload;  /* the object as it stands in the body */
-    struct slice raw_body; /* decoded transformationsParams.rawPayload, SLICE_NONE = none */
+    size_t channel_count;      /* 0..INGEST_CHANNELS_MAX */
+    struct slice tags_json;    /* SLICE_NONE = none */
+    struct slice ordering_key; /* SLICE_NONE = none */
+    int64_t deliver_at_us;     /* wall clock, 0 = at once */
+    struct slice payload;      /* the object as it stands in the body */
+    struct slice raw_body;     /* decoded transformationsParams.rawPayload, SLICE_NONE = none */
     int64_t payload_retention_us;
     bool has_application;
     struct application_input application;

@@ -132,10 +132,12 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
     sign(item, now_us);
     const struct sink_request request = {
         .url = item->config->url,
-        .method = "POST",
+        .method = endpoint_method_name(item->config->options->method),
         .headers = NULL,
         .body = message_body_slice(item->body),
-        .timeout_ms = deliverer->settings->delivery_timeout_ms,
+        .timeout_ms = item->config->options->timeout_ms != 0
+                          ? item->config->options->timeout_ms
+                          : deliverer->settings->delivery_timeout_ms,
         .user = item,
     };
     struct sink_request complete = request;
@@ -149,6 +151,19 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
 
 /* --- judging ------------------------------------------------------------------------------------
  */
+
+/* After this attempt, by the endpoint's own schedule if it has one. */
+static bool next_delay(const struct flow_settings *settings, const struct item *item,
+                       int64_t *ret_delay_us)
+{
+    struct retry_schedule schedule = settings->retry_schedule;
+    if (item->config->options->has_retry_schedule) {
+        schedule = item->config->options->retry_schedule;
+        schedule.jitter = settings->retry_schedule.jitter;
+    }
+    return retry_next_delay_us(&schedule, (unsigned)item->attempts + 1, random_unit(),
+                               ret_delay_us);
+}
 
 static struct judgement judge(const struct deliverer *deliverer, const struct item *item,
                               const struct sink_result *result)
@@ -164,9 +179,7 @@ static struct judgement judge(const struct deliverer *deliverer, const struct it
     judgement.is_success = judgement.verdict.verdict == VERDICT_SUCCESS;
     int64_t delay_us;
     if (judgement.verdict.verdict != VERDICT_RETRY || item->manual_id != 0 || item->body == NULL ||
-        item->is_overdue ||
-        !retry_next_delay_us(&settings->retry_schedule, (unsigned)item->attempts + 1, random_unit(),
-                             &delay_us)) {
+        item->is_overdue || !next_delay(settings, item, &delay_us)) {
         return judgement;
     }
     int64_t now_us = clock_wall_us();
@@ -257,6 +270,8 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
                  : judgement->is_final ? DELIVERY_FAILED
                                        : DELIVERY_PENDING,
         .next_attempt_at_us = judgement->next_attempt_at_us,
+        .has_attempt = true,
+        .order_key = item->order_key,
         .is_success = judgement->is_success,
         .status_code = result->status_code,
         .duration_ms = result->duration_us / CLOCK_US_PER_MS,

@@ -24,6 +24,16 @@ static void name_set_done(struct name_set *set)
     free(set->names);
 }
 
+/* The texts behind options and credentials. Most endpoints have none. */
+struct endpoint_extras {
+    struct arena arena;
+    struct endpoint_options options;
+    struct endpoint_credentials credentials;
+};
+
+/* Larger than any options and credentials that the API takes. */
+#define EXTRAS_BYTES_MAX (1u << 20)
+
 static void free_headers(struct endpoint_config *config)
 {
     for (size_t index = 0; index < config->header_count; index++) {
@@ -46,6 +56,10 @@ void endpoint_config_unref(struct endpoint_config *config)
     name_set_done(&config->event_types);
     name_set_done(&config->channels);
     free_headers(config);
+    if (config->extras != NULL) {
+        arena_done(&config->extras->arena);
+        free(config->extras);
+    }
     free(config->url);
     free(config);
 }
@@ -190,7 +204,8 @@ static enum ph_error read_keys(struct store *store, struct endpoint_config *conf
     "endpoint.id, endpoint.application_id, endpoint.url, endpoint.throttle_rate,"                  \
     " endpoint.disabled, endpoint.event_types, endpoint.channels, endpoint.headers,"               \
     " endpoint.deleted_at, endpoint.generation, endpoint.failing_since, endpoint.shard,"           \
-    " application.config_version, application.throttle_rate, endpoint.sealed_headers"
+    " application.config_version, application.throttle_rate, endpoint.sealed_headers,"             \
+    " endpoint.options, endpoint.credentials, endpoint.sealed_credentials"
 
 /* The custom headers of the current row, opened when they are sealed. */
 static enum ph_error read_row_headers(struct store *store, struct db_statement *row,
@@ -203,6 +218,40 @@ static enum ph_error read_row_headers(struct store *store, struct db_statement *
     if (error == PH_OK && !read_headers(text, config)) {
         error = broken_row(diag, config->id, "headers");
     }
+    return error;
+}
+
+/* Copies into the arena, so that nothing points into the row. */
+static struct slice keep(struct arena *arena, struct slice text)
+{
+    return (struct slice){text.ptr == NULL ? NULL : arena_dup(arena, text), text.len};
+}
+
+/* Options and credentials of the current row. */
+static enum ph_error read_row_extras(struct store *store, struct db_statement *row,
+                                     struct endpoint_config *config, struct diag *diag)
+{
+    const struct seal_place place = sealed_credentials_place(config->id, config->application_id);
+    struct slice options = db_text(row, 15);
+    struct slice credentials = db_blob(row, 16);
+    SECRET_AUTO struct secret opened = SECRET_NONE;
+    config->options = &endpoint_options_default;
+    enum ph_error error = sealed_read(store, &place, db_blob(row, 17), &credentials, &opened, diag);
+    if (error != PH_OK || (options.ptr == NULL && credentials.len == 0)) {
+        return error;
+    }
+    struct endpoint_extras *extras = ph_calloc(1, sizeof *extras);
+    config->extras = extras;
+    arena_init(&extras->arena, EXTRAS_BYTES_MAX);
+    error = endpoint_options_read(keep(&extras->arena, options), &extras->arena, diag,
+                                  &extras->options);
+    if (error == PH_OK) {
+        error = endpoint_credentials_read(keep(&extras->arena, credentials), &extras->arena, diag,
+                                          &extras->credentials);
+    }
+    config->options = &extras->options;
+    config->credentials =
+        endpoint_credentials_are_none(&extras->credentials) ? NULL : &extras->credentials;
     return error;
 }
 
@@ -229,6 +278,9 @@ static enum ph_error read_row(struct store *store, struct db_statement *row, str
         error = broken_row(diag, config->id, "channels");
     } else {
         error = read_row_headers(store, row, config, diag);
+    }
+    if (error == PH_OK) {
+        error = read_row_extras(store, row, config, diag);
     }
     if (error != PH_OK) {
         endpoint_config_unref(config);

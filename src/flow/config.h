@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "core/signature.h"
+#include "flow/endpoint_options.h"
 #include "sinks/sink.h"
 #include "store/store.h"
 
@@ -44,6 +45,9 @@ struct endpoint_config {
     size_t key_count;
     struct name_set event_types;
     struct name_set channels;
+    const struct endpoint_options *options;         /* never NULL */
+    const struct endpoint_credentials *credentials; /* NULL = none */
+    struct endpoint_extras *extras;                 /* what the two point into; NULL = nothing */
 };
 
 struct application_config {

@@ -72,6 +72,27 @@ void deliverer_push_config(struct deliverer *deliverer, struct endpoint_config *
     push_notice(deliverer, INBOX_CONFIG, config, config->id);
 }
 
+void deliverer_push_due(struct deliverer *deliverer, struct endpoint_config *config, int64_t due_us)
+{
+    struct inbox_notice *notice = ph_calloc(1, sizeof *notice);
+    notice->config = endpoint_config_ref(config);
+    notice->due_us = due_us;
+    (void)pthread_mutex_lock(&deliverer->lock);
+    if (deliverer->inbox_fresh < DELIVER_INBOX_MAX) {
+        deliverer->inbox_fresh++;
+        push(deliverer, &notice->entry, INBOX_DUE);
+        notice = NULL;
+    } else {
+        deliverer->inbox_overflowed = true;
+        deliverer->needs_wake = true;
+    }
+    (void)pthread_mutex_unlock(&deliverer->lock);
+    if (notice != NULL) {
+        endpoint_config_unref(notice->config);
+        free(notice);
+    }
+}
+
 void deliverer_push_expunged(struct deliverer *deliverer, int64_t message_id)
 {
     push_notice(deliverer, INBOX_EXPUNGED, NULL, message_id);
@@ -152,6 +173,9 @@ static void handle_recorded(struct deliverer *deliverer, struct item *item)
 {
     if (item->record.state == DELIVERY_PENDING) {
         lane_due_at(item->lane, item->record.next_attempt_at_us);
+    } else if (item->lane->config->options->ordering != ENDPOINT_ORDERING_NONE ||
+               item->order_key != 0) {
+        lane_due_at(item->lane, clock_wall_us()); /* the next one of its order was released */
     }
     deliverer_forget(deliverer, item);
 }
@@ -169,7 +193,11 @@ static void handle_expunged(struct deliverer *deliverer, int64_t message_id)
     uint64_t key;
     void *value;
     while (map_next(&deliverer->lanes, &position, &key, &value)) {
-        lane_drop_message(deliverer, value, message_id);
+        struct lane *lane = value;
+        lane_drop_message(deliverer, lane, message_id);
+        if (lane->config != NULL && lane->config->options->ordering != ENDPOINT_ORDERING_NONE) {
+            lane_due_at(lane, clock_wall_us());
+        }
         lane_settle(deliverer, value);
     }
 }
@@ -197,6 +225,11 @@ static void handle_notice(struct deliverer *deliverer, struct inbox_notice *noti
         }
     } else if (notice->entry.type == INBOX_EXPUNGED) {
         handle_expunged(deliverer, notice->id);
+    } else if (notice->entry.type == INBOX_DUE) {
+        struct lane *lane = lane_open(deliverer, notice->config->id, notice->config);
+        endpoint_config_unref(notice->config);
+        lane_due_at(lane, notice->due_us);
+        lane_settle(deliverer, lane);
     } else if (notice->entry.type == INBOX_SETTINGS) {
         handle_settings(deliverer, notice->settings);
     } else {
@@ -219,6 +252,7 @@ static void handle_entry(struct deliverer *deliverer, struct inbox_entry *entry)
     case INBOX_CONFIG:
     case INBOX_EXPUNGED:
     case INBOX_MANUAL:
+    case INBOX_DUE:
     case INBOX_SETTINGS:
         handle_notice(deliverer, PH_CONTAINER_OF(entry, struct inbox_notice, entry));
         return;

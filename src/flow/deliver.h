@@ -43,6 +43,10 @@ void deliverer_free(struct deliverer *deliverer);
 /* A new delivery. Takes its own references. Several calls, then one deliverer_wake. */
 void deliverer_push_fresh(struct deliverer *deliverer, struct endpoint_config *config,
                           int64_t message_id, int64_t accepted_us, struct message_body *body);
+/* A new delivery that is due at `due_us` (wall clock, 0 = now) or waits for its turn: it is read
+ * from the store then. Takes its own reference. */
+void deliverer_push_due(struct deliverer *deliverer, struct endpoint_config *config,
+                        int64_t due_us);
 /* The endpoint's configuration changed; takes the reference. */
 void deliverer_push_config(struct deliverer *deliverer, struct endpoint_config *config);
 void deliverer_push_expunged(struct deliverer *deliverer, int64_t message_id);

@@ -42,6 +42,7 @@ enum inbox_type {
     INBOX_CONFIG,
     INBOX_EXPUNGED,
     INBOX_MANUAL,
+    INBOX_DUE,
     INBOX_SETTINGS,
     INBOX_RECORDED
 };
@@ -54,9 +55,10 @@ struct inbox_entry {
 /* An inbox entry without a delivery: configuration, expunge, manual, settings. */
 struct inbox_notice {
     struct inbox_entry entry;
-    struct endpoint_config *config;       /* INBOX_CONFIG */
+    struct endpoint_config *config;       /* INBOX_CONFIG, INBOX_DUE */
     const struct flow_settings *settings; /* INBOX_SETTINGS */
     int64_t id;                           /* message or endpoint */
+    int64_t due_us;                       /* INBOX_DUE */
 };
 
 #define ITEM_HEADERS_FIXED 9
@@ -71,6 +73,7 @@ struct item {
     bool is_overdue;   /* older than its schedule behind an open breaker: fails unsent */
     int64_t attempts;  /* made before this one */
     int64_t generation;
+    int64_t order_key; /* 0 = in no order */
     int64_t accepted_us;
     struct message_body *body;      /* NULL: the payload is gone */
     struct endpoint_config *config; /* of the inbox entry, then of the attempt */
@@ -234,7 +237,9 @@ void fair_ended(struct deliverer *deliverer, struct lane *lane);
 
 /* As if nothing were known: a new lane, another url. */
 void health_reset(struct deliverer *deliverer, struct lane *lane);
-/* Attempts that the endpoint gets at the same time: 1..max_in_flight. */
+/* The most attempts that the endpoint gets at the same time: its own limit or the server's. */
+unsigned health_max(const struct deliverer *deliverer, const struct lane *lane);
+/* Attempts that it gets at the same time now: 1..health_max. */
 unsigned health_cap(const struct deliverer *deliverer, const struct lane *lane);
 /* Boot time from which an item that the breaker holds back fails unsent: it has outlived its whole
  * schedule and the longest time that a breaker stays open, so that short schedules meet a probe

@@ -14,12 +14,18 @@ void health_reset(struct deliverer *deliverer, struct lane *lane)
         count_breaker(deliverer, -1);
     }
     breaker_init(&lane->breaker);
-    concurrency_init(&lane->concurrency, deliverer->settings->max_in_flight);
+    concurrency_init(&lane->concurrency, health_max(deliverer, lane));
+}
+
+unsigned health_max(const struct deliverer *deliverer, const struct lane *lane)
+{
+    unsigned own = lane->config == NULL ? 0 : lane->config->options->max_in_flight;
+    return own != 0 ? own : deliverer->settings->max_in_flight;
 }
 
 unsigned health_cap(const struct deliverer *deliverer, const struct lane *lane)
 {
-    return concurrency_limit(&lane->concurrency, deliverer->settings->max_in_flight);
+    return concurrency_limit(&lane->concurrency, health_max(deliverer, lane));
 }
 
 int64_t health_overdue_at(const struct deliverer *deliverer, const struct lane *lane,
@@ -30,8 +36,11 @@ int64_t health_overdue_at(const struct deliverer *deliverer, const struct lane *
     }
     const struct flow_settings *settings = deliverer->settings;
     int64_t age_us = clock_wall_us() - item->accepted_us;
-    return now_boot_us + retry_total_us(&settings->retry_schedule) + settings->breaker.open_max_us -
-           age_us;
+    const struct retry_schedule *schedule =
+        lane->config != NULL && lane->config->options->has_retry_schedule
+            ? &lane->config->options->retry_schedule
+            : &settings->retry_schedule;
+    return now_boot_us + retry_total_us(schedule) + settings->breaker.open_max_us - age_us;
 }
 
 static bool is_overload(const struct sink_result *result)
@@ -60,7 +69,7 @@ void health_report(struct deliverer *deliverer, struct lane *lane, const struct 
 {
     int64_t now_us = clock_boot_us();
     concurrency_report(&lane->concurrency, is_overload(result), result->duration_us,
-                       (unsigned)lane->in_flight + 1, deliverer->settings->max_in_flight, now_us);
+                       (unsigned)lane->in_flight + 1, health_max(deliverer, lane), now_us);
     bool was_closed = lane->breaker.state == BREAKER_CLOSED;
     if (breaker_report(&lane->breaker, &deliverer->settings->breaker, counts_for_breaker, now_us)) {
         bool is_closed = lane->breaker.state == BREAKER_CLOSED;

@@ -8,6 +8,7 @@
 #include "flow/ingest.h"
 
 #include "base/clock.h"
+#include "base/siphash.h"
 #include "flow/writer_int.h"
 #include "store/delivery.h"
 #include "store/idempotency.h"
@@ -221,6 +222,22 @@ static void add_delivery(struct batch_effects *effects, struct ingest_job *job,
     effects->deliveries[effects->delivery_count++] = (struct batch_delivery){job, config};
 }
 
+/* Deliveries of one endpoint with equal keys keep the order of their messages. A message without a
+ * key of its own is in an order with nobody. */
+static int64_t order_key(const struct ingest_job *job, const struct endpoint_config *config)
+{
+    static const uint8_t hash_key[16] = {0}; /* equal on every node and start */
+    enum endpoint_ordering ordering = config->options->ordering;
+    if (ordering != ENDPOINT_ORDERING_KEY) {
+        return ordering == ENDPOINT_ORDERING_NONE ? 0 : 1;
+    }
+    if (job->ordering_key.ptr == NULL) {
+        return job->message_id;
+    }
+    uint64_t hash = siphash64(hash_key, job->ordering_key.ptr, job->ordering_key.len);
+    return (int64_t)(hash >> 1 | 2);
+}
+
 static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job *job,
                                        struct diag *diag)
 {
@@ -229,8 +246,16 @@ static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job 
     for (size_t index = 0; error == PH_OK && index < application->endpoint_count; index++) {
         struct endpoint_config *config = application->endpoints[index];
         if (endpoint_config_matches(config, job->event_type, job->channels, job->channel_count)) {
-            error = delivery_insert(writer->store, job->message_id, config->id, config->shard,
-                                    writer->txn.now_us, config->generation, diag);
+            const struct delivery_insert_row row = {
+                .message_id = job->message_id,
+                .endpoint_id = config->id,
+                .shard = config->shard,
+                .due_us = job->deliver_at_us > writer->txn.now_us ? job->deliver_at_us
+                                                                  : writer->txn.now_us,
+                .generation = config->generation,
+                .order_key = order_key(job, config),
+            };
+            error = delivery_insert(writer->store, &row, diag);
             add_delivery(&writer->effects, job, config);
         }
     }
@@ -239,13 +264,17 @@ static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job 
 
 static enum ph_error insert_job(struct writer *writer, struct ingest_job *job, struct diag *diag)
 {
+    bool is_later = job->deliver_at_us > writer->txn.now_us;
     const struct message_row row = {
         .id = job->message_id,
         .application_id = job->application->id,
         .event_type = job->event_type,
         .event_id = job->event_id,
         .channels = job->channels_json,
-        .payload_expires_at_us = writer->txn.now_us + job->payload_retention_us,
+        .tags = job->tags_json,
+        .deliver_at_us = is_later ? job->deliver_at_us : 0,
+        .payload_expires_at_us =
+            (is_later ? job->deliver_at_us : writer->txn.now_us) + job->payload_retention_us,
         .auto_key = job->key_kind == INGEST_KEY_AUTO
                         ? (struct slice){(const char *)job->key_hash, sizeof job->key_hash}
                         : SLICE_NONE,
@@ -310,8 +339,15 @@ void ingest_hand_over(struct writer *writer)
     struct batch_effects *effects = &writer->effects;
     for (size_t index = 0; index < effects->delivery_count; index++) {
         const struct batch_delivery *delivery = &effects->deliveries[index];
-        deliverer_push_fresh(writer_deliverer_of(writer, delivery->config->shard), delivery->config,
-                             delivery->job->message_id, writer->txn.now_us, delivery->job->body);
+        struct deliverer *deliverer = writer_deliverer_of(writer, delivery->config->shard);
+        int64_t due_us = delivery->job->deliver_at_us;
+        if (due_us > writer->txn.now_us ||
+            delivery->config->options->ordering != ENDPOINT_ORDERING_NONE) {
+            deliverer_push_due(deliverer, delivery->config, due_us);
+        } else {
+            deliverer_push_fresh(deliverer, delivery->config, delivery->job->message_id,
+                                 writer->txn.now_us, delivery->job->body);
+        }
     }
     metrics_add(writer->options.metrics, METRIC_DELIVERIES_CREATED,
                 (int64_t)effects->delivery_count);

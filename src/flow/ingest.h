@@ -29,8 +29,11 @@ struct ingest_job {
     struct slice channels_json; /* as stored, SLICE_NONE = none */
     struct slice channels[INGEST_CHANNELS_MAX];
     size_t channel_count;
-    struct slice payload;  /* JSON text exactly as received */
-    struct slice raw_body; /* sent in place of the payload, SLICE_NONE = the payload is sent */
+    struct slice tags_json;    /* as stored, SLICE_NONE = none */
+    struct slice ordering_key; /* for endpoints that keep an order by key, SLICE_NONE = none */
+    int64_t deliver_at_us;     /* wall clock, 0 = at once */
+    struct slice payload;      /* JSON text exactly as received */
+    struct slice raw_body;     /* sent in place of the payload, SLICE_NONE = the payload is sent */
     int64_t payload_retention_us;
     enum ingest_key_kind key_kind;
     uint8_t key_hash[16]; /* with is_key_bound, of the application too */

@@ -17,9 +17,9 @@
 /* A payload has been accepted below the request limit; this only bounds a broken row. */
 #define PAYLOAD_ARENA_BYTES (8u << 20)
 
-static size_t window_max(const struct deliverer *deliverer)
+static size_t window_max(const struct deliverer *deliverer, const struct lane *lane)
 {
-    return 2 * (size_t)deliverer->settings->max_in_flight;
+    return 2 * (size_t)health_max(deliverer, lane);
 }
 
 /* --- opening, closing ------------------------------------------------------------------------- */
@@ -287,7 +287,7 @@ void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item
         item_free(item);
         return;
     }
-    if (lane->window_count >= window_max(deliverer) ||
+    if (lane->window_count >= window_max(deliverer, lane) ||
         held_bytes(deliverer) + item->body->length > deliverer->settings->window_bytes_max) {
         lane->more_in_store = true; /* from here on the order comes from the store */
         item_free(item);
@@ -368,6 +368,7 @@ static bool load_item(struct deliverer *deliverer, struct lane *lane, int64_t me
     if (row != NULL) {
         item->attempts = row->attempts;
         item->generation = row->generation;
+        item->order_key = row->order_key;
     }
     enter_window(deliverer, lane, item);
     return true;
@@ -404,7 +405,7 @@ static bool take_rows(struct deliverer *deliverer, struct lane *lane,
         }
         bool is_over_bytes = held_bytes(deliverer) >= deliverer->settings->window_bytes_max &&
                              lane->window_count > 0;
-        if (is_over_bytes || lane->window_count >= window_max(deliverer) ||
+        if (is_over_bytes || lane->window_count >= window_max(deliverer, lane) ||
             !load_item(deliverer, lane, row->message_id, 0, row)) {
             return true;
         }
@@ -422,7 +423,7 @@ static bool take_rows(struct deliverer *deliverer, struct lane *lane,
 static void page_window(struct deliverer *deliverer, struct lane *lane)
 {
     /* Rows that are in memory already stand in the store too, often first. */
-    size_t limit = window_max(deliverer) - lane->window_count + lane->items.count + 1;
+    size_t limit = window_max(deliverer, lane) - lane->window_count + lane->items.count + 1;
     struct due_delivery *rows = page_rows(deliverer, limit);
     size_t count;
     struct diag diag;
@@ -475,7 +476,7 @@ static void refill(struct deliverer *deliverer, struct lane *lane)
     if (lane->next_due_us <= clock_wall_us()) {
         lane->more_in_store = true;
     }
-    if (lane->more_in_store && lane->window_count <= window_max(deliverer) / 4) {
+    if (lane->more_in_store && lane->window_count <= window_max(deliverer, lane) / 4) {
         page_window(deliverer, lane);
     }
 }

@@ -40,6 +40,10 @@ static enum ph_error move_delivery(struct writer *writer, const struct record_jo
         .state = job->state,
         .next_attempt_at_us = job->next_attempt_at_us,
         .is_manual = is_manual,
+        .has_attempt = job->has_attempt,
+        .reason = job->reason,
+        .order_key = job->order_key,
+        .now_us = writer->txn.now_us,
     };
     return delivery_record(writer->store, &outcome, diag);
 }
@@ -86,7 +90,7 @@ static enum ph_error disable_endpoint(struct writer *writer, const struct record
 
 static enum ph_error record_one(struct writer *writer, struct record_job *job, struct diag *diag)
 {
-    enum ph_error error = insert_attempt(writer, job, diag);
+    enum ph_error error = job->has_attempt ? insert_attempt(writer, job, diag) : PH_OK;
     if (error == PH_OK) {
         error = move_delivery(writer, job, diag);
     }
@@ -114,6 +118,10 @@ enum ph_error record_batch(struct writer *writer, struct list_node *jobs, struct
 
 static void count(struct metrics *metrics, const struct record_job *job)
 {
+    if (!job->has_attempt) {
+        metrics_add(metrics, METRIC_DELIVERIES_FILTERED, 1);
+        return;
+    }
     metrics_add(metrics, METRIC_ATTEMPTS_RECORDED, 1);
     metrics_add(metrics, job->is_success ? METRIC_ATTEMPTS_SUCCEEDED : METRIC_ATTEMPTS_FAILED, 1);
     if (job->manual_id == 0 && job->state == DELIVERY_SUCCEEDED) {

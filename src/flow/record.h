@@ -18,6 +18,9 @@ struct record_job {
     int64_t manual_id;         /* the manual_attempt row that this attempt answers, 0 = scheduled */
     enum delivery_state state; /* after this attempt */
     int64_t next_attempt_at_us; /* when state is pending */
+    bool has_attempt;           /* false: ended without one, by a filter; `reason` says so */
+    enum delivery_reason reason;
+    int64_t order_key; /* of the delivery, 0 = none */
     bool is_success;
     int status_code;
     int64_t duration_ms;

@@ -22,7 +22,8 @@ static enum ph_error not_found(struct diag *diag)
 #define ATTEMPT_COLUMN_COUNT 8
 
 #define SELECT_ATTEMPTS                                                                            \
-    "SELECT " ATTEMPT_COLUMNS ", message.event_type, message.event_id, message.channels"           \
+    "SELECT " ATTEMPT_COLUMNS ", message.event_type, message.event_id, message.channels,"          \
+    " message.tags, message.deliver_at"                                                            \
     " FROM attempt JOIN message ON message.id = attempt.message_id"
 
 /* A page while it is gathered. */
@@ -69,7 +70,8 @@ static bool fits(const struct attempt_filter *filter, struct db_statement *row)
            (filter->status == ATTEMPT_ANY_STATUS || db_int64(row, 3) == filter->status) &&
            (filter->code_class == ATTEMPT_ANY_CLASS || code / 100 * 100 == filter->code_class) &&
            message_filter_fits(&filter->message, db_text(row, ATTEMPT_COLUMN_COUNT),
-                               db_text(row, ATTEMPT_COLUMN_COUNT + 2));
+                               db_text(row, ATTEMPT_COLUMN_COUNT + 2),
+                               db_text(row, ATTEMPT_COLUMN_COUNT + 3));
 }
 
 static void read_attempt(struct row_copier *copier, struct attempt_row *ret_row)
@@ -100,6 +102,8 @@ static enum ph_error copy_attempt(struct gathering *gathering, struct db_stateme
             .event_type = row_copy_text(&copier, ATTEMPT_COLUMN_COUNT),
             .event_id = row_copy_text(&copier, ATTEMPT_COLUMN_COUNT + 1),
             .channels = row_copy_text(&copier, ATTEMPT_COLUMN_COUNT + 2),
+            .tags = row_copy_text(&copier, ATTEMPT_COLUMN_COUNT + 3),
+            .deliver_at_us = db_int64(row, ATTEMPT_COLUMN_COUNT + 4),
         };
     }
     enum ph_error error = row_copier_end(&copier, diag);

@@ -6,6 +6,7 @@
  */
 #include "store/attempt_list.h"
 
+#include "store/delivery.h"
 #include "store/store_int.h"
 
 /* Messages that one step fetches; also how many views are read before the page is looked at. */
@@ -46,7 +47,8 @@ static enum ph_error read_view(struct store *store, int64_t message_id, int64_t 
         int64_t state = db_int64(select, 0);
         PH_ASSERT(state >= 0 && state < DELIVERY_STATE_COUNT);
         view.state = (enum delivery_state)state;
-        view.next_attempt_at_us = db_int64(select, 1);
+        int64_t next_us = db_int64(select, 1);
+        view.next_attempt_at_us = next_us == DELIVERY_WAITS_US ? 0 : next_us;
         db_done(select);
     }
     error = read_latest(store, message_id, endpoint_id, diag, &view.latest_status);
@@ -116,7 +118,7 @@ static enum ph_error examine(struct store *store, struct gathering *gathering, i
     bare.with_payload = false;
     error = message_item_find(store, &bare, message_id, gathering->arena, diag, &row.message);
     if (error != PH_OK || !message_filter_fits(&query->messages.filter, row.message.row.event_type,
-                                               row.message.row.channels)) {
+                                               row.message.row.channels, row.message.row.tags)) {
         return error;
     }
     if (page_is_full(gathering->end.count, gathering->page.limit, gathering->arena)) {

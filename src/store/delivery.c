@@ -8,19 +8,86 @@ int64_t delivery_shard(int64_t endpoint_id)
     return (int64_t)(map_mix((uint64_t)endpoint_id) % DELIVERY_SHARDS);
 }
 
-enum ph_error delivery_insert(struct store *store, int64_t message_id, int64_t endpoint_id,
-                              int64_t shard, int64_t now_us, int64_t generation, struct diag *diag)
+enum ph_error delivery_insert(struct store *store, const struct delivery_insert_row *row,
+                              struct diag *diag)
 {
-    PH_ASSERT(shard >= 0 && shard < DELIVERY_SHARDS);
-    struct db_statement *insert = db_prepare(
-        store->db, "INSERT INTO delivery (message_id, endpoint_id, shard, state, reason, attempts,"
-                   " next_attempt_at, generation) VALUES ($1, $2, $3, 0, 0, 0, $4, $5)");
-    db_bind_int64(insert, 1, message_id);
-    db_bind_int64(insert, 2, endpoint_id);
-    db_bind_int64(insert, 3, shard);
-    db_bind_int64(insert, 4, now_us);
-    db_bind_int64(insert, 5, generation);
+    PH_ASSERT(row->shard >= 0 && row->shard < DELIVERY_SHARDS);
+    struct db_statement *insert;
+    if (row->order_key == 0) {
+        insert = db_prepare(store->db,
+                            "INSERT INTO delivery (message_id, endpoint_id, shard, state, reason,"
+                            " attempts, next_attempt_at, generation)"
+                            " VALUES ($1, $2, $3, 0, 0, 0, $4, $5)");
+    } else {
+        insert = db_prepare(
+            store->db,
+            "INSERT INTO delivery (message_id, endpoint_id, shard, state, reason, attempts,"
+            " next_attempt_at, generation, order_key) VALUES ($1, $2, $3, 0, 0, 0,"
+            " CASE WHEN EXISTS (SELECT 1 FROM delivery WHERE state = 0 AND endpoint_id = $2"
+            " AND order_key = $6 AND generation >= $5) THEN $7 ELSE $4 END, $5, $6)");
+        db_bind_int64(insert, 6, row->order_key);
+        db_bind_int64(insert, 7, DELIVERY_WAITS_US);
+    }
+    db_bind_int64(insert, 1, row->message_id);
+    db_bind_int64(insert, 2, row->endpoint_id);
+    db_bind_int64(insert, 3, row->shard);
+    db_bind_int64(insert, 4, row->due_us);
+    db_bind_int64(insert, 5, row->generation);
     return db_exec(insert, diag);
+}
+
+/* The first pending delivery of an order becomes due, or as late as its message asked for. */
+static enum ph_error release_next(struct store *store, int64_t endpoint_id, int64_t order_key,
+                                  int64_t now_us, struct diag *diag)
+{
+    struct db_statement *update = db_prepare(
+        store->db, "UPDATE delivery SET next_attempt_at = coalesce((SELECT deliver_at FROM message"
+                   " WHERE message.id = delivery.message_id AND deliver_at > $3), $3)"
+                   " WHERE endpoint_id = $1 AND state = 0 AND next_attempt_at = $4 AND message_id ="
+                   " (SELECT min(message_id) FROM delivery WHERE state = 0 AND endpoint_id = $1"
+                   " AND order_key = $2"
+                   " AND generation >= (SELECT generation FROM endpoint WHERE id = $1))");
+    db_bind_int64(update, 1, endpoint_id);
+    db_bind_int64(update, 2, order_key);
+    db_bind_int64(update, 3, now_us);
+    db_bind_int64(update, 4, DELIVERY_WAITS_US);
+    return db_exec(update, diag);
+}
+
+/* As release_next, behind a delivery that has just ended and whose key is not known. */
+static enum ph_error release_behind(struct store *store, int64_t message_id, int64_t endpoint_id,
+                                    int64_t now_us, struct diag *diag)
+{
+    struct db_statement *update = db_prepare(
+        store->db, "UPDATE delivery SET next_attempt_at = coalesce((SELECT deliver_at FROM message"
+                   " WHERE message.id = delivery.message_id AND deliver_at > $3), $3)"
+                   " WHERE endpoint_id = $1 AND state = 0 AND next_attempt_at = $4 AND message_id ="
+                   " (SELECT min(message_id) FROM delivery WHERE state = 0 AND endpoint_id = $1"
+                   " AND order_key = (SELECT order_key FROM delivery WHERE message_id = $2"
+                   " AND endpoint_id = $1)"
+                   " AND generation >= (SELECT generation FROM endpoint WHERE id = $1))");
+    db_bind_int64(update, 1, endpoint_id);
+    db_bind_int64(update, 2, message_id);
+    db_bind_int64(update, 3, now_us);
+    db_bind_int64(update, 4, DELIVERY_WAITS_US);
+    return db_exec(update, diag);
+}
+
+static enum ph_error record_manual(struct store *store, const struct delivery_outcome *outcome,
+                                   struct diag *diag)
+{
+    /* A manual attempt never consumes the schedule; only its success says something. */
+    PH_ASSERT(outcome->state == DELIVERY_SUCCEEDED);
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE delivery SET state = $3, reason = 0, next_attempt_at = NULL"
+                              " WHERE message_id = $1 AND endpoint_id = $2 AND state <> $3");
+    db_bind_int64(update, 1, outcome->message_id);
+    db_bind_int64(update, 2, outcome->endpoint_id);
+    db_bind_int64(update, 3, outcome->state);
+    enum ph_error error = db_exec(update, diag);
+    return error != PH_OK ? error
+                          : release_behind(store, outcome->message_id, outcome->endpoint_id,
+                                           outcome->now_us, diag);
 }
 
 enum ph_error delivery_record(struct store *store, const struct delivery_outcome *outcome,
@@ -28,28 +95,68 @@ enum ph_error delivery_record(struct store *store, const struct delivery_outcome
 {
     bool is_pending = outcome->state == DELIVERY_PENDING;
     PH_ASSERT(!is_pending || outcome->next_attempt_at_us > 0);
-    struct db_statement *update;
     if (outcome->is_manual) {
-        /* A manual attempt never consumes the schedule; only its success says something. */
-        PH_ASSERT(outcome->state == DELIVERY_SUCCEEDED);
-        update =
-            db_prepare(store->db, "UPDATE delivery SET state = $3, reason = 0, next_attempt_at = $4"
-                                  " WHERE message_id = $1 AND endpoint_id = $2 AND state <> $3");
-    } else {
-        update =
-            db_prepare(store->db, "UPDATE delivery SET state = $3, attempts = attempts + 1,"
-                                  " next_attempt_at = $4 WHERE message_id = $1 AND endpoint_id = $2"
-                                  " AND state = 0");
+        return record_manual(store, outcome, diag);
     }
+    struct db_statement *update = db_prepare(
+        store->db, "UPDATE delivery SET state = $3, attempts = attempts + $5, reason = $6,"
+                   " next_attempt_at = $4 WHERE message_id = $1 AND endpoint_id = $2"
+                   " AND state = 0");
     db_bind_int64(update, 1, outcome->message_id);
     db_bind_int64(update, 2, outcome->endpoint_id);
     db_bind_int64(update, 3, outcome->state);
+    db_bind_int64(update, 5, outcome->has_attempt ? 1 : 0);
+    db_bind_int64(update, 6, outcome->reason);
     if (is_pending) {
         db_bind_int64(update, 4, outcome->next_attempt_at_us);
     } else {
         db_bind_null(update, 4);
     }
-    return db_exec(update, diag);
+    enum ph_error error = db_exec(update, diag);
+    if (error == PH_OK && !is_pending && outcome->order_key != 0) {
+        error =
+            release_next(store, outcome->endpoint_id, outcome->order_key, outcome->now_us, diag);
+    }
+    return error;
+}
+
+enum ph_error delivery_cancel(struct store *store, int64_t message_id, int64_t endpoint_id,
+                              enum delivery_reason reason, int64_t now_us, struct diag *diag)
+{
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE delivery SET state = $3, reason = $4, next_attempt_at = NULL"
+                              " WHERE message_id = $1 AND endpoint_id = $2 AND state = 0");
+    db_bind_int64(update, 1, message_id);
+    db_bind_int64(update, 2, endpoint_id);
+    db_bind_int64(update, 3, DELIVERY_CANCELLED);
+    db_bind_int64(update, 4, reason);
+    enum ph_error error = db_exec(update, diag);
+    return error != PH_OK ? error : release_behind(store, message_id, endpoint_id, now_us, diag);
+}
+
+enum ph_error delivery_cancel_message(struct store *store, int64_t message_id,
+                                      enum delivery_reason reason, int64_t now_us,
+                                      struct diag *diag)
+{
+    int64_t endpoint_id = 0;
+    for (;;) {
+        struct db_statement *select = db_prepare(
+            store->db, "SELECT endpoint_id FROM delivery WHERE message_id = $1"
+                       " AND endpoint_id > $2 AND state = 0 ORDER BY endpoint_id LIMIT 1");
+        db_bind_int64(select, 1, message_id);
+        db_bind_int64(select, 2, endpoint_id);
+        bool has_row;
+        enum ph_error error = db_step(select, diag, &has_row);
+        if (error != PH_OK || !has_row) {
+            return error;
+        }
+        endpoint_id = db_int64(select, 0);
+        db_done(select);
+        error = delivery_cancel(store, message_id, endpoint_id, reason, now_us, diag);
+        if (error != PH_OK) {
+            return error;
+        }
+    }
 }
 
 enum ph_error delivery_page(struct store *store, int64_t shard, int64_t endpoint_id,
@@ -57,9 +164,10 @@ enum ph_error delivery_page(struct store *store, int64_t shard, int64_t endpoint
                             size_t *ret_count)
 {
     struct db_statement *select = db_prepare(
-        store->db, "SELECT message_id, attempts, next_attempt_at, generation FROM delivery"
-                   " WHERE state = 0 AND shard = $1 AND endpoint_id = $2"
-                   " ORDER BY next_attempt_at, message_id LIMIT $3");
+        store->db,
+        "SELECT message_id, attempts, next_attempt_at, generation, order_key FROM delivery"
+        " WHERE state = 0 AND shard = $1 AND endpoint_id = $2"
+        " ORDER BY next_attempt_at, message_id LIMIT $3");
     db_bind_int64(select, 1, shard);
     db_bind_int64(select, 2, endpoint_id);
     db_bind_int64(select, 3, (int64_t)limit);
@@ -79,6 +187,7 @@ enum ph_error delivery_page(struct store *store, int64_t shard, int64_t endpoint
             .attempts = db_int64(select, 1),
             .next_attempt_at_us = db_int64(select, 2),
             .generation = db_int64(select, 3),
+            .order_key = db_int64(select, 4),
         };
     }
     *ret_count = count;

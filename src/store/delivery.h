@@ -14,10 +14,22 @@
 /* Shard of an endpoint: fixed when it is made (engineering rule 10). 0..255. */
 int64_t delivery_shard(int64_t endpoint_id);
 
-/* May run in a pipeline. The new delivery is pending and due at once. */
-PH_NODISCARD enum ph_error delivery_insert(struct store *store, int64_t message_id,
-                                           int64_t endpoint_id, int64_t shard, int64_t now_us,
-                                           int64_t generation, struct diag *diag);
+/* next_attempt_at of a delivery that waits for an earlier one with its order key. */
+#define DELIVERY_WAITS_US INT64_MAX
+
+struct delivery_insert_row {
+    int64_t message_id;
+    int64_t endpoint_id;
+    int64_t shard;
+    int64_t due_us;
+    int64_t generation; /* of the endpoint */
+    int64_t order_key;  /* 0 = in no order; of one endpoint, equal keys go one after the other */
+};
+
+/* A new pending delivery. With an order key it waits while an earlier one of the endpoint's
+ * present generation is pending; whoever ends that one releases it. May run in a pipeline. */
+PH_NODISCARD enum ph_error
+delivery_insert(struct store *store, const struct delivery_insert_row *row, struct diag *diag);
 
 struct delivery_outcome {
     int64_t message_id;
@@ -25,10 +37,14 @@ struct delivery_outcome {
     enum delivery_state state;
     int64_t next_attempt_at_us; /* used when state is pending */
     bool is_manual;             /* a manual success may also end a failed or cancelled delivery */
+    bool has_attempt;           /* false: ended without one, say by a filter */
+    enum delivery_reason reason;
+    int64_t order_key; /* of the row, 0 = none; not looked at when is_manual */
+    int64_t now_us;    /* when the next one of the order is due */
 };
 
-/* Moves a pending delivery after an attempt; one that is not pending any more stays as it is
- * (save for a manual success). May run in a pipeline. */
+/* Moves a pending delivery; one that is not pending any more stays as it is (save for a manual
+ * success). When it ends, the next one of its order becomes due. May run in a pipeline. */
 PH_NODISCARD enum ph_error
 delivery_record(struct store *store, const struct delivery_outcome *outcome, struct diag *diag);
 
@@ -37,6 +53,7 @@ struct due_delivery {
     int64_t attempts;
     int64_t next_attempt_at_us;
     int64_t generation;
+    int64_t order_key; /* 0 = none */
 };
 
 /* The first `limit` pending deliveries of an endpoint by due time, those of the future too.
@@ -54,6 +71,15 @@ PH_NODISCARD enum ph_error delivery_cancel_old(struct store *store, int64_t shar
                                                int64_t endpoint_id, int64_t generation,
                                                int64_t limit, struct diag *diag,
                                                int64_t *ret_cancelled);
+
+/* Cancels the pending deliveries of a message, and releases those that waited behind them. */
+PH_NODISCARD enum ph_error delivery_cancel_message(struct store *store, int64_t message_id,
+                                                   enum delivery_reason reason, int64_t now_us,
+                                                   struct diag *diag);
+/* Cancels one delivery if it is pending, and releases the one that waited behind it. */
+PH_NODISCARD enum ph_error delivery_cancel(struct store *store, int64_t message_id,
+                                           int64_t endpoint_id, enum delivery_reason reason,
+                                           int64_t now_us, struct diag *diag);
 
 struct manual_attempt {
     int64_t id;

@@ -15,18 +15,33 @@ static enum ph_error uid_taken(struct diag *diag)
     return diag_set(diag, PH_CONFLICT, NULL, "An endpoint with that id or uid already exists");
 }
 
-/* Opens sealed headers into the arena. */
-static enum ph_error open_headers(struct store *store, struct slice twin, struct arena *arena,
-                                  struct diag *diag, struct endpoint_row *row)
+/* Opens a sealed value into the arena. */
+static enum ph_error open_sealed(struct store *store, const struct seal_place *place,
+                                 struct slice twin, struct arena *arena, struct diag *diag,
+                                 struct slice *value)
 {
-    const struct seal_place place = sealed_headers_place(row->id, row->application_id);
     SECRET_AUTO struct secret opened = SECRET_NONE;
-    enum ph_error error = sealed_read(store, &place, twin, &row->headers, &opened, diag);
+    enum ph_error error = sealed_read(store, place, twin, value, &opened, diag);
     if (error == PH_OK && twin.ptr != NULL) {
-        row->headers.ptr = arena_dup(arena, row->headers);
-        if (row->headers.ptr == NULL) {
-            error = diag_set(diag, PH_NO_MEMORY, NULL, "the headers need more memory than allowed");
+        value->ptr = arena_dup(arena, *value);
+        if (value->ptr == NULL) {
+            error = diag_set(diag, PH_NO_MEMORY, NULL, "the row needs more memory than allowed");
         }
+    }
+    return error;
+}
+
+/* What may be sealed of the current row. */
+static enum ph_error open_row(struct store *store, struct db_statement *row, int column,
+                              struct arena *arena, struct diag *diag, struct endpoint_row *copy)
+{
+    const struct seal_place headers = sealed_headers_place(copy->id, copy->application_id);
+    const struct seal_place credentials = sealed_credentials_place(copy->id, copy->application_id);
+    enum ph_error error =
+        open_sealed(store, &headers, db_blob(row, column + 16), arena, diag, &copy->headers);
+    if (error == PH_OK) {
+        error = open_sealed(store, &credentials, db_blob(row, column + 19), arena, diag,
+                            &copy->credentials);
     }
     return error;
 }
@@ -53,10 +68,12 @@ enum ph_error endpoint_read_row(struct store *store, struct db_statement *row, i
         .created_at_us = db_int64(row, column + 13),
         .updated_at_us = db_int64(row, column + 14),
         .generation = db_int64(row, column + 15),
+        .options = row_copy_text(&copier, column + 17),
+        .credentials = row_copy_blob(&copier, column + 18),
     };
     enum ph_error error = row_copier_end(&copier, diag);
     if (error == PH_OK) {
-        error = open_headers(store, db_blob(row, column + 16), arena, diag, &copy);
+        error = open_row(store, row, column, arena, diag, &copy);
     }
     if (error == PH_OK) {
         *ret_row = copy;
@@ -171,24 +188,40 @@ enum ph_error endpoint_page(struct store *store, int64_t application_id, const s
     return error;
 }
 
-/* The headers as they are stored: both columns. */
-struct stored_headers {
-    struct slice text;
-    struct buf sealed;
+/* What may be sealed, as it is stored: both columns of each. */
+struct stored_row {
+    struct slice headers;
+    struct slice credentials;
+    struct buf sealed_headers;
+    struct buf sealed_credentials;
 };
 
-static enum ph_error prepare_headers(struct store *store, const struct endpoint_row *row,
-                                     struct diag *diag, struct stored_headers *headers)
+static void stored_row_done(struct stored_row *stored)
 {
-    const struct seal_place place = sealed_headers_place(row->id, row->application_id);
-    headers->text = row->headers;
-    buf_init(&headers->sealed, SEALED_BYTES_MAX);
-    return sealed_make(store, &place, SLICE_LITERAL("{}"), &headers->text, &headers->sealed, diag);
+    buf_done(&stored->sealed_headers);
+    buf_done(&stored->sealed_credentials);
+}
+
+static enum ph_error prepare_row(struct store *store, const struct endpoint_row *row,
+                                 struct diag *diag, struct stored_row *stored)
+{
+    const struct seal_place headers = sealed_headers_place(row->id, row->application_id);
+    const struct seal_place credentials = sealed_credentials_place(row->id, row->application_id);
+    *stored = (struct stored_row){.headers = row->headers, .credentials = row->credentials};
+    buf_init(&stored->sealed_headers, SEALED_BYTES_MAX);
+    buf_init(&stored->sealed_credentials, SEALED_BYTES_MAX);
+    enum ph_error error = sealed_make(store, &headers, SLICE_LITERAL("{}"), &stored->headers,
+                                      &stored->sealed_headers, diag);
+    if (error == PH_OK) {
+        error = sealed_make(store, &credentials, SLICE_LITERAL(""), &stored->credentials,
+                            &stored->sealed_credentials, diag);
+    }
+    return error;
 }
 
 /* The columns that insert and update share, from parameter 2 on; 1 is the id. */
 static void bind_settings(struct db_statement *statement, const struct endpoint_row *row,
-                          const struct stored_headers *headers)
+                          const struct stored_row *stored)
 {
     PH_ASSERT(row->id > 0 && row->url.len > 0 && row->description.ptr != NULL);
     PH_ASSERT(row->metadata.len > 0 && row->headers.len > 0);
@@ -202,60 +235,60 @@ static void bind_settings(struct db_statement *statement, const struct endpoint_
     db_bind_text(statement, 8, row->event_types);
     db_bind_text(statement, 9, row->channels);
     db_bind_text(statement, 10, row->metadata);
-    db_bind_text(statement, 11, headers->text);
+    db_bind_text(statement, 11, stored->headers);
     db_bind_int64(statement, 12, row->updated_at_us);
-    db_bind_blob(statement, 13, sealed_twin(&headers->sealed));
+    db_bind_blob(statement, 13, sealed_twin(&stored->sealed_headers));
+    db_bind_text(statement, 14, row->options);
+    db_bind_blob(statement, 15, stored->credentials);
+    db_bind_blob(statement, 16, sealed_twin(&stored->sealed_credentials));
 }
 
 enum ph_error endpoint_insert(struct store *store, const struct endpoint_row *row,
                               struct diag *diag)
 {
     PH_ASSERT(row->application_id > 0);
-    struct stored_headers headers;
-    enum ph_error error = prepare_headers(store, row, diag, &headers);
-    if (error != PH_OK) {
-        buf_done(&headers.sealed);
-        return error;
+    struct stored_row stored;
+    enum ph_error error = prepare_row(store, row, diag, &stored);
+    if (error == PH_OK) {
+        struct db_statement *insert = db_prepare(
+            store->db,
+            "INSERT INTO endpoint (id, uid, url, description, throttle_rate, version, disabled,"
+            " event_types, channels, metadata, headers, updated_at, sealed_headers, options,"
+            " credentials, sealed_credentials, created_at, application_id, shard, generation)"
+            " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+            " $18, $19, 1)");
+        bind_settings(insert, row, &stored);
+        db_bind_int64(insert, 17, row->created_at_us);
+        db_bind_int64(insert, 18, row->application_id);
+        db_bind_int64(insert, 19, delivery_shard(row->id));
+        error = db_exec(insert, diag);
+        error = error == PH_CONFLICT ? uid_taken(diag) : error;
     }
-    struct db_statement *insert = db_prepare(
-        store->db, "INSERT INTO endpoint (id, uid, url, description, throttle_rate, version,"
-                   " disabled, event_types, channels, metadata, headers, updated_at,"
-                   " sealed_headers, created_at, application_id, shard, generation)"
-                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,"
-                   " 1)");
-    bind_settings(insert, row, &headers);
-    db_bind_int64(insert, 14, row->created_at_us);
-    db_bind_int64(insert, 15, row->application_id);
-    db_bind_int64(insert, 16, delivery_shard(row->id));
-    error = db_exec(insert, diag);
-    buf_done(&headers.sealed);
-    return error == PH_CONFLICT ? uid_taken(diag) : error;
+    stored_row_done(&stored);
+    return error;
 }
 
 enum ph_error endpoint_update(struct store *store, const struct endpoint_row *row,
                               struct diag *diag)
 {
     PH_ASSERT(row->application_id > 0);
-    struct stored_headers headers;
-    enum ph_error error = prepare_headers(store, row, diag, &headers);
-    if (error != PH_OK) {
-        buf_done(&headers.sealed);
-        return error;
+    struct stored_row stored;
+    enum ph_error error = prepare_row(store, row, diag, &stored);
+    if (error == PH_OK) {
+        struct db_statement *update = db_prepare(
+            store->db,
+            "UPDATE endpoint SET uid = $2, url = $3, description = $4, throttle_rate = $5,"
+            " version = $6, disabled = $7, event_types = $8, channels = $9, metadata = $10,"
+            " headers = $11, updated_at = $12, sealed_headers = $13, options = $14,"
+            " credentials = $15, sealed_credentials = $16,"
+            " generation = generation + CASE WHEN disabled = 0 AND $7 = 1 THEN 1 ELSE 0 END,"
+            " failing_since = CASE WHEN disabled = 1 AND $7 = 0 THEN NULL ELSE failing_since END"
+            " WHERE id = $1 AND deleted_at IS NULL");
+        bind_settings(update, row, &stored);
+        error = db_exec(update, diag);
+        error = error == PH_CONFLICT ? uid_taken(diag) : error;
     }
-    struct db_statement *update = db_prepare(
-        store->db,
-        "UPDATE endpoint SET uid = $2, url = $3, description = $4, throttle_rate = $5,"
-        " version = $6, disabled = $7, event_types = $8, channels = $9, metadata = $10,"
-        " headers = $11, updated_at = $12, sealed_headers = $13,"
-        " generation = generation + CASE WHEN disabled = 0 AND $7 = 1 THEN 1 ELSE 0 END,"
-        " failing_since = CASE WHEN disabled = 1 AND $7 = 0 THEN NULL ELSE failing_since END"
-        " WHERE id = $1 AND deleted_at IS NULL");
-    bind_settings(update, row, &headers);
-    error = db_exec(update, diag);
-    buf_done(&headers.sealed);
-    if (error == PH_CONFLICT) {
-        return uid_taken(diag);
-    }
+    stored_row_done(&stored);
     if (error == PH_OK && row->is_disabled) {
         error = manual_attempt_delete_all(store, row->id, diag);
     }

@@ -27,6 +27,8 @@ struct endpoint_row {
     struct slice channels;    /* JSON array of names, SLICE_NONE = all */
     struct slice metadata;    /* JSON object text */
     struct slice headers;     /* JSON object text, opened when it is sealed */
+    struct slice options;     /* JSON object text (flow/endpoint_options.h), SLICE_NONE = none */
+    struct slice credentials; /* likewise, opened when it is sealed */
     int64_t created_at_us;
     int64_t updated_at_us;
     int64_t generation; /* read only */
@@ -38,8 +40,9 @@ struct endpoint_row {
     " endpoint.throttle_rate, endpoint.version, endpoint.disabled, endpoint.deleted_at,"           \
     " endpoint.event_types, endpoint.channels, endpoint.metadata, endpoint.headers,"               \
     " endpoint.created_at, endpoint.updated_at, endpoint.generation,"                              \
-    " endpoint.sealed_headers"
-#define ENDPOINT_ROW_COLUMN_COUNT 17
+    " endpoint.sealed_headers, endpoint.options, endpoint.credentials,"                            \
+    " endpoint.sealed_credentials"
+#define ENDPOINT_ROW_COLUMN_COUNT 20
 
 /* Copies ENDPOINT_ROW_COLUMNS of the current row, the first at `column`, into `arena`. */
 PH_NODISCARD enum ph_error endpoint_read_row(struct store *store, struct db_statement *row,

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/message.h"
 
-#include "core/delivery_state.h"
+#include "store/delivery.h"
+#include "store/store_int.h"
 
 enum ph_error message_insert(struct store *store, const struct message_row *row, struct diag *diag)
 {
     PH_ASSERT(row->id > 0 && row->application_id > 0 && row->event_type.len > 0);
     struct db_statement *insert = db_prepare(
         store->db, "INSERT INTO message (id, application_id, event_type, event_id, channels,"
-                   " payload_expires_at, auto_key) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+                   " payload_expires_at, auto_key, tags, deliver_at)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     db_bind_int64(insert, 1, row->id);
     db_bind_int64(insert, 2, row->application_id);
     db_bind_text(insert, 3, row->event_type);
@@ -16,6 +18,8 @@ enum ph_error message_insert(struct store *store, const struct message_row *row,
     db_bind_text(insert, 5, row->channels);
     db_bind_int64(insert, 6, row->payload_expires_at_us);
     db_bind_blob(insert, 7, row->auto_key);
+    db_bind_text(insert, 8, row->tags);
+    bind_int64_or_null(insert, 9, row->deliver_at_us);
     return db_exec(insert, diag);
 }
 
@@ -72,8 +76,8 @@ enum ph_error message_find(struct store *store, int64_t application_id, int64_t 
                            struct arena *arena, struct diag *diag, struct message_row *ret_row)
 {
     struct db_statement *select = db_prepare(
-        store->db, "SELECT event_type, event_id, channels, payload_expires_at FROM message"
-                   " WHERE id = $1 AND application_id = $2");
+        store->db, "SELECT event_type, event_id, channels, payload_expires_at, tags, deliver_at"
+                   " FROM message WHERE id = $1 AND application_id = $2");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, application_id);
     bool has_row;
@@ -86,9 +90,11 @@ enum ph_error message_find(struct store *store, int64_t application_id, int64_t 
     }
     struct message_row row = {.id = message_id, .application_id = application_id};
     row.payload_expires_at_us = db_int64(select, 3);
+    row.deliver_at_us = db_int64(select, 5);
     bool is_copied = copy_text(arena, db_text(select, 0), &row.event_type) &&
                      copy_text(arena, db_text(select, 1), &row.event_id) &&
-                     copy_text(arena, db_text(select, 2), &row.channels);
+                     copy_text(arena, db_text(select, 2), &row.channels) &&
+                     copy_text(arena, db_text(select, 4), &row.tags);
     db_done(select);
     if (!is_copied) {
         return memory_limit(diag);
@@ -188,7 +194,8 @@ static enum ph_error exec_with_id(struct store *store, const char *sql, int64_t 
     return db_exec(statement, diag);
 }
 
-enum ph_error message_expunge(struct store *store, int64_t message_id, struct diag *diag)
+enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t now_us,
+                              struct diag *diag)
 {
     enum ph_error error =
         exec_with_id(store, "DELETE FROM payload WHERE message_id = $1", message_id, diag);
@@ -198,13 +205,7 @@ enum ph_error message_expunge(struct store *store, int64_t message_id, struct di
     if (db_changes(store->db) == 0) {
         return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
     }
-    struct db_statement *cancel =
-        db_prepare(store->db, "UPDATE delivery SET state = $2, reason = $3, next_attempt_at = NULL"
-                              " WHERE message_id = $1 AND state = 0");
-    db_bind_int64(cancel, 1, message_id);
-    db_bind_int64(cancel, 2, DELIVERY_CANCELLED);
-    db_bind_int64(cancel, 3, DELIVERY_REASON_EXPUNGED);
-    error = db_exec(cancel, diag);
+    error = delivery_cancel_message(store, message_id, DELIVERY_REASON_EXPUNGED, now_us, diag);
     if (error == PH_OK) {
         error = exec_with_id(store, "DELETE FROM manual_attempt WHERE message_id = $1", message_id,
                              diag);

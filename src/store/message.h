@@ -15,7 +15,9 @@ struct message_row {
     struct slice event_type;
     struct slice event_id; /* SLICE_NONE when the publisher gave none */
     struct slice channels; /* JSON array text, SLICE_NONE = none */
+    struct slice tags;     /* likewise */
     int64_t payload_expires_at_us;
+    int64_t deliver_at_us; /* not before then, 0 = at once */
     struct slice auto_key; /* 16 bytes or SLICE_NONE */
 };
 
@@ -52,7 +54,7 @@ PH_NODISCARD enum ph_error message_sent(struct store *store, int64_t message_id,
                                         struct arena *arena, struct diag *diag,
                                         struct slice *ret_sent, struct slice *ret_trace);
 /* Removes the payload and cancels what is pending. PH_NOT_FOUND when there was no payload. */
-PH_NODISCARD enum ph_error message_expunge(struct store *store, int64_t message_id,
+PH_NODISCARD enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t now_us,
                                            struct diag *diag);
 /* Newest id in the tables that hold ids of the writer's clock, 0 in an empty store. */
 PH_NODISCARD enum ph_error message_newest_id(struct store *store, struct diag *diag,

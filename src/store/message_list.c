@@ -13,22 +13,33 @@
 
 bool message_filter_is_empty(const struct message_filter *filter)
 {
-    return filter->channel.ptr == NULL && filter->event_type_count == 0;
+    return filter->channel.ptr == NULL && filter->tag.ptr == NULL && filter->event_type_count == 0;
 }
 
-/* Stored channels are names, which no JSON escape is needed for, so the quoted texts compare. */
-static bool has_channel(struct slice channels, struct slice channel)
+static bool is_name(struct slice json, struct slice name)
 {
-    if (channels.ptr == NULL) {
+    size_t at = 1; /* behind the quote */
+    for (size_t index = 0; index < name.len; index++, at++) {
+        at += name.ptr[index] == '\\';
+        if (at + 1 >= json.len || json.ptr[at] != name.ptr[index]) {
+            return false;
+        }
+    }
+    return at + 1 == json.len;
+}
+
+/* A channel needs no JSON escape, so the quoted texts compare; a tag may have a backslash. */
+static bool has_name(struct slice names, struct slice name)
+{
+    if (names.ptr == NULL) {
         return false;
     }
     struct scan_cursor cursor;
-    scan_cursor_init(&cursor, channels);
+    scan_cursor_init(&cursor, names);
     enum scan_type type;
     struct slice value;
     while (scan_next_element(&cursor, &type, &value)) {
-        if (type == SCAN_STRING &&
-            slice_equal((struct slice){value.ptr + 1, value.len - 2}, channel)) {
+        if (type == SCAN_STRING && is_name(value, name)) {
             return true;
         }
     }
@@ -36,13 +47,14 @@ static bool has_channel(struct slice channels, struct slice channel)
 }
 
 bool message_filter_fits(const struct message_filter *filter, struct slice event_type,
-                         struct slice channels)
+                         struct slice channels, struct slice tags)
 {
     bool fits = filter->event_type_count == 0;
     for (size_t index = 0; !fits && index < filter->event_type_count; index++) {
         fits = slice_equal(filter->event_types[index], event_type);
     }
-    return fits && (filter->channel.ptr == NULL || has_channel(channels, filter->channel));
+    return fits && (filter->channel.ptr == NULL || has_name(channels, filter->channel)) &&
+           (filter->tag.ptr == NULL || has_name(tags, filter->tag));
 }
 
 /* A page while it is gathered. */
@@ -67,7 +79,9 @@ static enum ph_error copy_row(struct gathering *gathering, struct db_statement *
                 .event_type = row_copy_text(&copier, 1),
                 .event_id = row_copy_text(&copier, 2),
                 .channels = row_copy_text(&copier, 3),
-                .payload_expires_at_us = db_int64(select, 4)},
+                .payload_expires_at_us = db_int64(select, 4),
+                .tags = row_copy_text(&copier, 5),
+                .deliver_at_us = db_int64(select, 6)},
     };
     enum ph_error error = row_copier_end(&copier, diag);
     gathering->end.count += error == PH_OK;
@@ -80,13 +94,14 @@ static enum ph_error step(struct store *store, struct gathering *gathering, size
 {
     struct id_page *page = &gathering->page;
     struct db_statement *select = db_prepare(
-        store->db, page->is_descending
-                       ? "SELECT id, event_type, event_id, channels, payload_expires_at"
-                         " FROM message WHERE application_id = $1 AND id > $2 AND id < $3"
-                         " ORDER BY id DESC LIMIT $4"
-                       : "SELECT id, event_type, event_id, channels, payload_expires_at"
-                         " FROM message WHERE application_id = $1 AND id > $2 AND id < $3"
-                         " ORDER BY id LIMIT $4");
+        store->db,
+        page->is_descending
+            ? "SELECT id, event_type, event_id, channels, payload_expires_at, tags, deliver_at"
+              " FROM message WHERE application_id = $1 AND id > $2 AND id < $3"
+              " ORDER BY id DESC LIMIT $4"
+            : "SELECT id, event_type, event_id, channels, payload_expires_at, tags, deliver_at"
+              " FROM message WHERE application_id = $1 AND id > $2 AND id < $3"
+              " ORDER BY id LIMIT $4");
     db_bind_int64(select, 1, gathering->query->application_id);
     db_bind_int64(select, 2, page->lower);
     db_bind_int64(select, 3, page->upper);
@@ -95,8 +110,8 @@ static enum ph_error step(struct store *store, struct gathering *gathering, size
     bool has_row;
     enum ph_error error;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
-        bool fits =
-            message_filter_fits(&gathering->query->filter, db_text(select, 1), db_text(select, 3));
+        bool fits = message_filter_fits(&gathering->query->filter, db_text(select, 1),
+                                        db_text(select, 3), db_text(select, 5));
         if (fits && page_is_full(gathering->end.count, page->limit, gathering->arena)) {
             gathering->end.has_more = true;
             break;

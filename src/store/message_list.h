@@ -15,14 +15,15 @@
 /* What a message must have to be in a list; everything absent lets all pass. */
 struct message_filter {
     struct slice channel;            /* SLICE_NONE = any */
+    struct slice tag;                /* likewise */
     const struct slice *event_types; /* one of them */
     size_t event_type_count;         /* 0 = any */
 };
 
 bool message_filter_is_empty(const struct message_filter *filter);
-/* `channels` is the stored JSON text or SLICE_NONE. */
+/* `channels` and `tags` are the stored JSON texts or SLICE_NONE. */
 bool message_filter_fits(const struct message_filter *filter, struct slice event_type,
-                         struct slice channels);
+                         struct slice channels, struct slice tags);
 
 /* What a page holds and how its scan ended. */
 struct list_end {

@@ -30,6 +30,12 @@ static struct seal_place headers_place(int64_t row, int64_t owner, struct slice 
     return sealed_headers_place(row, owner);
 }
 
+static struct seal_place credentials_place(int64_t row, int64_t owner, struct slice key)
+{
+    (void)key;
+    return sealed_credentials_place(row, owner);
+}
+
 static struct seal_place response_place(int64_t row, int64_t owner, struct slice key)
 {
     (void)owner;
@@ -47,6 +53,11 @@ static const struct sealed_column columns[] = {
      "UPDATE endpoint SET headers = $3, sealed_headers = $4"
      " WHERE id = $1 AND headers = $2 AND sealed_headers IS NULL",
      headers_place, "{}", true, false},
+    {"SELECT id, application_id, credentials, sealed_credentials FROM endpoint"
+     " WHERE id > $1 ORDER BY id LIMIT $2",
+     "UPDATE endpoint SET credentials = $3, sealed_credentials = $4"
+     " WHERE id = $1 AND credentials = $2 AND sealed_credentials IS NULL",
+     credentials_place, "", false, false},
     {"SELECT hour, 0, response, sealed_response, key_hash FROM idempotency"
      " WHERE (hour, key_hash) > ($1, $3) ORDER BY hour, key_hash LIMIT $2",
      "UPDATE idempotency SET response = $3, sealed_response = $4"

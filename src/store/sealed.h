@@ -17,6 +17,7 @@
  * that nobody who can write the store moves them to where they may be read. */
 struct seal_place sealed_secret_place(int64_t id, int64_t endpoint_id);
 struct seal_place sealed_headers_place(int64_t endpoint_id, int64_t application_id);
+struct seal_place sealed_credentials_place(int64_t endpoint_id, int64_t application_id);
 struct seal_place sealed_response_place(int64_t hour, struct slice key_hash);
 
 /*

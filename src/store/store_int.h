@@ -26,6 +26,17 @@ static inline struct slice row_copy_text(struct row_copier *copier, int column)
     return text;
 }
 
+static inline struct slice row_copy_blob(struct row_copier *copier, int column)
+{
+    struct slice bytes = db_blob(copier->row, column);
+    if (bytes.ptr == NULL) {
+        return SLICE_NONE;
+    }
+    bytes.ptr = arena_dup(copier->arena, bytes);
+    copier->failed = copier->failed || bytes.ptr == NULL;
+    return bytes;
+}
+
 PH_NODISCARD static inline enum ph_error row_copier_end(const struct row_copier *copier,
                                                         struct diag *diag)
 {

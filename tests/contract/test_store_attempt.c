@@ -90,9 +90,14 @@ static void add_endpoint(struct rig *rig, int64_t id)
 static void add_delivery(struct rig *rig, int64_t message_id, int64_t endpoint_id)
 {
     struct diag diag = {0};
-    CONTRACT_OK(delivery_insert(rig->store, message_id, endpoint_id, delivery_shard(endpoint_id),
-                                NOW_US, 1, &diag),
-                &diag);
+    const struct delivery_insert_row row = {
+        .message_id = message_id,
+        .endpoint_id = endpoint_id,
+        .shard = delivery_shard(endpoint_id),
+        .due_us = NOW_US,
+        .generation = 1,
+    };
+    CONTRACT_OK(delivery_insert(rig->store, &row, &diag), &diag);
 }
 
 static void add_attempt(struct rig *rig, int64_t id, int64_t message_id, int64_t endpoint_id,
@@ -123,6 +128,7 @@ static void record(struct rig *rig, int64_t id, int64_t message_id, int64_t endp
         .endpoint_id = endpoint_id,
         .state = state,
         .next_attempt_at_us = state == DELIVERY_PENDING ? RETRY_US : 0,
+        .has_attempt = true,
     };
     CONTRACT_OK(delivery_record(rig->store, &outcome, &diag), &diag);
 }

@@ -14,9 +14,14 @@ static void add_to(struct store_rig *rig, int64_t endpoint_id, int64_t message_i
                    int64_t generation)
 {
     struct diag diag = {0};
-    CONTRACT_OK(
-        delivery_insert(rig->store, message_id, endpoint_id, SHARD, due_us, generation, &diag),
-        &diag);
+    const struct delivery_insert_row row = {
+        .message_id = message_id,
+        .endpoint_id = endpoint_id,
+        .shard = SHARD,
+        .due_us = due_us,
+        .generation = generation,
+    };
+    CONTRACT_OK(delivery_insert(rig->store, &row, &diag), &diag);
 }
 
 static void add(struct store_rig *rig, int64_t message_id)
@@ -34,6 +39,8 @@ static void record(struct store_rig *rig, int64_t message_id, enum delivery_stat
         .state = state,
         .next_attempt_at_us = state == DELIVERY_PENDING ? RETRY_US : 0,
         .is_manual = is_manual,
+        .has_attempt = true,
+        .now_us = NOW_US,
     };
     CONTRACT_OK(delivery_record(rig->store, &outcome, &diag), &diag);
 }
@@ -296,6 +303,99 @@ static void test_manual_attempts(void **state)
     store_rig_close(&rig);
 }
 
+static void add_ordered(struct store_rig *rig, int64_t message_id, int64_t order_key,
+                        int64_t generation)
+{
+    struct diag diag = {0};
+    const struct delivery_insert_row row = {
+        .message_id = message_id,
+        .endpoint_id = ENDPOINT,
+        .shard = SHARD,
+        .due_us = NOW_US,
+        .generation = generation,
+        .order_key = order_key,
+    };
+    CONTRACT_OK(delivery_insert(rig->store, &row, &diag), &diag);
+}
+
+static void end_ordered(struct store_rig *rig, int64_t message_id, int64_t order_key)
+{
+    struct diag diag = {0};
+    const struct delivery_outcome outcome = {
+        .message_id = message_id,
+        .endpoint_id = ENDPOINT,
+        .state = DELIVERY_FAILED,
+        .has_attempt = true,
+        .order_key = order_key,
+        .now_us = NOW_US + 7,
+    };
+    CONTRACT_OK(delivery_record(rig->store, &outcome, &diag), &diag);
+}
+
+/* The endpoint, for its generation. */
+static void add_endpoint_row(struct store_rig *rig)
+{
+    store_rig_run(rig, "INSERT INTO endpoint (id, application_id, url, description, version,"
+                       " disabled, metadata, headers, created_at, updated_at, generation, shard)"
+                       " VALUES (11, 1, 'http://h/', '', 1, 0, '{}', '{}', 0, 0, 1, 5)");
+}
+
+/* Of one key only the first pending delivery is due; its end, however it comes, releases the next
+ * one. Other keys do not wait. */
+static void test_an_order_is_kept(void **state)
+{
+    struct store_rig rig;
+    struct diag diag = {0};
+    store_rig_open(&rig, state);
+    add_endpoint_row(&rig);
+    add_ordered(&rig, 1, 70, 1);
+    add_ordered(&rig, 2, 70, 1);
+    add_ordered(&rig, 3, 71, 1);
+    add_ordered(&rig, 4, 70, 1);
+    add_ordered(&rig, 5, 70, 1);
+    assert_delivery(&rig, 1, DELIVERY_PENDING, 0, NOW_US);
+    assert_delivery(&rig, 2, DELIVERY_PENDING, 0, DELIVERY_WAITS_US);
+    assert_delivery(&rig, 3, DELIVERY_PENDING, 0, NOW_US);
+    assert_delivery(&rig, 4, DELIVERY_PENDING, 0, DELIVERY_WAITS_US);
+
+    end_ordered(&rig, 3, 71);
+    assert_delivery(&rig, 2, DELIVERY_PENDING, 0, DELIVERY_WAITS_US);
+    end_ordered(&rig, 1, 70);
+    assert_delivery(&rig, 1, DELIVERY_FAILED, 1, 0);
+    assert_delivery(&rig, 2, DELIVERY_PENDING, 0, NOW_US + 7);
+    assert_delivery(&rig, 4, DELIVERY_PENDING, 0, DELIVERY_WAITS_US);
+    CONTRACT_OK(delivery_cancel(rig.store, 2, ENDPOINT, DELIVERY_REASON_FILTER, NOW_US + 8, &diag),
+                &diag);
+    assert_delivery(&rig, 4, DELIVERY_PENDING, 0, NOW_US + 8);
+    record(&rig, 4, DELIVERY_SUCCEEDED, true);
+    assert_delivery(&rig, 5, DELIVERY_PENDING, 0, NOW_US);
+    CONTRACT_OK(delivery_cancel_message(rig.store, 5, DELIVERY_REASON_EXPUNGED, NOW_US + 9, &diag),
+                &diag);
+    assert_delivery(&rig, 5, DELIVERY_CANCELLED, 0, 0);
+    add_ordered(&rig, 6, 70, 1);
+    assert_delivery(&rig, 6, DELIVERY_PENDING, 0, NOW_US);
+    store_rig_close(&rig);
+}
+
+/* What a disabled endpoint left pending keeps nobody waiting, and is not released. */
+static void test_an_order_begins_anew_with_a_generation(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    add_endpoint_row(&rig);
+    add_ordered(&rig, 1, 70, 1);
+    add_ordered(&rig, 2, 70, 1);
+    store_rig_run(&rig, "UPDATE endpoint SET generation = 2 WHERE id = 11");
+    add_ordered(&rig, 3, 70, 2);
+    add_ordered(&rig, 4, 70, 2);
+    assert_delivery(&rig, 3, DELIVERY_PENDING, 0, NOW_US);
+    assert_delivery(&rig, 4, DELIVERY_PENDING, 0, DELIVERY_WAITS_US);
+    end_ordered(&rig, 3, 70);
+    assert_delivery(&rig, 2, DELIVERY_PENDING, 0, DELIVERY_WAITS_US);
+    assert_delivery(&rig, 4, DELIVERY_PENDING, 0, NOW_US + 7);
+    store_rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +405,8 @@ int main(void)
         CONTRACT_BOTH(test_old_generations_are_cancelled_in_steps),
         CONTRACT_BOTH(test_the_scan_finds_endpoints_with_work),
         CONTRACT_BOTH(test_manual_attempts),
+        CONTRACT_BOTH(test_an_order_is_kept),
+        CONTRACT_BOTH(test_an_order_begins_anew_with_a_generation),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }

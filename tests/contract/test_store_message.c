@@ -191,8 +191,8 @@ static void test_payloads_come_when_wanted_and_there(void **state)
     add(&rig, 2, "a", NULL, TEXT("{}"));
     struct diag diag = {0};
     begin(&rig);
-    CONTRACT_OK(message_expunge(rig.store, 2, &diag), &diag);
-    assert_int_equal(message_expunge(rig.store, 2, &diag), PH_NOT_FOUND);
+    CONTRACT_OK(message_expunge(rig.store, 2, NOW_US, &diag), &diag);
+    assert_int_equal(message_expunge(rig.store, 2, NOW_US, &diag), PH_NOT_FOUND);
     commit(&rig);
 
     page(&rig, &everything, newest(10), true, NOW_US);

@@ -27,12 +27,17 @@ static void add(struct store_rig *rig, int64_t id, int64_t payload_expires_at_us
 static void add_delivery(struct store_rig *rig, int64_t id, enum delivery_state state)
 {
     struct diag diag = {0};
-    CONTRACT_OK(
-        delivery_insert(rig->store, id, ENDPOINT, delivery_shard(ENDPOINT), NOW_US, 1, &diag),
-        &diag);
+    const struct delivery_insert_row row = {
+        .message_id = id,
+        .endpoint_id = ENDPOINT,
+        .shard = delivery_shard(ENDPOINT),
+        .due_us = NOW_US,
+        .generation = 1,
+    };
+    CONTRACT_OK(delivery_insert(rig->store, &row, &diag), &diag);
     if (state != DELIVERY_PENDING) {
         const struct delivery_outcome outcome = {
-            .message_id = id, .endpoint_id = ENDPOINT, .state = state};
+            .message_id = id, .endpoint_id = ENDPOINT, .state = state, .has_attempt = true};
         CONTRACT_OK(delivery_record(rig->store, &outcome, &diag), &diag);
     }
 }
@@ -227,10 +232,10 @@ static void test_an_expunged_message_keeps_its_frame(void **state)
     add_trappings(&rig, 1, "one");
     add_trappings(&rig, 2, "two");
     struct diag diag = {0};
-    CONTRACT_OK(message_expunge(rig.store, 1, &diag), &diag);
-    CONTRACT_OK(message_expunge(rig.store, 3, &diag), &diag);
-    assert_int_equal(message_expunge(rig.store, 1, &diag), PH_NOT_FOUND);
-    assert_int_equal(message_expunge(rig.store, 99, &diag), PH_NOT_FOUND);
+    CONTRACT_OK(message_expunge(rig.store, 1, NOW_US, &diag), &diag);
+    CONTRACT_OK(message_expunge(rig.store, 3, NOW_US, &diag), &diag);
+    assert_int_equal(message_expunge(rig.store, 1, NOW_US, &diag), PH_NOT_FOUND);
+    assert_int_equal(message_expunge(rig.store, 99, NOW_US, &diag), PH_NOT_FOUND);
 
     assert_false(has_payload(&rig, 1));
     assert_true(has_payload(&rig, 2));

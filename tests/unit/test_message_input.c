@@ -63,7 +63,7 @@ static void test_everything(void **state)
 {
     (void)state;
     struct reading reading;
-    read_ok(&reading, "{\"tags\":[1],\"eventId\":\"run-1\",\"eventType\":\"a\\u002eb\","
+    read_ok(&reading, "{\"tags\":[\"t/1\"],\"eventId\":\"run-1\",\"eventType\":\"a\\u002eb\","
                       "\"channels\":[\"x\",\"y\",\"x\"],\"payloadRetentionPeriod\":90,"
                       "\"application\":{\"name\":\"A\",\"uid\":\"a\"},\"unknown\":{\"deep\":[{}]},"
                       "\"transformationsParams\":{\"rawPayload\":\"a\\u0000b\\n\"},"
