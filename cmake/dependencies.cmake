@@ -10,6 +10,7 @@ pkg_check_modules(libyaml REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq)
 pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl>=7.88)
 pkg_check_modules(gnutls REQUIRED IMPORTED_TARGET gnutls>=3.7)
+pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(libmicrohttpd REQUIRED IMPORTED_TARGET libmicrohttpd>=0.9.75)
 # jq 1.6 has no pkg-config file.
 find_library(PH_JQ_LIBRARY jq REQUIRED)

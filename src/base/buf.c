@@ -15,6 +15,14 @@ void buf_done(struct buf *buf)
     *buf = (struct buf){.max = buf->max};
 }
 
+void buf_wipe(struct buf *buf)
+{
+    if (buf->data != NULL) {
+        explicit_bzero(buf->data, buf->capacity);
+    }
+    buf_done(buf);
+}
+
 void buf_clear(struct buf *buf)
 {
     buf->len = 0;

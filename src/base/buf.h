@@ -24,6 +24,7 @@ struct buf {
 /* An empty buffer that allocates with the first append. `max` in bytes, above 0. */
 void buf_init(struct buf *buf, size_t max);
 void buf_done(struct buf *buf);  /* frees; the buffer may be initialised again */
+void buf_wipe(struct buf *buf);  /* buf_done for secrets: clears the memory first */
 void buf_clear(struct buf *buf); /* keeps memory and maximum; resets `failed` */
 
 void buf_append(struct buf *buf, const void *bytes, size_t length);

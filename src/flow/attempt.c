@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One attempt: render the headers, sign exactly the bytes that are sent, send, judge the answer,
- * and hand the record to the writer. Runs on the deliverer's thread.
+ * One attempt: have it rendered and signed, send, judge the answer, and hand the record to the
+ * writer. Runs on the deliverer's thread.
  */
 #include "base/clock.h"
 #include "base/random.h"
 #include "core/verdict.h"
 #include "flow/deliver_int.h"
-
-#define SIGNATURE_TEXT_MAX 4096
 
 struct judgement {
     struct verdict_result verdict;
@@ -16,89 +14,6 @@ struct judgement {
     bool is_final;
     int64_t next_attempt_at_us;
 };
-
-static void add_header(struct item *item, size_t *count, const char *name, const char *value)
-{
-    item->headers[(*count)++] = (struct sink_header){slice_of(name), slice_of(value)};
-}
-
-/* The three signature headers under one prefix (standard-webhooks spec section 1). */
-static void add_signature_headers(struct item *item, size_t *count, const char *const names[3])
-{
-    const char *const values[3] = {item->id_text, item->timestamp_text, buf_text(&item->signature)};
-    for (size_t index = 0; index < 3; index++) {
-        add_header(item, count, names[index], values[index]);
-    }
-}
-
-/* One signature per key that is valid now, the current key's first. */
-static void sign(struct item *item, int64_t now_us)
-{
-    (void)snprintf(item->timestamp_text, sizeof item->timestamp_text, "%lld",
-                   (long long)(now_us / CLOCK_US_PER_S));
-    buf_init(&item->signature, SIGNATURE_TEXT_MAX);
-    const struct signature_content content = {
-        .id = slice_of(item->id_text),
-        .timestamp_s = now_us / CLOCK_US_PER_S,
-        .body = message_body_slice(item->body),
-    };
-    for (size_t index = 0; index < item->config->key_count; index++) {
-        const struct endpoint_key *key = &item->config->keys[index];
-        if (key->expires_at_us > now_us) {
-            if (item->signature.len > 0) {
-                buf_append_byte(&item->signature, ' ');
-            }
-            signing_key_sign(key->key, &content, &item->signature);
-        }
-    }
-}
-
-static bool has_custom_header(const struct endpoint_config *config, const char *name)
-{
-    for (size_t index = 0; index < config->header_count; index++) {
-        if (slice_equal_nocase(config->headers[index].name, slice_of(name))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The publisher's trace goes on, with this attempt as the parent of what the receiver does. */
-static void add_trace(struct item *item, size_t *count)
-{
-    const struct trace *trace = &item->body->trace;
-    if (trace_exists(trace) && !has_custom_header(item->config, "traceparent")) {
-        uint64_t number = random_u64() | 1; /* a span of zeros is none */
-        uint8_t span[TRACE_SPAN_BYTES];
-        memcpy(span, &number, sizeof span);
-        trace_format_parent(trace, span, item->trace_parent);
-        add_header(item, count, "traceparent", item->trace_parent);
-    }
-}
-
-static size_t render_headers(struct deliverer *deliverer, struct item *item)
-{
-    static const char *const webhook_names[3] = {"webhook-id", "webhook-timestamp",
-                                                 "webhook-signature"};
-    static const char *const svix_names[3] = {"svix-id", "svix-timestamp", "svix-signature"};
-    const struct endpoint_config *config = item->config;
-    enum signature_headers which = deliverer->settings->signature_headers;
-    item->headers =
-        ph_malloc((ITEM_HEADERS_FIXED + config->header_count) * sizeof item->headers[0]);
-    size_t count = 0;
-    add_header(item, &count, "Content-Type", "application/json");
-    if (which != SIGNATURE_HEADERS_SVIX) {
-        add_signature_headers(item, &count, webhook_names);
-    }
-    if (which != SIGNATURE_HEADERS_WEBHOOK) {
-        add_signature_headers(item, &count, svix_names);
-    }
-    add_trace(item, &count);
-    for (size_t index = 0; index < config->header_count; index++) {
-        item->headers[count++] = config->headers[index];
-    }
-    return count;
-}
 
 static void fail_at_once(struct deliverer *deliverer, struct item *item,
                          enum attempt_failure failure, const char *text)
@@ -129,22 +44,25 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
         fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, "the payload has expired or was expunged");
         return;
     }
-    sign(item, now_us);
-    const struct sink_request request = {
+    attempt_send(deliverer, item);
+}
+
+void attempt_send(struct deliverer *deliverer, struct item *item)
+{
+    const struct endpoint_options *options = item->config->options;
+    struct sink_request request = {
         .url = item->config->url,
-        .method = endpoint_method_name(item->config->options->method),
-        .headers = NULL,
-        .body = message_body_slice(item->body),
-        .timeout_ms = item->config->options->timeout_ms != 0
-                          ? item->config->options->timeout_ms
-                          : deliverer->settings->delivery_timeout_ms,
+        .method = endpoint_method_name(options->method),
+        .timeout_ms = options->timeout_ms != 0 ? options->timeout_ms
+                                               : deliverer->settings->delivery_timeout_ms,
         .user = item,
     };
-    struct sink_request complete = request;
-    complete.header_count = render_headers(deliverer, item);
-    complete.headers = item->headers;
     struct diag diag;
-    if (sink_http_send(deliverer->sink, &complete, &diag) != PH_OK) {
+    enum ph_error error = render(deliverer, item, &request, &diag);
+    if (error == PH_OK) {
+        error = sink_http_send(deliverer->sink, &request, &diag);
+    }
+    if (error != PH_OK) {
         fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, diag.text);
     }
 }

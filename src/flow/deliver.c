@@ -153,7 +153,9 @@ void item_free(struct item *item)
 {
     message_body_unref(item->body);
     endpoint_config_unref(item->config);
+    message_body_unref(item->sent);
     buf_done(&item->signature);
+    buf_wipe(&item->authorization);
     free(item->headers);
     free(item->response);
     free(item);

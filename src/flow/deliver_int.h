@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the deliverer share: deliver.c (thread, inbox, loop), fair.c (whose turn it
- * is), lane.c (one endpoint's window, paging, timers), health.c (breaker, adaptive limit) and
- * attempt.c (render, sign, send, judge).
+ * is), lane.c (one endpoint's window, paging, timers), health.c (breaker, adaptive limit),
+ * attempt.c (send, judge) and render.c (body, headers, signature).
  *
  * A lane is what the deliverer knows of one endpoint:
  *
@@ -61,7 +61,8 @@ struct inbox_notice {
     int64_t due_us;                       /* INBOX_DUE */
 };
 
-#define ITEM_HEADERS_FIXED 9
+/* Content-Type, Content-Encoding, two sets of signature headers, trace, Authorization. */
+#define ITEM_HEADERS_FIXED 10
 
 /* A delivery in memory: in the inbox, in a lane's window, in flight, or being recorded. */
 struct item {
@@ -85,7 +86,9 @@ struct item {
     char timestamp_text[24];
     char trace_parent[TRACE_PARENT_TEXT_MAX];
     struct buf signature;
-    char *response; /* copy for the record */
+    struct buf authorization;  /* value of the header, empty = none */
+    struct message_body *sent; /* what is sent instead of the body, NULL = the body */
+    char *response;            /* copy for the record */
 };
 
 /* Stands for the application of lanes whose configuration is not read yet. */
@@ -256,5 +259,15 @@ void health_report(struct deliverer *deliverer, struct lane *lane, const struct 
 /* Renders, signs and sends; the result comes to attempt_result. */
 void attempt_start(struct deliverer *deliverer, struct item *item);
 void attempt_result(void *deliverer, const struct sink_result *result);
+/* The item has all that it is made of. */
+void attempt_send(struct deliverer *deliverer, struct item *item);
+
+/* --- render.c -----------------------------------------------------------------------------------
+ */
+
+/* Puts body and headers into the request, signed with the keys that are valid now. The request
+ * points into the item. An error says why it cannot be sent. */
+PH_NODISCARD enum ph_error render(struct deliverer *deliverer, struct item *item,
+                                  struct sink_request *request, struct diag *diag);
 
 #endif
