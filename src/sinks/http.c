@@ -2,8 +2,8 @@
 /*
  * Life of a sink and of its attempts:
  *
- *   send ──> [waits for the name] ──> with curl ──> result ──> idle, to be used again
- *                   └─ no address, time over ──────────┘
+ *   send ──> [waits for names] ──> with curl ──> result ──> idle, to be used again
+ *                   └─ no address, time over ──────┘
  *
  * The total time is our own timer, because curl does not count while it waits for a connection.
  */
@@ -31,33 +31,12 @@ void sink_http_global_done(void)
     curl_global_cleanup();
 }
 
-static struct http_pool *current_pool(const struct sink_http *sink)
-{
-    return LIST_ELEMENT(sink->pools.previous, struct http_pool, node);
-}
-
-static enum ph_error add_pool(struct sink_http *sink, struct diag *diag)
-{
-    struct http_pool *pool = http_pool_new(sink);
-    if (pool == NULL) {
-        return diag_set(diag, PH_NO_MEMORY, NULL, "could not make a curl handle");
-    }
-    list_append(&sink->pools, &pool->node);
-    return PH_OK;
-}
-
 static void destroy(struct sink_http *sink)
 {
-    LIST_FOR_EACH(node, following, &sink->idle)
-    {
-        list_remove(node);
-        http_transfer_free(LIST_ELEMENT(node, struct http_transfer, node));
-    }
-    LIST_FOR_EACH(node, following, &sink->pools)
-    {
-        http_pool_free(LIST_ELEMENT(node, struct http_pool, node));
-    }
+    http_pools_done(sink);
     http_routes_done(sink);
+    http_trust_done(sink);
+    http_proxy_done(&sink->egress);
     resolver_client_free(sink->resolver);
     if (sink->epoll_fd >= 0) {
         close(sink->epoll_fd);
@@ -97,19 +76,29 @@ enum ph_error sink_http_new(const struct sink_http_options *options, struct diag
     sink->options.ca_file = options->ca_file == NULL ? NULL : ph_strdup(options->ca_file);
     sink->options.user_agent = options->user_agent == NULL ? NULL : ph_strdup(options->user_agent);
     sink->allow_subnets = options->allow_subnets;
+    sink->options.egress = (struct sink_http_egress){0}; /* lives in sink->egress */
+    if (options->policies_max == 0) {
+        sink->options.policies_max = SINK_HTTP_POLICIES_MAX;
+    }
+    if (options->policy_rest_us == 0) {
+        sink->options.policy_rest_us = SINK_HTTP_POLICY_REST_US;
+    }
     sink->epoll_fd = -1;
     list_init(&sink->pools);
     list_init(&sink->active);
-    list_init(&sink->idle);
-    list_init(&sink->forgotten);
+    list_init(&sink->resting);
     heap_init(&sink->timers);
     random_bytes(sink->hash_key, sizeof sink->hash_key);
-    enum ph_error error = resolver_client_new(options->resolver, diag, &sink->resolver);
+    struct http_pool *pool = NULL;
+    enum ph_error error = sink_http_set_egress(sink, &options->egress, diag);
+    if (error == PH_OK) {
+        error = resolver_client_new(options->resolver, diag, &sink->resolver);
+    }
     if (error == PH_OK) {
         error = open_epoll(sink, diag);
     }
     if (error == PH_OK) {
-        error = add_pool(sink, diag);
+        error = http_pool_find(sink, NULL, diag, &pool);
     }
     if (error != PH_OK) {
         destroy(sink);
@@ -122,14 +111,13 @@ enum ph_error sink_http_new(const struct sink_http_options *options, struct diag
 /* Takes the attempt away from the resolver or from curl; an open exchange is cut. */
 static void withdraw(struct http_transfer *transfer)
 {
-    if (transfer->is_waiting_for_name) {
+    if (transfer->asked != NULL) {
         resolver_forget(&transfer->query);
-        transfer->is_waiting_for_name = false;
+        transfer->asked = NULL;
     }
-    if (transfer->pool != NULL) {
+    if (transfer->is_with_curl) {
         (void)curl_multi_remove_handle(transfer->pool->multi, transfer->easy);
-        transfer->pool->in_flight--;
-        transfer->pool = NULL;
+        transfer->is_with_curl = false;
     }
 }
 
@@ -140,14 +128,10 @@ static void give_result(struct http_transfer *transfer, const struct sink_result
     heap_remove(&sink->timers, &transfer->timer);
     list_remove(&transfer->node);
     sink->in_flight--;
+    http_pool_leave(transfer->pool);
     sink->options.on_result(sink->options.context, result);
     http_transfer_reset(transfer);
-    if (sink->idle_count >= sink->options.connections_max) {
-        http_transfer_free(transfer);
-        return;
-    }
-    list_prepend(&sink->idle, &transfer->node);
-    sink->idle_count++;
+    http_pool_give_back(transfer);
 }
 
 static void fail(struct http_transfer *transfer, enum attempt_failure failure, const char *words)
@@ -158,12 +142,31 @@ static void fail(struct http_transfer *transfer, enum attempt_failure failure, c
     give_result(transfer, &result);
 }
 
-/* Gives the transfer to curl; its place has an address. */
+static void fail_early(struct http_transfer *transfer)
+{
+    struct sink_result result;
+    withdraw(transfer);
+    http_result_of_early_failure(transfer, &result);
+    give_result(transfer, &result);
+}
+
+/* Whom curl connects to. */
+static struct http_place *next_hop(const struct http_transfer *transfer)
+{
+    struct http_place *proxy = transfer->pool->proxy_place;
+    return proxy != NULL ? proxy : transfer->route->place;
+}
+
+/* Gives the transfer to curl; the names that it needs are known. Without an address that may be
+ * used it has an early failure instead. False when memory lacks. */
 static bool start(struct http_transfer *transfer)
 {
-    struct http_pool *pool = current_pool(transfer->sink);
-    const struct http_place *place = transfer->route->place;
-    bool must_load = http_place_load(pool, transfer);
+    struct http_pool *pool = transfer->pool;
+    struct http_place *place = next_hop(transfer);
+    if (pool->proxy_place != NULL && !http_proxy_choose_address(transfer)) {
+        return true;
+    }
+    bool must_load = http_place_load(transfer, place);
     if (must_load) {
         curl_easy_setopt(transfer->easy, CURLOPT_RESOLVE, transfer->resolve_nodes);
         transfer->has_resolve = true;
@@ -181,8 +184,7 @@ static bool start(struct http_transfer *transfer)
     if (curl_multi_add_handle(pool->multi, transfer->easy) != CURLM_OK) {
         return false;
     }
-    transfer->pool = pool;
-    pool->in_flight++;
+    transfer->is_with_curl = true;
     if (must_load) {
         /* Others rely on the addresses from now on, so curl takes them in before anything else
          * can happen to this transfer. */
@@ -192,10 +194,23 @@ static bool start(struct http_transfer *transfer)
     return true;
 }
 
-/* Asks the resolver: afterwards the place has an answer or the transfer waits for one. */
-static enum ph_error ask_name(struct http_transfer *transfer, struct diag *diag)
+/* The names of a transfer that somebody must look up here: the proxy's, the receiver's. */
+static size_t places_of(const struct http_transfer *transfer, struct http_place *ret_places[2])
 {
-    struct http_place *place = transfer->route->place;
+    size_t count = 0;
+    if (transfer->pool->proxy_place != NULL) {
+        ret_places[count++] = transfer->pool->proxy_place;
+    }
+    if (transfer->pool->proxy_place == NULL || !transfer->pool->proxy_resolves) {
+        ret_places[count++] = transfer->route->place;
+    }
+    return count;
+}
+
+/* Asks the resolver: afterwards the place has an answer or the transfer waits for one. */
+static enum ph_error ask_name(struct http_transfer *transfer, struct http_place *place,
+                              struct diag *diag)
+{
     struct resolver_answer *answer = NULL;
     enum ph_error error =
         resolver_ask(transfer->sink->resolver, place->host, &transfer->query, &answer);
@@ -203,7 +218,7 @@ static enum ph_error ask_name(struct http_transfer *transfer, struct diag *diag)
         return diag_set(diag, error, "url", "too many host names are being looked up");
     }
     if (answer == NULL) {
-        transfer->is_waiting_for_name = true;
+        transfer->asked = place;
         return PH_OK;
     }
     resolver_answer_unref(place->answer);
@@ -211,37 +226,27 @@ static enum ph_error ask_name(struct http_transfer *transfer, struct diag *diag)
     return PH_OK;
 }
 
-/* Its name is known to have none: the attempt ends with the next run. */
-static bool is_without_address(const struct http_transfer *transfer)
+/* Goes on as far as names are known: waits for the next one, has an early failure, or is given to
+ * curl. */
+static enum ph_error advance(struct http_transfer *transfer, int64_t now_us, struct diag *diag)
 {
-    return !transfer->is_waiting_for_name && transfer->query.answer != NULL;
-}
-
-static struct http_transfer *take_idle(struct sink_http *sink)
-{
-    struct list_node *node = list_take_first(&sink->idle);
-    if (node == NULL) {
-        return http_transfer_new(sink);
-    }
-    sink->idle_count--;
-    return LIST_ELEMENT(node, struct http_transfer, node);
-}
-
-static enum ph_error begin(struct http_transfer *transfer, const struct sink_request *request,
-                           int64_t now_us, struct diag *diag)
-{
-    enum ph_error error = http_transfer_prepare(transfer, request, diag);
-    if (error == PH_OK && !http_place_is_known(transfer->route->place, now_us)) {
-        error = ask_name(transfer, diag);
-    }
-    if (error != PH_OK || transfer->is_waiting_for_name) {
-        return error;
-    }
-    const struct http_place *place = transfer->route->place;
-    if (place->answer != NULL && !place->answer->is_found) {
-        /* Known already; a result like any other, which the next run gives. */
-        transfer->query.answer = resolver_answer_ref(place->answer);
-        return PH_OK;
+    struct http_place *places[2];
+    size_t count = places_of(transfer, places);
+    for (size_t i = 0; i < count; i++) {
+        struct http_place *place = places[i];
+        enum ph_error error = PH_OK;
+        /* What was looked up for this attempt serves it, however old it is by now. */
+        if (i >= transfer->names_asked && !http_place_is_known(place, now_us)) {
+            transfer->names_asked = (unsigned)i + 1;
+            error = ask_name(transfer, place, diag);
+        }
+        if (error != PH_OK || transfer->asked != NULL) {
+            return error;
+        }
+        if (place->answer != NULL && !place->answer->is_found) {
+            http_result_say_unknown_name(transfer, place);
+            return PH_OK;
+        }
     }
     return start(transfer) ? PH_OK : diag_set(diag, PH_NO_MEMORY, NULL, "out of memory");
 }
@@ -252,24 +257,34 @@ enum ph_error sink_http_send(struct sink_http *sink, const struct sink_request *
     if (sink->is_closing) {
         return diag_set(diag, PH_SHUTTING_DOWN, NULL, "the server is shutting down");
     }
-    struct http_transfer *transfer = take_idle(sink);
+    struct http_pool *pool;
+    enum ph_error error = http_pool_find(sink, request->policy, diag, &pool);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct http_transfer *transfer = http_pool_take_idle(pool);
     if (transfer == NULL) {
         return diag_set(diag, PH_NO_MEMORY, NULL, "could not make a curl handle");
     }
+    http_pool_enter(pool);
     int64_t now_us = clock_boot_us();
     transfer->started_us = now_us;
-    enum ph_error error = begin(transfer, request, now_us, diag);
+    error = http_transfer_prepare(transfer, request, diag);
+    if (error == PH_OK) {
+        error = advance(transfer, now_us, diag);
+    }
     if (error != PH_OK) {
+        http_pool_leave(pool);
         http_transfer_reset(transfer);
-        list_prepend(&sink->idle, &transfer->node);
-        sink->idle_count++;
+        http_pool_give_back(transfer);
         return error;
     }
     list_append(&sink->active, &transfer->node);
     sink->in_flight++;
+    /* What is known already is a result like any other, which the next run gives. */
+    bool is_over = transfer->early_failure != ATTEMPT_ANSWERED;
     heap_set(&sink->timers, &transfer->timer,
-             is_without_address(transfer) ? now_us
-                                          : now_us + request->timeout_ms * CLOCK_US_PER_MS);
+             is_over ? now_us : now_us + request->timeout_ms * CLOCK_US_PER_MS);
     return PH_OK;
 }
 
@@ -278,15 +293,16 @@ static void take_answers(struct sink_http *sink)
     struct resolver_query *query;
     while ((query = resolver_take(sink->resolver)) != NULL) {
         struct http_transfer *transfer = PH_CONTAINER_OF(query, struct http_transfer, query);
-        struct http_place *place = transfer->route->place;
-        transfer->is_waiting_for_name = false;
+        struct http_place *place = transfer->asked;
+        struct diag diag;
+        transfer->asked = NULL;
         resolver_answer_unref(place->answer);
         place->answer = query->answer;
         query->answer = NULL;
-        if (!place->answer->is_found) {
-            fail(transfer, ATTEMPT_DNS, place->answer->text);
-        } else if (!start(transfer)) {
-            fail(transfer, ATTEMPT_CANCELLED, "out of memory");
+        if (advance(transfer, clock_boot_us(), &diag) != PH_OK) {
+            fail(transfer, ATTEMPT_CANCELLED, diag.text);
+        } else if (transfer->early_failure != ATTEMPT_ANSWERED) {
+            fail_early(transfer);
         }
     }
 }
@@ -297,7 +313,7 @@ static void take_answers(struct sink_http *sink)
  * more. */
 static bool can_repeat(const struct http_transfer *transfer, CURLcode code)
 {
-    const struct http_place *place = transfer->route->place;
+    const struct http_place *place = next_hop(transfer);
     bool has_address = !place->needs_lookup || (place->answer != NULL && place->answer->is_found);
     return code == CURLE_HTTP2 && !transfer->is_repeated && !transfer->has_opened &&
            transfer->header_bytes == 0 && has_address;
@@ -314,11 +330,12 @@ static void take_finished(struct http_pool *pool)
         struct http_transfer *transfer = (struct http_transfer *)(void *)private_pointer;
         struct sink_result result;
         bool is_to_repeat = can_repeat(transfer, code);
+        http_events_note_protocol(transfer);
         http_result_of_curl(transfer, code, &result);
         withdraw(transfer);
         if (is_to_repeat) {
             transfer->is_repeated = true;
-            if (start(transfer)) {
+            if (start(transfer) && transfer->early_failure == ATTEMPT_ANSWERED) {
                 continue;
             }
         }
@@ -331,25 +348,14 @@ static void end_overdue(struct sink_http *sink, int64_t now_us)
     struct heap_node *first;
     while ((first = heap_first(&sink->timers)) != NULL && first->key <= now_us) {
         struct http_transfer *transfer = PH_CONTAINER_OF(first, struct http_transfer, timer);
-        if (is_without_address(transfer)) {
-            fail(transfer, ATTEMPT_DNS, transfer->query.answer->text);
+        if (transfer->early_failure != ATTEMPT_ANSWERED) {
+            fail_early(transfer);
             continue;
         }
         struct sink_result result;
         http_result_of_timeout(transfer, &result);
         withdraw(transfer);
         give_result(transfer, &result);
-    }
-}
-
-static void drop_drained_pools(struct sink_http *sink)
-{
-    LIST_FOR_EACH(node, following, &sink->pools)
-    {
-        struct http_pool *pool = LIST_ELEMENT(node, struct http_pool, node);
-        if (pool->in_flight == 0 && pool != current_pool(sink)) {
-            http_pool_free(pool);
-        }
     }
 }
 
@@ -374,7 +380,7 @@ void sink_http_run(struct sink_http *sink)
             break;
         }
     }
-    drop_drained_pools(sink);
+    http_pools_sweep(sink, clock_boot_us());
 }
 
 int sink_http_fd(const struct sink_http *sink)
@@ -385,7 +391,10 @@ int sink_http_fd(const struct sink_http *sink)
 int64_t sink_http_deadline_us(const struct sink_http *sink)
 {
     const struct heap_node *first = heap_first(&sink->timers);
-    int64_t deadline_us = first == NULL ? INT64_MAX : first->key;
+    int64_t deadline_us = http_pools_sweep_at(sink);
+    if (first != NULL && first->key < deadline_us) {
+        deadline_us = first->key;
+    }
     LIST_FOR_EACH(node, following, &sink->pools)
     {
         const struct http_pool *pool = LIST_ELEMENT(node, struct http_pool, node);
@@ -401,24 +410,49 @@ size_t sink_http_in_flight(const struct sink_http *sink)
     return sink->in_flight;
 }
 
-void sink_http_set_allow_subnets(struct sink_http *sink, const struct cidr_set *allow_subnets)
+/* Curl asks the guard for new connections only, so kept ones must not be used again: new attempts
+ * get pools without any, and what the old ones have not yet sent connects anew. */
+static void renew_pools(struct sink_http *sink)
 {
-    /* Curl asks the guard for new connections only, so kept ones must not be used again: new
-     * attempts get a pool without any, and what the old pool has not yet sent connects anew. */
-    sink->allow_subnets = allow_subnets;
+    http_pools_retire(sink);
     LIST_FOR_EACH(node, following, &sink->active)
     {
         struct http_transfer *transfer = LIST_ELEMENT(node, struct http_transfer, node);
-        if (transfer->pool != NULL) {
-            http_transfer_make_fresh(transfer);
+        http_transfer_make_fresh(transfer);
+    }
+}
+
+void sink_http_set_allow_subnets(struct sink_http *sink, const struct cidr_set *allow_subnets)
+{
+    sink->allow_subnets = allow_subnets;
+    renew_pools(sink);
+    /* A proxy connects to what it was told before. */
+    LIST_FOR_EACH(node, following, &sink->active)
+    {
+        struct http_transfer *transfer = LIST_ELEMENT(node, struct http_transfer, node);
+        if (transfer->is_with_curl && !http_proxy_judge_again(transfer)) {
+            withdraw(transfer);
+            heap_set(&sink->timers, &transfer->timer, 0); /* its result comes with the next run */
         }
     }
-    struct http_pool *old = current_pool(sink);
-    struct http_pool *pool = http_pool_new(sink);
-    PH_ASSERT(pool != NULL); /* there is no safe way to go on with the old one */
-    list_append(&sink->pools, &pool->node);
-    http_places_forget(sink);
-    old->deadline_us = 0; /* a run is due, which drops it once nothing of it is in flight */
+}
+
+enum ph_error sink_http_set_egress(struct sink_http *sink, const struct sink_http_egress *egress,
+                                   struct diag *diag)
+{
+    struct http_proxy proxy = {0};
+    if (egress->proxy_url != NULL && egress->proxy_url[0] != '\0') {
+        enum ph_error error =
+            http_proxy_parse(slice_of(egress->proxy_url), "egress_proxy", diag, &proxy);
+        if (error != PH_OK) {
+            return error;
+        }
+    }
+    http_proxy_done(&sink->egress);
+    sink->egress = proxy;
+    sink->egress_resolves = egress->proxy_resolves;
+    renew_pools(sink);
+    return PH_OK;
 }
 
 void sink_http_free(struct sink_http *sink)

@@ -92,16 +92,11 @@ curl_socket_t http_open_socket(void *transfer_pointer, curlsocktype purpose,
     if (purpose != CURLSOCKTYPE_IPCXN || !is_inet) {
         return CURL_SOCKET_BAD;
     }
-    if (!address_check(&address->addr, sink->allow_subnets, &rule)) {
-        /* Only the address, not the port, is what the rule is about. */
-        char number[64];
-        http_address_text(&address->addr, number, sizeof number);
-        char *colon = strrchr(number, ':');
-        if (colon != NULL) {
-            *colon = '\0';
-        }
-        (void)snprintf(transfer->blocked_text, sizeof transfer->blocked_text,
-                       "address %s is not allowed: %s (allow_subnets opens it)", number, rule);
+    bool is_proxy = transfer->pool->proxy_place != NULL;
+    if (!http_proxy_is_trusted(transfer->pool, &address->addr) &&
+        !address_check(&address->addr, sink->allow_subnets, &rule)) {
+        http_blocked_text(&address->addr, is_proxy ? "of the proxy " : "", rule,
+                          transfer->blocked_text, sizeof transfer->blocked_text);
         return CURL_SOCKET_BAD;
     }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
@@ -113,7 +108,7 @@ curl_socket_t http_open_socket(void *transfer_pointer, curlsocktype purpose,
     int receive_bytes = 65536;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     *socket_at(sink, fd) =
-        (struct http_socket){.is_connection = true, .is_plain = !transfer->route->is_https};
+        (struct http_socket){.is_connection = true, .is_http1 = !transfer->route->is_https};
     transfer->has_opened = true;
     transfer->last_fd = fd;
     size_t length =
@@ -137,8 +132,9 @@ static void act(struct http_pool *pool, curl_socket_t fd, int ready)
 }
 
 /*
- * A kept connection on which something came that nobody asked for. Curl would take it for the
- * answer to the next request (measured with 7.88); ended and empty it is given up.
+ * A kept HTTP/1 connection on which something came that nobody asked for. Curl would take it for
+ * the answer to the next request (measured with 7.88); ended and empty it is given up. Over TLS it
+ * may have been a late session ticket: then only a handshake is lost.
  */
 static void discard_unasked(int fd)
 {
@@ -167,7 +163,7 @@ void http_events_poll(struct sink_http *sink, bool *ret_has_answers)
          * new connection: curl copes with an event that is none. */
         struct http_socket *entry = socket_at(sink, fd);
         if (entry->wanted == 0) {
-            if (entry->is_plain && (events[i].events & EPOLLIN) != 0) {
+            if (entry->is_http1 && (events[i].events & EPOLLIN) != 0) {
                 discard_unasked(fd);
             }
             if (entry->registered != 0) {
@@ -199,33 +195,26 @@ void http_pool_run_timer(struct http_pool *pool, int64_t now_us)
     }
 }
 
-struct http_pool *http_pool_new(struct sink_http *sink)
+void http_events_note_protocol(struct http_transfer *transfer)
 {
-    CURLM *multi = curl_multi_init();
-    if (multi == NULL) {
-        return NULL;
+    /* Curl searches for the socket, so it is asked once in a connection's life. */
+    long version = 0;
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    if (!transfer->has_opened || !transfer->route->is_https ||
+        curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_VERSION, &version) != CURLE_OK ||
+        (version != CURL_HTTP_VERSION_1_0 && version != CURL_HTTP_VERSION_1_1) ||
+        curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
+        fd == CURL_SOCKET_BAD) {
+        return;
     }
-    struct http_pool *pool = ph_calloc(1, sizeof *pool);
-    list_init(&pool->node);
-    pool->sink = sink;
-    pool->multi = multi;
-    pool->deadline_us = INT64_MAX;
-    pool->serial = ++sink->next_serial;
-    long connections = (long)sink->options.connections_max;
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, pool);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, pool);
-    curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, connections);
-    curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
-    return pool;
+    struct http_socket *entry = socket_at(transfer->sink, fd);
+    entry->is_http1 = entry->is_connection;
 }
 
-void http_pool_free(struct http_pool *pool)
+void http_events_attach(struct http_pool *pool)
 {
-    PH_ASSERT(pool->in_flight == 0);
-    list_remove(&pool->node);
-    curl_multi_cleanup(pool->multi);
-    free(pool);
+    curl_multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(pool->multi, CURLMOPT_SOCKETDATA, pool);
+    curl_multi_setopt(pool->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(pool->multi, CURLMOPT_TIMERDATA, pool);
 }

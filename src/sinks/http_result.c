@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdarg.h>
 
 #include "base/clock.h"
@@ -29,6 +31,20 @@ void http_address_text(const struct sockaddr *address, char *ret_text, size_t te
         }
     }
     (void)snprintf(ret_text, text_size, "?");
+}
+
+void http_blocked_text(const struct sockaddr *address, const char *whose, const char *rule,
+                       char *ret_text, size_t text_size)
+{
+    /* Only the address, not the port, is what the rule is about. */
+    char number[64];
+    http_address_text(address, number, sizeof number);
+    char *colon = strrchr(number, ':');
+    if (colon != NULL) {
+        *colon = '\0';
+    }
+    (void)snprintf(ret_text, text_size, "address %s %sis not allowed: %s (allow_subnets opens it)",
+                   number, whose, rule);
 }
 
 /* Whether the answer's headers came to their end; 101 is the last one that is not final. */
@@ -64,6 +80,18 @@ static enum attempt_failure say(struct http_transfer *transfer, enum attempt_fai
     return failure;
 }
 
+/* The connection through the proxy was not there yet. */
+static bool is_before_tunnel(const struct http_transfer *transfer)
+{
+    enum http_proxy_kind kind = transfer->pool->proxy.kind;
+    long code = 0;
+    if (kind != HTTP_PROXY_HTTP && kind != HTTP_PROXY_HTTPS) {
+        return false;
+    }
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &code);
+    return transfer->has_opened && (code < 200 || code > 299);
+}
+
 static enum attempt_failure say_connect(struct http_transfer *transfer)
 {
     if (transfer->blocked_text[0] != '\0' && !transfer->has_opened) {
@@ -94,29 +122,103 @@ static enum attempt_failure say_connect(struct http_transfer *transfer)
     }
 }
 
+/* The number of the alert that ended the handshake (RFC 8446 section 6), which OpenSSL has as a
+ * reason above 1000 in its "error:0A000418:"; 0 when it was something else. */
+static int tls_alert(const struct http_transfer *transfer)
+{
+    static const char mark[] = "error:";
+    const char *start = strstr(transfer->curl_error, mark);
+    if (start == NULL) {
+        return 0;
+    }
+    unsigned long code = strtoul(start + sizeof mark - 1, NULL, 16);
+    int reason = ERR_GET_REASON(code);
+    bool is_alert = ERR_GET_LIB(code) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET &&
+                    reason < SSL_AD_REASON_OFFSET + 256;
+    return is_alert ? reason - SSL_AD_REASON_OFFSET : 0;
+}
+
+/* What a receiver may have against a certificate, or NULL. */
+static const char *certificate_complaint(int alert)
+{
+    switch (alert) {
+    case SSL_AD_HANDSHAKE_FAILURE:
+        return "it does not say why";
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+        return "it is not acceptable";
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+        return "its kind is not supported";
+    case SSL_AD_CERTIFICATE_REVOKED:
+        return "it is revoked";
+    case SSL_AD_CERTIFICATE_EXPIRED:
+        return "it has expired";
+    case SSL_AD_UNKNOWN_CA:
+        return "its authority is not known";
+    case SSL_AD_ACCESS_DENIED:
+        return "it gives no access";
+    case SSL_AD_DECRYPT_ERROR:
+        return "its signature does not verify";
+    case SSL_AD_CERTIFICATE_REQUIRED:
+        return "it is not usable";
+    default:
+        return NULL;
+    }
+}
+
+/* Something is wrong with our certificate, or with having none. False: with something else. */
+static bool is_about_client_certificate(struct http_transfer *transfer, int alert,
+                                        enum attempt_failure *ret_failure)
+{
+    const char *complaint = certificate_complaint(alert);
+    if (complaint == NULL ||
+        !(transfer->is_asked_for_certificate || alert == SSL_AD_CERTIFICATE_REQUIRED)) {
+        return false;
+    }
+    if (transfer->pool->cert_pem.length == 0) {
+        *ret_failure = say(transfer, ATTEMPT_TLS, "the receiver asks for a client certificate");
+    } else {
+        *ret_failure = say(transfer, ATTEMPT_TLS, "the receiver refuses our client certificate: %s",
+                           complaint);
+    }
+    return true;
+}
+
 static enum attempt_failure say_tls(struct http_transfer *transfer)
 {
     static const char problem[] = "SSL certificate problem: ";
     const char *words = transfer->curl_error;
+    const char *whose = is_before_tunnel(transfer) ? "the proxy: " : "";
+    enum attempt_failure failure;
+    if (whose[0] == '\0' && is_about_client_certificate(transfer, tls_alert(transfer), &failure)) {
+        return failure;
+    }
     if (strncmp(words, problem, sizeof problem - 1) == 0) {
-        return say(transfer, ATTEMPT_TLS, "certificate verify failed: %s",
+        return say(transfer, ATTEMPT_TLS, "%scertificate verify failed: %s", whose,
                    words + sizeof problem - 1);
     }
     if (strstr(words, "subject name") != NULL) {
-        return say(transfer, ATTEMPT_TLS, "certificate verify failed: it is not for %.200s",
-                   transfer->route->place->host);
+        return say(transfer, ATTEMPT_TLS, "%scertificate verify failed: it is not for %.200s",
+                   whose,
+                   whose[0] != '\0' ? transfer->pool->proxy.host : transfer->route->place->host);
     }
-    return say(transfer, ATTEMPT_TLS, "TLS failed: %s",
+    /* Of "OpenSSL/3.0: error:0A00010B:SSL routines::wrong version number" the end. */
+    static const char mark[] = "routines::";
+    const char *detail = strstr(words, mark);
+    words = detail != NULL ? detail + sizeof mark - 1 : words;
+    return say(transfer, ATTEMPT_TLS, "%sTLS failed: %s", whose,
                words[0] != '\0' ? words : "the handshake did not succeed");
 }
 
 /* What became of a connection after its handshake, when curl knows more than that it broke. */
 static bool is_tls_refusal(const struct http_transfer *transfer)
 {
-    static const char reading[] = "OpenSSL SSL_read: error:";
-    static const char writing[] = "OpenSSL SSL_write: error:";
-    return strncmp(transfer->curl_error, reading, sizeof reading - 1) == 0 ||
-           strncmp(transfer->curl_error, writing, sizeof writing - 1) == 0;
+    static const char reading[] = "OpenSSL SSL_read: ";
+    static const char writing[] = "OpenSSL SSL_write: ";
+    const char *words = transfer->curl_error;
+    bool is_openssl = strncmp(words, reading, sizeof reading - 1) == 0 ||
+                      strncmp(words, writing, sizeof writing - 1) == 0;
+    return is_openssl && strstr(words, "error:") != NULL;
 }
 
 /* The connection ended or broke too early. */
@@ -137,7 +239,12 @@ static enum attempt_failure say_broken(struct http_transfer *transfer)
     if (transfer->header_bytes > 0) {
         return say(transfer, ATTEMPT_PROTOCOL, "the connection broke within the answer's headers");
     }
-    return say(transfer, ATTEMPT_CONNECT, "the connection was closed before an answer came");
+    return say(transfer, ATTEMPT_CONNECT, "the connection was closed before an answer came%s",
+               !transfer->is_asked_for_certificate ? ""
+               : transfer->pool->cert_pem.length == 0
+                   ? "; the receiver asks for a client certificate"
+                   : "; it may be that the receiver does not "
+                     "take our client certificate");
 }
 
 /* Curl tells this only when the handshake is over too. Only words depend on it. */
@@ -151,7 +258,7 @@ static bool is_tcp_connected(const struct http_transfer *transfer)
 static enum attempt_failure say_phase(struct http_transfer *transfer)
 {
     const char *phase = "looking up the name";
-    if (!transfer->is_waiting_for_name) {
+    if (transfer->asked == NULL) {
         curl_off_t uploaded = 0;
         long requested = 0;
         (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
@@ -252,6 +359,24 @@ void http_result_of_curl(struct http_transfer *transfer, CURLcode code,
 void http_result_of_timeout(struct http_transfer *transfer, struct sink_result *ret_result)
 {
     fill(transfer, say_phase(transfer), ret_result);
+}
+
+void http_result_of_early_failure(struct http_transfer *transfer, struct sink_result *ret_result)
+{
+    fill(transfer, transfer->early_failure, ret_result);
+}
+
+void http_result_say_early(struct http_transfer *transfer, enum attempt_failure failure,
+                           const char *words)
+{
+    transfer->early_failure = say(transfer, failure, "%s", words);
+}
+
+void http_result_say_unknown_name(struct http_transfer *transfer, const struct http_place *place)
+{
+    bool is_proxy = place == transfer->pool->proxy_place;
+    transfer->early_failure =
+        say(transfer, ATTEMPT_DNS, "%s%s", is_proxy ? "the proxy: " : "", place->answer->text);
 }
 
 void http_result_of_failure(struct http_transfer *transfer, enum attempt_failure failure,

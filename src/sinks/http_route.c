@@ -35,32 +35,37 @@ static void place_remove(struct sink_http *sink, struct http_place *place)
         link = &(*link)->next;
     }
     *link = place->next;
-    list_remove(&place->forgotten_node);
     resolver_answer_unref(place->answer);
     free(place->host);
     free(place);
 }
 
-static struct http_pool *current_pool(const struct sink_http *sink)
+static void load_remove(struct http_load *load)
 {
-    return LIST_ELEMENT(sink->pools.previous, struct http_pool, node);
+    list_remove(&load->in_place);
+    list_remove(&load->in_pool);
+    list_remove(&load->in_forgotten);
+    free(load);
 }
 
-static void place_unref(struct sink_http *sink, struct http_place *place)
+void http_place_unref(struct sink_http *sink, struct http_place *place)
 {
-    if (--place->references > 0) {
+    if (place == NULL || --place->references > 0) {
         return;
     }
-    if (!list_is_empty(&sink->pools) && place->loaded_serial == current_pool(sink)->serial) {
-        /* Curl still has its addresses; the next load tells it to forget them. */
-        list_append(&sink->forgotten, &place->forgotten_node);
-    } else {
+    if (list_is_empty(&place->loads)) {
         place_remove(sink, place);
+        return;
+    }
+    /* Curl still has its addresses; the next load of each pool tells it to forget them. */
+    LIST_FOR_EACH(node, following, &place->loads)
+    {
+        struct http_load *load = LIST_ELEMENT(node, struct http_load, in_place);
+        list_append(&load->pool->forgotten, &load->in_forgotten);
     }
 }
 
-/* With a reference. Takes `host` (its memory). */
-static struct http_place *place_find(struct sink_http *sink, char *host, const char *port)
+struct http_place *http_place_find(struct sink_http *sink, const char *host, const char *port)
 {
     char key[HTTP_NAME_MAX];
     (void)snprintf(key, sizeof key, "%s:%s", host, port);
@@ -68,19 +73,21 @@ static struct http_place *place_find(struct sink_http *sink, char *host, const c
     struct http_place **bucket = &sink->places[hash & (HTTP_PLACE_BUCKETS - 1)];
     for (struct http_place *place = *bucket; place != NULL; place = place->next) {
         if (place->hash == hash && strcmp(place->key, key) == 0) {
-            list_remove(&place->forgotten_node);
+            LIST_FOR_EACH(node, following, &place->loads)
+            {
+                list_remove(&LIST_ELEMENT(node, struct http_load, in_place)->in_forgotten);
+            }
             place->references++;
-            free(host);
             return place;
         }
     }
     struct http_place *place = ph_calloc(1, sizeof *place);
-    list_init(&place->forgotten_node);
+    list_init(&place->loads);
     place->hash = hash;
     place->references = 1;
     place->is_localhost = is_localhost(host);
     place->needs_lookup = !place->is_localhost && !is_literal_address(host);
-    place->host = host;
+    place->host = ph_strdup(host);
     memcpy(place->key, key, sizeof key);
     place->next = *bucket;
     *bucket = place;
@@ -105,8 +112,7 @@ static enum ph_error parse_url(CURLU *parsed, struct sink_http *sink, const char
         error = diag_set(diag, PH_INVALID, "url", "the host name is too long");
     } else {
         route->is_https = strcmp(scheme, "https") == 0;
-        /* A copy in our own memory; curl's is freed by curl. */
-        route->place = place_find(sink, ph_strdup(host), port);
+        route->place = http_place_find(sink, host, port);
     }
     curl_free(scheme);
     curl_free(host);
@@ -150,16 +156,8 @@ enum ph_error http_route_find(struct sink_http *sink, const char *url, struct di
 void http_route_unref(struct sink_http *sink, struct http_route *route)
 {
     if (--route->references == 0) {
-        place_unref(sink, route->place);
+        http_place_unref(sink, route->place);
         free(route);
-    }
-}
-
-void http_places_forget(struct sink_http *sink)
-{
-    LIST_FOR_EACH(node, following, &sink->forgotten)
-    {
-        place_remove(sink, LIST_ELEMENT(node, struct http_place, forgotten_node));
     }
 }
 
@@ -172,10 +170,7 @@ void http_routes_done(struct sink_http *sink)
         }
     }
     for (size_t i = 0; i < HTTP_PLACE_BUCKETS; i++) {
-        while (sink->places[i] != NULL) {
-            PH_ASSERT(sink->places[i]->references == 0);
-            place_remove(sink, sink->places[i]);
-        }
+        PH_ASSERT(sink->places[i] == NULL); /* pools and routes had them all */
     }
 }
 
@@ -184,25 +179,55 @@ bool http_place_is_known(const struct http_place *place, int64_t now_us)
     return !place->needs_lookup || (place->answer != NULL && place->answer->expires_us > now_us);
 }
 
-bool http_place_load(struct http_pool *pool, struct http_transfer *transfer)
+static struct http_load *load_of(struct http_pool *pool, struct http_place *place)
 {
-    struct http_place *place = transfer->route->place;
-    if (!place->needs_lookup || (place->loaded_serial == pool->serial &&
-                                 place->loaded_generation == place->answer->generation)) {
+    LIST_FOR_EACH(node, following, &place->loads)
+    {
+        struct http_load *load = LIST_ELEMENT(node, struct http_load, in_place);
+        if (load->pool == pool) {
+            return load;
+        }
+    }
+    struct http_load *load = ph_calloc(1, sizeof *load);
+    list_init(&load->in_forgotten);
+    load->pool = pool;
+    load->place = place;
+    list_prepend(&place->loads, &load->in_place);
+    list_append(&pool->loads, &load->in_pool);
+    return load;
+}
+
+/* The pool has it no more; with the last one a place without references goes. */
+static void forget(struct http_load *load)
+{
+    struct http_place *place = load->place;
+    struct sink_http *sink = load->pool->sink;
+    load_remove(load);
+    if (place->references == 0 && list_is_empty(&place->loads)) {
+        place_remove(sink, place);
+    }
+}
+
+bool http_place_load(struct http_transfer *transfer, struct http_place *place)
+{
+    if (!place->needs_lookup) {
+        return false;
+    }
+    struct http_pool *pool = transfer->pool;
+    struct http_load *load = load_of(pool, place);
+    if (load->generation == place->answer->generation) {
         return false;
     }
     struct buf *text = &transfer->resolve_text;
     size_t starts[HTTP_RESOLVE_NODES];
     size_t count = 0;
     buf_clear(text);
-    struct list_node *node;
-    while (count < HTTP_RESOLVE_NODES - 1 &&
-           (node = list_take_first(&pool->sink->forgotten)) != NULL) {
-        struct http_place *old = LIST_ELEMENT(node, struct http_place, forgotten_node);
+    while (count < HTTP_RESOLVE_NODES - 1 && !list_is_empty(&pool->forgotten)) {
+        struct http_load *old = LIST_ELEMENT(pool->forgotten.next, struct http_load, in_forgotten);
         starts[count++] = text->len;
         buf_append_byte(text, '-');
-        buf_append(text, old->key, strlen(old->key) + 1);
-        place_remove(pool->sink, old);
+        buf_append(text, old->place->key, strlen(old->place->key) + 1);
+        forget(old);
     }
     starts[count++] = text->len;
     buf_append_text(text, place->key);
@@ -213,7 +238,14 @@ bool http_place_load(struct http_pool *pool, struct http_transfer *transfer)
         transfer->resolve_nodes[i].data = text->data + starts[i];
         transfer->resolve_nodes[i].next = i + 1 < count ? &transfer->resolve_nodes[i + 1] : NULL;
     }
-    place->loaded_serial = pool->serial;
-    place->loaded_generation = place->answer->generation;
+    load->generation = place->answer->generation;
     return true;
+}
+
+void http_loads_done(struct http_pool *pool)
+{
+    LIST_FOR_EACH(node, following, &pool->loads)
+    {
+        forget(LIST_ELEMENT(node, struct http_load, in_pool));
+    }
 }

@@ -13,7 +13,6 @@ enum {
     BODY_KEEP_CAPACITY = 4096,      /* a bigger buffer is not kept for the next attempt */
     EXPECT_THRESHOLD = 1024 * 1024, /* above it curl would ask with "Expect: 100-continue" */
     RECEIVE_BUFFER_BYTES = 8192,
-    CA_CACHE_S = 3600,
 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *transfer_pointer)
@@ -113,13 +112,14 @@ static void set_common_options(struct http_transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_close_socket);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, sink);
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, http_flood_on_ssl_context);
-    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, sink);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, http_trust_on_ssl_context);
+    curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, transfer);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
     curl_easy_setopt(easy, CURLOPT_HTTP_CONTENT_DECODING, 0L);
@@ -128,20 +128,49 @@ static void set_common_options(struct http_transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, -1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    /* Curl shares the parsed certificates between connections only without a CA directory. */
+    /* Authorities are given to each connection in http_trust.c. */
+    curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, (long)CA_CACHE_S);
-    if (sink->options.ca_file != NULL) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, sink->options.ca_file);
-    }
+    curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+    curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     if (sink->options.user_agent != NULL) {
         curl_easy_setopt(easy, CURLOPT_USERAGENT, sink->options.user_agent);
     }
     curl_easy_setopt(easy, CURLOPT_POST, 1L);
 }
 
-struct http_transfer *http_transfer_new(struct sink_http *sink)
+/* Lent, not copied: the pool outlives its handles and wipes the memory. */
+static void set_blob(CURL *easy, CURLoption option, const struct secret *secret)
 {
+    if (secret->length > 0) {
+        struct curl_blob blob = {secret->bytes, secret->length, CURL_BLOB_NOCOPY};
+        curl_easy_setopt(easy, option, &blob);
+    }
+}
+
+static void set_policy_options(struct http_transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    const struct http_pool *pool = transfer->pool;
+    set_blob(easy, CURLOPT_SSLCERT_BLOB, &pool->cert_pem);
+    set_blob(easy, CURLOPT_SSLKEY_BLOB, &pool->key_pem);
+    set_blob(easy, CURLOPT_CAINFO_BLOB, &pool->ca_pem);
+    if (pool->proxy_place == NULL) {
+        return;
+    }
+    http_proxy_set_options(transfer);
+    if (pool->ca_pem.length > 0) {
+        /* Those are for the receiver; the proxy is believed as others are. */
+        const char *common = transfer->sink->options.ca_file;
+        curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO,
+                         common != NULL ? common : curl_version_info(CURLVERSION_NOW)->cainfo);
+    }
+}
+
+struct http_transfer *http_transfer_new(struct http_pool *pool)
+{
+    struct sink_http *sink = pool->sink;
     CURL *easy = curl_easy_init();
     if (easy == NULL) {
         return NULL;
@@ -149,11 +178,13 @@ struct http_transfer *http_transfer_new(struct sink_http *sink)
     struct http_transfer *transfer = ph_calloc(1, sizeof *transfer);
     list_init(&transfer->node);
     transfer->sink = sink;
+    transfer->pool = pool;
     transfer->easy = easy;
     buf_init(&transfer->header_text, HEADER_TEXT_MAX);
     buf_init(&transfer->resolve_text, RESOLVER_TEXT_MAX + (HTTP_RESOLVE_NODES + 1) * HTTP_NAME_MAX);
     buf_init(&transfer->body, sink->options.keep_max_bytes);
     set_common_options(transfer);
+    set_policy_options(transfer);
     return transfer;
 }
 
@@ -361,8 +392,6 @@ void http_transfer_reset(struct http_transfer *transfer)
         http_route_unref(transfer->sink, transfer->route);
         transfer->route = NULL;
     }
-    resolver_answer_unref(transfer->query.answer);
-    transfer->query.answer = NULL;
     if (transfer->body.capacity > BODY_KEEP_CAPACITY) {
         buf_done(&transfer->body);
         buf_init(&transfer->body, transfer->sink->options.keep_max_bytes);
@@ -370,7 +399,12 @@ void http_transfer_reset(struct http_transfer *transfer)
     buf_clear(&transfer->body);
     transfer->address.ss_family = AF_UNSPEC;
     transfer->has_opened = false;
+    transfer->ssl_context = NULL;
+    transfer->is_asked_for_certificate = false;
+    transfer->names_asked = 0;
     transfer->is_repeated = false;
+    transfer->early_failure = ATTEMPT_ANSWERED;
+    transfer->connect_to_text[0] = '\0';
     transfer->blocked_text[0] = '\0';
     transfer->curl_error[0] = '\0';
     transfer->status_code = 0;

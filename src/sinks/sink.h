@@ -16,6 +16,8 @@
 #include "base/slice.h"
 #include "core/verdict.h"
 
+struct sink_policy; /* sinks/policy.h */
+
 struct sink_header {
     struct slice name;
     struct slice value;
@@ -24,12 +26,13 @@ struct sink_header {
 /* What is sent. Everything is owned by the caller and stays valid until `on_result` returns. */
 struct sink_request {
     const char *url;                   /* normalised, http or https for the HTTP sink */
-    const char *method;                /* "POST" */
+    const char *method;                /* "POST", "PUT", "PATCH" and so on */
     const struct sink_header *headers; /* complete and in order, without Host, Content-Length */
     size_t header_count;
     struct slice body;  /* exactly these bytes are sent */
     int64_t timeout_ms; /* total, from the look-up of the name to the last body byte */
-    void *user;         /* given back in the result */
+    const struct sink_policy *policy; /* client certificate, proxy; NULL = the common way */
+    void *user;                       /* given back in the result */
 };
 
 struct sink_result {

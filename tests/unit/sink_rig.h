@@ -43,6 +43,7 @@ struct outcome {
 struct rig {
     struct resolver *resolver;
     struct sink_http *sink;
+    struct metrics metrics;
     struct cidr_set loopback; /* opens 127.0.0.0/8 and ::1 */
     unsigned done_count;
     unsigned answered_count;
@@ -81,23 +82,31 @@ struct rig_options {
     const char *ca_file;
     const struct resolver_options *resolver;
     size_t connections_max;
+    size_t policies_max;
+    int64_t policy_rest_us;
+    struct sink_http_egress egress;
 };
 
 static inline void rig_init(struct rig *rig, const struct rig_options *options)
 {
     *rig = (struct rig){0};
+    metrics_init(&rig->metrics);
     assert_int_equal(
         cidr_set_parse(SLICE_LITERAL("127.0.0.0/8,::1/128"), "allow_subnets", NULL, &rig->loopback),
         PH_OK);
     assert_int_equal(resolver_new(options->resolver, NULL, &rig->resolver), PH_OK);
     struct sink_http_options sink_options = {
         .allow_subnets = options->is_guarded ? NULL : &rig->loopback,
+        .egress = options->egress,
         .resolver = rig->resolver,
+        .metrics = &rig->metrics,
         .ca_file = options->ca_file,
         .user_agent = "Posthorn/test",
         .read_max_bytes = 65536,
         .keep_max_bytes = 20000,
         .connections_max = options->connections_max > 0 ? options->connections_max : 500,
+        .policies_max = options->policies_max,
+        .policy_rest_us = options->policy_rest_us,
         .on_result = on_result,
         .context = rig,
     };

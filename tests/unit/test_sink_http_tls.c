@@ -1,106 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The HTTP sink over TLS: which certificates it takes. The certificates are made here. */
-/* First, because these use a name that base/compiler.h poisons. */
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include "unit/tls_rig.h"
 
 #include "sinks/http.h"
-#include "unit/sink_rig.h"
-
-/* A key, a certificate that signs itself, and the file that has it. */
-struct identity {
-    EVP_PKEY *key;
-    X509 *certificate;
-    char file[64];
-};
-
-static void identity_init(struct identity *identity, const char *subject_alt_name)
-{
-    identity->key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    assert_non_null(identity->key);
-    assert_non_null(certificate);
-    X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -60L);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600L);
-    X509_set_pubkey(certificate, identity->key);
-    X509_NAME *name = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(certificate, name);
-    X509_EXTENSION *extension =
-        X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, subject_alt_name);
-    assert_non_null(extension);
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-    assert_true(X509_sign(certificate, identity->key, EVP_sha256()) > 0);
-    identity->certificate = certificate;
-
-    (void)snprintf(identity->file, sizeof identity->file, "/tmp/posthorn-test-XXXXXX");
-    int fd = mkstemp(identity->file);
-    assert_true(fd >= 0);
-    FILE *file = fdopen(fd, "w");
-    assert_non_null(file);
-    assert_int_equal(PEM_write_X509(file, certificate), 1);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void identity_done(struct identity *identity)
-{
-    (void)unlink(identity->file);
-    X509_free(identity->certificate);
-    EVP_PKEY_free(identity->key);
-}
-
-struct tls_server {
-    SSL_CTX *context;
-    bool is_silent;       /* reads requests, answers none */
-    atomic_uint requests; /* read so far */
-};
-
-static void tls_server_init(struct tls_server *server, const struct identity *identity)
-{
-    *server = (struct tls_server){.context = SSL_CTX_new(TLS_server_method())};
-    assert_non_null(server->context);
-    assert_int_equal(SSL_CTX_use_certificate(server->context, identity->certificate), 1);
-    assert_int_equal(SSL_CTX_use_PrivateKey(server->context, identity->key), 1);
-}
-
-static bool read_request(SSL *ssl)
-{
-    char text[8192];
-    size_t used = 0;
-    for (;;) {
-        int count = SSL_read(ssl, text + used, (int)(sizeof text - 1 - used));
-        if (count <= 0) {
-            return false;
-        }
-        used += (size_t)count;
-        text[used] = '\0';
-        if (strstr(text, "{\"a\":1}") != NULL) {
-            return true;
-        }
-    }
-}
-
-static void serve_tls(struct raw_server *raw, int fd, void *context)
-{
-    struct tls_server *server = context;
-    SSL *ssl = SSL_new(server->context);
-    (void)raw;
-    SSL_set_fd(ssl, fd);
-    if (SSL_accept(ssl) == 1) {
-        while (read_request(ssl)) {
-            atomic_fetch_add(&server->requests, 1);
-            if (!server->is_silent && SSL_write(ssl, OK_ANSWER, (int)(sizeof OK_ANSWER - 1)) <= 0) {
-                break;
-            }
-        }
-    }
-    SSL_free(ssl);
-}
 
 struct tls_case {
     const char *subject_alt_name;
@@ -116,7 +18,7 @@ static void run_case(const struct tls_case *one)
     struct rig rig;
     struct outcome outcome;
     char url[URL_MAX];
-    identity_init(&identity, one->subject_alt_name);
+    identity_init(&identity, "test", one->subject_alt_name, NULL);
     tls_server_init(&server, &identity);
     rig_init(&rig, &(struct rig_options){.ca_file = one->has_ca_file ? identity.file : NULL});
     struct raw_server *raw = raw_server_start(serve_tls, &server);
@@ -134,7 +36,7 @@ static void run_case(const struct tls_case *one)
     assert_int_equal(raw_server_connections(raw), is_answered ? 1 : 2);
     rig_stop(&rig);
     raw_server_stop(raw);
-    SSL_CTX_free(server.context);
+    tls_server_done(&server);
     identity_done(&identity);
 }
 
@@ -160,7 +62,7 @@ static void test_requests_do_not_wait_for_answers(void **state)
     struct rig rig;
     struct outcome outcomes[5];
     char url[URL_MAX];
-    identity_init(&identity, "IP:127.0.0.1");
+    identity_init(&identity, "test", "IP:127.0.0.1", NULL);
     tls_server_init(&server, &identity);
     server.is_silent = true;
     rig_init(&rig, &(struct rig_options){.ca_file = identity.file});
@@ -173,7 +75,7 @@ static void test_requests_do_not_wait_for_answers(void **state)
     RUN_UNTIL(&rig, atomic_load(&server.requests) == PH_ARRAY_LENGTH(outcomes));
     rig_stop(&rig);
     raw_server_stop(raw);
-    SSL_CTX_free(server.context);
+    tls_server_done(&server);
     identity_done(&identity);
 }
 
@@ -219,6 +121,41 @@ static void test_no_handshake(void **state)
     rig_stop(&rig);
 }
 
+/* What a receiver adds to an answer, or says into an idle connection, is no answer to the next
+ * request. */
+static void test_words_too_many_are_no_answer(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 20 };
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t i = 0; i < PH_ARRAY_LENGTH(versions); i++) {
+        struct identity identity;
+        struct tls_server server;
+        struct rig rig;
+        struct outcome outcome;
+        char url[URL_MAX];
+        identity_init(&identity, "test", "IP:127.0.0.1", NULL);
+        tls_server_init(&server, &identity);
+        SSL_CTX_set_max_proto_version(server.context, versions[i]);
+        server.then = "HTTP/1.1 202 OK\r\nContent-Length: 6\r\n\r\npoison";
+        rig_init(&rig, &(struct rig_options){.ca_file = identity.file});
+        struct raw_server *raw = raw_server_start(serve_tls, &server);
+        for (unsigned round = 1; round <= ROUNDS; round++) {
+            struct sink_request request = request_of(tls_url_of(raw, url), &outcome);
+            exchange(&rig, &request);
+            assert_int_equal(outcome.status_code, 200);
+            assert_string_equal(outcome.body, "hello");
+            /* The connection is given up with what came on it. */
+            RUN_UNTIL(&rig, raw_server_ended(raw) == round);
+        }
+        assert_int_equal(atomic_load(&server.requests), ROUNDS);
+        rig_stop(&rig);
+        raw_server_stop(raw);
+        tls_server_done(&server);
+        identity_done(&identity);
+    }
+}
+
 static void test_ca_file_must_be_readable(void **state)
 {
     (void)state;
@@ -245,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_requests_do_not_wait_for_answers),
         cmocka_unit_test(test_no_handshake),
+        cmocka_unit_test(test_words_too_many_are_no_answer),
         cmocka_unit_test(test_ca_file_must_be_readable),
     };
     return cmocka_run_group_tests_name("sink_http_tls", tests, rig_set_up, rig_tear_down);
