@@ -331,6 +331,9 @@ static void take_finished(struct http_pool *pool)
         struct sink_result result;
         bool is_to_repeat = can_repeat(transfer, code);
         http_events_note_protocol(transfer);
+        if (code != CURLE_OK) {
+            http_proxy_note_failure(transfer);
+        }
         http_result_of_curl(transfer, code, &result);
         withdraw(transfer);
         if (is_to_repeat) {
@@ -353,6 +356,7 @@ static void end_overdue(struct sink_http *sink, int64_t now_us)
             continue;
         }
         struct sink_result result;
+        http_proxy_note_failure(transfer);
         http_result_of_timeout(transfer, &result);
         withdraw(transfer);
         give_result(transfer, &result);

@@ -266,6 +266,8 @@ void http_proxy_set_options(struct http_transfer *transfer);
 /* Says to which address the proxy shall connect: one of the receiver's that the guard allows. False
  * when there is none; then the transfer has an early failure. */
 PH_NODISCARD bool http_proxy_choose_address(struct http_transfer *transfer);
+/* No answer came: the next attempt gives the proxy another address, if the receiver has one. */
+void http_proxy_note_failure(struct http_transfer *transfer);
 /* After a change of the guard: false when the request is not sent yet and its address is not
  * allowed any more; then the transfer has an early failure. */
 PH_NODISCARD bool http_proxy_judge_again(struct http_transfer *transfer);

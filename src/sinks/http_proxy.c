@@ -323,6 +323,13 @@ bool http_proxy_choose_address(struct http_transfer *transfer)
     return true;
 }
 
+void http_proxy_note_failure(struct http_transfer *transfer)
+{
+    if (transfer->connect_to_text[0] != '\0' && transfer->header_bytes == 0) {
+        transfer->route->place->turn++;
+    }
+}
+
 bool http_proxy_judge_again(struct http_transfer *transfer)
 {
     curl_off_t uploaded = 0;
