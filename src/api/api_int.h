@@ -161,6 +161,9 @@ PH_NODISCARD enum ph_error application_create_at(struct writer_txn *txn, struct 
 void application_write(struct json_out *out, const struct id_codec *codec,
                        const struct application_row *row);
 
+/* Whether the call's token sees an event type with these feature flags (as stored). */
+bool event_type_is_visible(const struct api_call *call, struct slice feature_flags);
+
 /* The members that EndpointOut and MessageEndpointOut share (without `id`), into an open object. */
 void endpoint_write_common(struct json_out *out, const struct endpoint_row *row);
 void endpoint_write(struct json_out *out, const struct id_codec *codec,
@@ -187,7 +190,8 @@ api_function api_endpoint_secret_get, api_endpoint_secret_rotate;
 api_function api_endpoint_headers_get, api_endpoint_headers_put, api_endpoint_headers_patch;
 
 api_function api_message_create, api_message_list, api_message_get, api_message_expunge;
-api_function api_message_resend;
+api_function api_message_resend, api_message_raw, api_message_precheck;
+api_function api_endpoint_send_example;
 
 api_function api_attempt_list_by_endpoint, api_attempt_list_by_message;
 api_function api_attempt_get, api_attempt_expunge;

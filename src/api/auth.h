@@ -25,6 +25,7 @@ enum api_auth {
     /* The application that the path names, see api_int.h: to read with ViewBase, and to change
      * anything with ManageEndpoint. */
     API_AUTH_APPLICATION,
+    API_AUTH_VIEW,          /* the same, to read whatever the method is */
     API_AUTH_VIEW_SECRET,   /* the same, with one of the capabilities that read secrets */
     API_AUTH_MANAGE_SECRET, /* … that rotate secrets */
     API_AUTH_TRANSFORM,     /* … that change transformations */

@@ -64,12 +64,12 @@ static void write_row(struct json_out *out, const struct event_type_row *row)
 }
 
 /* An application token sees types without a flag, and those whose flag it has. */
-static bool may_see(const struct api_call *call, const struct event_type_row *row)
+bool event_type_is_visible(const struct api_call *call, struct slice feature_flags)
 {
-    if (call->principal.application_id == 0 || row->feature_flags.ptr == NULL) {
+    if (call->principal.application_id == 0 || feature_flags.ptr == NULL) {
         return true;
     }
-    json_t *array = json_loadb(row->feature_flags.ptr, row->feature_flags.len, 0, NULL);
+    json_t *array = json_loadb(feature_flags.ptr, feature_flags.len, 0, NULL);
     bool is_visible = json_array_size(array) == 0;
     for (size_t index = 0; !is_visible && index < json_array_size(array); index++) {
         const char *flag = json_string_value(json_array_get(array, index));
@@ -119,7 +119,7 @@ static void write_page(struct api_call *call, const struct event_type_page *page
     api_answer_init(&answer);
     paging_begin_list(&answer.out);
     for (size_t index = 0; index < count; index++) {
-        if (may_see(call, &rows[index])) {
+        if (event_type_is_visible(call, rows[index].feature_flags)) {
             write_row(&answer.out, &rows[index]);
         }
     }
@@ -165,7 +165,7 @@ enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
             event_type_find(store, call->principal.org,
                             http_param(call->request, "event_type_name"), call->arena, diag, &row);
     }
-    if (error == PH_OK && !may_see(call, &row)) {
+    if (error == PH_OK && !event_type_is_visible(call, row.feature_flags)) {
         error = diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     if (error == PH_OK) {

@@ -183,6 +183,43 @@ enum ph_error api_message_get(struct api_call *call, struct diag *diag)
     return PH_OK;
 }
 
+/* What receivers get, to the byte, as a text. */
+enum ph_error api_message_raw(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    int64_t application_id;
+    int64_t message_id;
+    struct message_row row;
+    struct slice sent;
+    struct slice trace;
+    enum ph_error error = api_begin_read(call, diag, &store);
+    if (error == PH_OK) {
+        error = api_path_application(call, store, diag, &application_id);
+    }
+    if (error == PH_OK) {
+        error = message_path_id(call, store, application_id, diag, &message_id);
+    }
+    if (error == PH_OK) {
+        error = message_find(store, application_id, message_id, call->arena, diag, &row);
+    }
+    if (error == PH_OK && row.payload_expires_at_us <= clock_wall_us()) {
+        error = diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
+    }
+    if (error == PH_OK) {
+        error = message_sent(store, message_id, call->arena, diag, &sent, &trace);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    struct api_answer answer;
+    api_answer_init(&answer);
+    json_out_begin_object(&answer.out);
+    json_out_member_string(&answer.out, "payload", sent);
+    json_out_end_object(&answer.out);
+    api_answer_send(call, 200, &answer);
+    return PH_OK;
+}
+
 static enum ph_error run_expunge(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     int64_t application_id;

@@ -17,6 +17,20 @@ PH_NODISCARD enum ph_error message_path_resolve(struct api_call *call, struct st
                                                 struct diag *diag, int64_t *ret_application_id,
                                                 int64_t *ret_message_id);
 
+struct message_input;
+/* What becomes of a message beside being stored. */
+struct message_submission {
+    int status; /* of the answer, a MessageOut */
+    bool with_content;
+    int64_t only_endpoint_id; /* 0 = it goes to every endpoint that wants it */
+};
+/* Suspends the request and hands the message to the writer, which answers after the commit. The
+ * application is the path's; whether the token may use it is for the caller to say. */
+PH_NODISCARD enum ph_error message_submit(struct api_call *call,
+                                          const struct message_input *message,
+                                          const struct message_submission *submission,
+                                          struct diag *diag);
+
 /* MessageOut's members into an open object. `payload` is JSON text; SLICE_NONE = expired. */
 void message_write_members(struct json_out *out, const struct id_codec *codec,
                            const struct message_row *row, struct slice payload);

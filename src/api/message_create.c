@@ -18,7 +18,7 @@ struct create_job {
     struct api_call *call;
     struct application_input application;
     struct slice path_application; /* the path's own text */
-    bool with_content;
+    struct message_submission submission;
     struct message_item replayed;
 };
 
@@ -27,7 +27,7 @@ static void answer_message(struct create_job *create, const struct message_row *
 {
     BUF_AUTO struct buf body;
     buf_init(&body, API_ANSWER_MAX);
-    struct slice content = create->with_content ? payload : MESSAGE_NO_CONTENT;
+    struct slice content = create->submission.with_content ? payload : MESSAGE_NO_CONTENT;
     (void)buf_reserve(&body, content.len + row->channels.len + row->event_type.len +
                                  row->event_id.len + ANSWER_FRAME_BYTES);
     struct json_out out;
@@ -35,7 +35,7 @@ static void answer_message(struct create_job *create, const struct message_row *
     json_out_begin_object(&out);
     message_write_members(&out, create->call->codec, row, content);
     json_out_end_object(&out);
-    http_respond_json(create->call->request, 202, &body);
+    http_respond_json(create->call->request, create->submission.status, &body);
 }
 
 /* --- an idempotency key that was answered before ---------------------------------------------- */
@@ -45,7 +45,8 @@ static enum ph_error run_replay(struct general_job *job, struct writer_txn *txn,
 {
     struct create_job *create = PH_CONTAINER_OF(job, struct create_job, replay);
     struct api_call *call = create->call;
-    struct message_query query = {.with_payload = create->with_content, .now_us = txn->now_us};
+    struct message_query query = {.with_payload = create->submission.with_content,
+                                  .now_us = txn->now_us};
     enum ph_error error = application_resolve(
         txn->store, call->principal.org, create->path_application, diag, &query.application_id);
     if (error == PH_OK) {
@@ -130,6 +131,7 @@ static void fill_job(struct create_job *create, const struct message_input *mess
         .payload = message->payload,
         .raw_body = message->raw_body,
         .payload_retention_us = message->payload_retention_us,
+        .only_endpoint_id = create->submission.only_endpoint_id,
         .done = finish_create,
     };
     for (size_t index = 0; index < message->channel_count; index++) {
@@ -155,7 +157,8 @@ static void fill_job(struct create_job *create, const struct message_input *mess
         message->raw_body.ptr != NULL ? message->raw_body : message->payload, &trace);
 }
 
-enum ph_error api_message_create(struct api_call *call, struct diag *diag)
+enum ph_error message_submit(struct api_call *call, const struct message_input *message,
+                             const struct message_submission *submission, struct diag *diag)
 {
     struct create_job *create = arena_alloc(call->arena, sizeof *create);
     if (create == NULL) {
@@ -163,25 +166,29 @@ enum ph_error api_message_create(struct api_call *call, struct diag *diag)
     }
     create->call = call;
     create->path_application = http_param(call->request, "app_id");
+    create->submission = *submission;
+    fill_job(create, message);
+    struct http_request *request = call->request;
+    http_suspend(request);
+    enum ph_error error = writer_submit_ingest(flow_writer(call->api->flow), &create->ingest, diag);
+    if (error != PH_OK) {
+        message_body_unref(create->ingest.body);
+        http_respond_error(request, diag);
+    }
+    return PH_OK;
+}
+
+enum ph_error api_message_create(struct api_call *call, struct diag *diag)
+{
+    struct message_submission submission = {.status = 202};
     struct message_input message;
     enum ph_error error =
-        query_bool(call->request, "with_content", true, diag, &create->with_content);
+        query_bool(call->request, "with_content", true, diag, &submission.with_content);
     if (error == PH_OK) {
         const struct flow_settings *settings = flow_settings_take(call->api->flow);
         error = message_input_read(http_body(call->request), settings->payload_retention_us,
                                    call->arena, diag, &message);
         flow_settings_drop(settings);
     }
-    if (error != PH_OK) {
-        return error;
-    }
-    fill_job(create, &message);
-    struct http_request *request = call->request;
-    http_suspend(request);
-    error = writer_submit_ingest(flow_writer(call->api->flow), &create->ingest, diag);
-    if (error != PH_OK) {
-        message_body_unref(create->ingest.body);
-        http_respond_error(request, diag);
-    }
-    return PH_OK;
+    return error != PH_OK ? error : message_submit(call, &message, &submission, diag);
 }

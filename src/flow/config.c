@@ -389,3 +389,48 @@ enum ph_error application_config_load(struct store *store, int64_t application_i
     *ret_config = config;
     return PH_OK;
 }
+
+/* One row: event types and channels. */
+static enum ph_error row_matches(struct db_statement *row, struct slice event_type,
+                                 const struct slice *channels, size_t channel_count,
+                                 struct diag *diag, bool *ret_matches)
+{
+    struct endpoint_config config = {.id = db_int64(row, 0)};
+    enum ph_error error = PH_OK;
+    if (!read_names(db_text(row, 1), &config.event_types)) {
+        error = broken_row(diag, config.id, "event types");
+    } else if (!read_names(db_text(row, 2), &config.channels)) {
+        error = broken_row(diag, config.id, "channels");
+    } else {
+        *ret_matches = endpoint_config_matches(&config, event_type, channels, channel_count);
+    }
+    name_set_done(&config.event_types);
+    name_set_done(&config.channels);
+    return error;
+}
+
+enum ph_error application_would_match(struct store *store, int64_t application_id,
+                                      struct slice event_type, const struct slice *channels,
+                                      size_t channel_count, struct diag *diag,
+                                      bool *ret_would_match)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT id, event_types, channels FROM endpoint"
+                              " WHERE application_id = $1 AND deleted_at IS NULL AND disabled = 0"
+                              " ORDER BY id");
+    db_bind_int64(select, 1, application_id);
+    bool matches = false;
+    bool has_row;
+    enum ph_error error;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row && !matches) {
+        error = row_matches(select, event_type, channels, channel_count, diag, &matches);
+        if (error != PH_OK) {
+            break;
+        }
+    }
+    db_done(select);
+    if (error == PH_OK) {
+        *ret_would_match = matches;
+    }
+    return error;
+}

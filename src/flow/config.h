@@ -79,4 +79,11 @@ PH_NODISCARD enum ph_error application_config_load(struct store *store, int64_t 
 bool endpoint_config_matches(const struct endpoint_config *config, struct slice event_type,
                              const struct slice *channels, size_t channel_count);
 
+/* Whether a message would go to any endpoint of the application, without reading secrets. */
+PH_NODISCARD enum ph_error application_would_match(struct store *store, int64_t application_id,
+                                                   struct slice event_type,
+                                                   const struct slice *channels,
+                                                   size_t channel_count, struct diag *diag,
+                                                   bool *ret_would_match);
+
 #endif

@@ -238,6 +238,13 @@ static int64_t order_key(const struct ingest_job *job, const struct endpoint_con
     return (int64_t)(hash >> 1 | 2);
 }
 
+static bool goes_to(const struct ingest_job *job, const struct endpoint_config *config)
+{
+    return job->only_endpoint_id != 0 ? config->id == job->only_endpoint_id
+                                      : endpoint_config_matches(config, job->event_type,
+                                                                job->channels, job->channel_count);
+}
+
 static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job *job,
                                        struct diag *diag)
 {
@@ -245,7 +252,7 @@ static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job 
     const struct application_config *application = job->application;
     for (size_t index = 0; error == PH_OK && index < application->endpoint_count; index++) {
         struct endpoint_config *config = application->endpoints[index];
-        if (endpoint_config_matches(config, job->event_type, job->channels, job->channel_count)) {
+        if (goes_to(job, config)) {
             const struct delivery_insert_row row = {
                 .message_id = job->message_id,
                 .endpoint_id = config->id,

@@ -39,6 +39,9 @@ struct ingest_job {
     uint8_t key_hash[16]; /* with is_key_bound, of the application too */
     bool is_key_bound;
     struct message_body *body; /* one reference, owned by the job: what to send */
+    /* Not 0: the message goes to this endpoint alone, whatever that wants, unless it is disabled.
+     */
+    int64_t only_endpoint_id;
 
     /* Set when the application may be made by this message (MessageIn.application). Called inside
      * the transaction when it is missing; gives its id. NULL = a missing one is PH_NOT_FOUND. */
