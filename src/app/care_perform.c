@@ -43,6 +43,7 @@ static enum ph_error perform_here(const struct options *options, const struct ca
         .metrics = &metrics,
         .settings = {.writer_queue_max = QUEUE_MAX,
                      .wal_bytes_max = INT64_MAX,
+                     .wal_checkpoint_bytes = option_int(options, OPTION_WAL_CHECKPOINT_BYTES),
                      .retention_us = option_us(options, OPTION_RETENTION_DAYS)},
     };
     struct care_context context = {.jwt_secret_path = secret_path};

@@ -65,6 +65,7 @@ static enum ph_error read_settings(const struct options *options, struct diag *d
         .deliver_threads = (unsigned)option_int(options, OPTION_DELIVER_THREADS),
         .writer_queue_max = (size_t)option_int(options, OPTION_WRITER_QUEUE_MAX),
         .wal_bytes_max = option_int(options, OPTION_WAL_BYTES_MAX),
+        .wal_checkpoint_bytes = option_int(options, OPTION_WAL_CHECKPOINT_BYTES),
         .window_bytes_max = (size_t)option_int(options, OPTION_WINDOW_BYTES_MAX),
         .retention_us = option_us(options, OPTION_RETENTION_DAYS),
         .payload_retention_us = option_us(options, OPTION_PAYLOAD_RETENTION_DAYS),

@@ -16,8 +16,6 @@
 #include "store/token.h"
 
 #define TICK_US (200 * CLOCK_US_PER_MS)
-/* The write-ahead log is copied into the database file from this size on. */
-#define CHECKPOINT_BYTES (16 << 20)
 #define RETENTION_INTERVAL_MIN_US CLOCK_US_PER_S
 #define RETENTION_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
 #define ANSWERS_STEP 100
@@ -164,7 +162,7 @@ static void checkpoint(struct keeper *keeper)
 {
     int64_t bytes = writer_wal_bytes(keeper->writer);
     metrics_set(keeper->options->metrics, METRIC_WAL_BYTES, bytes);
-    if (bytes < CHECKPOINT_BYTES) {
+    if (bytes < keeper->options->settings.wal_checkpoint_bytes) {
         return;
     }
     struct diag diag;

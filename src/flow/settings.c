@@ -105,6 +105,7 @@ void settings_change(struct settings_holder *holder, const struct flow_settings 
     wanted.deliver_threads = former->deliver_threads;
     wanted.writer_queue_max = former->writer_queue_max;
     wanted.wal_bytes_max = former->wal_bytes_max;
+    wanted.wal_checkpoint_bytes = former->wal_checkpoint_bytes;
     wanted.window_bytes_max = former->window_bytes_max;
     struct snapshot *snapshot = snapshot_new(&wanted, holder->current);
     PH_ASSERT(pthread_mutex_lock(&holder->lock) == 0);

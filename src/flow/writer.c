@@ -17,9 +17,9 @@
 /* Jobs of one transaction; more wait for the next one. */
 #define BATCH_INGESTS_MAX 1024
 #define BATCH_GENERALS_MAX 256
+/* The log is begun anew from this many times the size that the keeper begins at. */
+#define WAL_RESTART_TIMES 4
 /* Pause after a transaction that failed with records in it. */
-/* Four times what the keeper begins at. */
-#define WAL_RESTART_BYTES (64 << 20)
 #define FAILURE_PAUSE_MS 200
 
 struct batch {
@@ -451,12 +451,15 @@ static void restart_wal(struct writer *writer)
 {
     int64_t bytes = db_wal_bytes(writer->store->db);
     int64_t now_us = clock_boot_us();
-    if (bytes >= WAL_RESTART_BYTES && now_us - writer->wal_restarted_us >= CLOCK_US_PER_S) {
+    if (bytes / WAL_RESTART_TIMES >= writer->options.settings.wal_checkpoint_bytes &&
+        now_us - writer->wal_restarted_us >= CLOCK_US_PER_S) {
         writer->wal_restarted_us = now_us;
         int64_t left_bytes;
         if (db_checkpoint(writer->store->db, NULL, &left_bytes) == PH_OK && left_bytes == 0) {
             bytes = 0;
         }
+        metrics_observe(writer->options.metrics, METRIC_CHECKPOINT_SECONDS,
+                        clock_boot_us() - now_us);
     }
     atomic_store_explicit(&writer->wal_bytes, bytes, memory_order_relaxed);
 }

@@ -202,6 +202,7 @@ static inline struct flow_rig *flow_rig_new(void **state)
                 .deliver_threads = 2,
                 .writer_queue_max = 1000,
                 .wal_bytes_max = INT64_C(1) << 30,
+                .wal_checkpoint_bytes = 16 << 20,
                 .window_bytes_max = (size_t)64 << 20,
                 .retention_us = 30 * 86400 * CLOCK_US_PER_S,
                 .payload_retention_us = 30 * 86400 * CLOCK_US_PER_S,
