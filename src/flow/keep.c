@@ -21,8 +21,23 @@
 #define ANSWERS_STEP 100
 #define TOKENS_STEP 100
 #define SEALING_RETRY_US (60 * CLOCK_US_PER_S)
-#define RETENTION_PAUSE_US (20 * CLOCK_US_PER_MS)
-#define BUSY_PAUSE_US (200 * CLOCK_US_PER_MS)
+/* After a step of retention it waits a few times as long as the step took, which under load is
+ * mostly the wait for the writer: so it goes slowly when others need the writer. */
+#define RETENTION_PAUSE_TIMES 3
+#define RETENTION_PAUSE_MIN_US (5 * CLOCK_US_PER_MS)
+#define STEP_PAUSE_US (20 * CLOCK_US_PER_MS)
+
+/* One walk over everything that may have ended. It has ends of its own, or under load it would
+ * follow what comes in for ever. */
+struct retention_round {
+    bool is_going;
+    size_t stage;      /* of round_stages */
+    int64_t began_us;  /* boot clock */
+    int64_t now_us;    /* wall clock at its beginning */
+    int64_t delete_us; /* wall clock: messages from before it are deleted */
+    int64_t after_id;  /* where the stage is */
+    int64_t pause_us;  /* before the next step */
+};
 
 struct keeper {
     pthread_mutex_t lock;
@@ -35,8 +50,9 @@ struct keeper {
     struct writer *writer;
     struct store *store;
     struct backlog *backlog;
-    int64_t retention_began_us; /* boot clock */
-    struct seal_walk walk;      /* over what is stored in plain */
+    int64_t checkpoint_at_us; /* boot clock: not before */
+    struct retention_round round;
+    struct seal_walk walk; /* over what is stored in plain */
     int64_t sealed_rows;
     int64_t sealing_at_us; /* boot clock, after a failure */
 };
@@ -45,8 +61,6 @@ struct keeper {
 struct keeper_step {
     struct step step;
     struct keeper *keeper;
-    int64_t retention_us;
-    int64_t after_id;
     /* Results. */
     int64_t last_id; /* 0 = that was the end */
     int64_t deleted;
@@ -85,7 +99,6 @@ static enum ph_error run_step(struct keeper *keeper, struct keeper_step *mine,
     step_init(&mine->step, run);
     enum ph_error error = step_run(&mine->step, keeper->writer, &diag);
     step_done(&mine->step);
-    backlog_step(keeper->backlog); /* a long retention does not hold it up */
     if (error != PH_OK) {
         if (error != PH_BUSY) {
             log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
@@ -100,13 +113,37 @@ static enum ph_error run_step(struct keeper *keeper, struct keeper_step *mine,
     return PH_OK;
 }
 
+static void checkpoint(struct keeper *keeper)
+{
+    int64_t bytes = writer_wal_bytes(keeper->writer);
+    metrics_set(keeper->options->metrics, METRIC_WAL_BYTES, bytes);
+    int64_t begin_us = clock_boot_us();
+    if (bytes < keeper->options->settings.wal_checkpoint_bytes ||
+        begin_us < keeper->checkpoint_at_us) {
+        return;
+    }
+    struct diag diag;
+    int64_t left_bytes;
+    enum ph_error error = db_checkpoint(keeper->store->db, &diag, &left_bytes);
+    metrics_observe(keeper->options->metrics, METRIC_CHECKPOINT_SECONDS,
+                    clock_boot_us() - begin_us);
+    keeper->checkpoint_at_us = clock_boot_us() + TICK_US;
+    if (error == PH_OK && left_bytes == 0) {
+        writer_wal_is_copied(keeper->writer);
+    } else if (error != PH_OK && error != PH_STORE_BUSY) {
+        log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
+    }
+}
+
+/* --- retention -------------------------------------------------------------------------------- */
+
 static enum ph_error delete_messages(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
     struct keeper_step *mine = mine_of(step);
+    const struct retention_round *round = &mine->keeper->round;
     struct retention_tally tally = {0};
-    enum ph_error error =
-        retention_delete(txn->store, mine->after_id, id_floor(txn->now_us - mine->retention_us),
-                         diag, &mine->last_id, &tally);
+    enum ph_error error = retention_delete(txn->store, round->after_id, id_floor(round->delete_us),
+                                           diag, &mine->last_id, &tally);
     mine->deleted = tally.messages;
     return error;
 }
@@ -114,8 +151,9 @@ static enum ph_error delete_messages(struct step *step, struct writer_txn *txn, 
 static enum ph_error expire_payloads(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
     struct keeper_step *mine = mine_of(step);
-    return retention_expire_payloads(txn->store, mine->after_id, id_floor(txn->now_us), txn->now_us,
-                                     diag, &mine->last_id, &mine->deleted);
+    const struct retention_round *round = &mine->keeper->round;
+    return retention_expire_payloads(txn->store, round->after_id, id_floor(round->now_us),
+                                     txn->now_us, diag, &mine->last_id, &mine->deleted);
 }
 
 static enum ph_error delete_answers(struct step *step, struct writer_txn *txn, struct diag *diag)
@@ -136,62 +174,69 @@ static enum ph_error delete_tokens(struct step *step, struct writer_txn *txn, st
     return error;
 }
 
-/* Repeats steps with pauses between them, up to the last one. False when the keeper stops. */
-static bool repeat(struct keeper *keeper,
-                   enum ph_error (*run)(struct step *, struct writer_txn *, struct diag *))
+static enum ph_error (*const round_stages[])(struct step *, struct writer_txn *, struct diag *) = {
+    delete_messages,
+    expire_payloads,
+    delete_answers,
+    delete_tokens,
+};
+
+/* Begins a round each minute, or more often when things are kept for so short a time that a minute
+ * would be late. */
+static void begin_round(struct keeper *keeper)
 {
     const struct flow_settings *settings = settings_take(keeper->settings);
-    struct keeper_step mine = {.retention_us = settings->retention_us};
+    int64_t retention_us = settings->retention_us;
+    int64_t payload_retention_us = settings->payload_retention_us;
     flow_settings_drop(settings);
-    enum ph_error error;
-    do {
-        error = run_step(keeper, &mine, run);
-        if (error != PH_OK && error != PH_BUSY) {
-            return true; /* tried again at the next interval */
-        }
-        mine.after_id = mine.last_id;
-        /* When the queue is full callers go first, and it goes on where it was. */
-        if (!pause_for(keeper, error == PH_BUSY ? BUSY_PAUSE_US : RETENTION_PAUSE_US)) {
-            return false;
-        }
-    } while (error == PH_BUSY || mine.last_id != 0);
-    return true;
+    int64_t interval_us =
+        (retention_us < payload_retention_us ? retention_us : payload_retention_us) / 16;
+    if (interval_us < RETENTION_INTERVAL_MIN_US) {
+        interval_us = RETENTION_INTERVAL_MIN_US;
+    } else if (interval_us > RETENTION_INTERVAL_MAX_US) {
+        interval_us = RETENTION_INTERVAL_MAX_US;
+    }
+    int64_t boot_us = clock_boot_us();
+    if (boot_us - keeper->round.began_us >= interval_us) {
+        int64_t now_us = clock_wall_us();
+        keeper->round = (struct retention_round){
+            .is_going = true,
+            .began_us = boot_us,
+            .now_us = now_us,
+            .delete_us = now_us - retention_us,
+        };
+    }
 }
 
-static void checkpoint(struct keeper *keeper)
+/* One step of the round. After a failure the stage is left for the next round. */
+static void retain(struct keeper *keeper)
 {
-    int64_t bytes = writer_wal_bytes(keeper->writer);
-    metrics_set(keeper->options->metrics, METRIC_WAL_BYTES, bytes);
-    if (bytes < keeper->options->settings.wal_checkpoint_bytes) {
+    struct retention_round *round = &keeper->round;
+    if (!round->is_going) {
+        begin_round(keeper);
+    }
+    if (!round->is_going) {
         return;
     }
-    struct diag diag;
-    int64_t left_bytes;
+    struct keeper_step mine = {0};
     int64_t begin_us = clock_boot_us();
-    enum ph_error error = db_checkpoint(keeper->store->db, &diag, &left_bytes);
-    metrics_observe(keeper->options->metrics, METRIC_CHECKPOINT_SECONDS,
-                    clock_boot_us() - begin_us);
-    if (error == PH_OK && left_bytes == 0) {
-        writer_wal_is_copied(keeper->writer);
-    } else if (error != PH_OK && error != PH_STORE_BUSY) {
-        log_write(keeper->options->log, LOG_KEEPER_FAILED, LOG_TEXT("error", diag.text));
+    enum ph_error error = run_step(keeper, &mine, round_stages[round->stage]);
+    int64_t pause_us = (clock_boot_us() - begin_us) * RETENTION_PAUSE_TIMES;
+    round->pause_us = pause_us < RETENTION_PAUSE_MIN_US ? RETENTION_PAUSE_MIN_US : pause_us;
+    if (error == PH_BUSY || round->pause_us > TICK_US) { /* callers go first */
+        round->pause_us = TICK_US;
+    }
+    if (error == PH_BUSY) {
+        return;
+    }
+    round->after_id = error == PH_OK ? mine.last_id : 0;
+    if (round->after_id == 0) {
+        round->stage++;
+        round->is_going = round->stage < PH_ARRAY_LENGTH(round_stages);
     }
 }
 
-/* A minute, or less when things are kept for so short a time that a minute would be late. */
-static int64_t retention_interval_us(const struct keeper *keeper)
-{
-    const struct flow_settings *settings = settings_take(keeper->settings);
-    int64_t kept_us = settings->retention_us < settings->payload_retention_us
-                          ? settings->retention_us
-                          : settings->payload_retention_us;
-    flow_settings_drop(settings);
-    int64_t interval_us = kept_us / 16;
-    if (interval_us < RETENTION_INTERVAL_MIN_US) {
-        return RETENTION_INTERVAL_MIN_US;
-    }
-    return interval_us < RETENTION_INTERVAL_MAX_US ? interval_us : RETENTION_INTERVAL_MAX_US;
-}
+/* --- secrets ---------------------------------------------------------------------------------- */
 
 static enum ph_error renew_key(struct step *step, struct writer_txn *txn, struct diag *diag)
 {
@@ -262,7 +307,10 @@ static int64_t tick_us(const struct keeper *keeper)
 {
     bool is_sealing =
         keeper->options->keyring != NULL && !keeper->walk.is_done && keeper->sealing_at_us == 0;
-    return is_sealing ? RETENTION_PAUSE_US : TICK_US;
+    if (keeper->round.is_going) {
+        return keeper->round.pause_us;
+    }
+    return is_sealing ? STEP_PAUSE_US : TICK_US;
 }
 
 static void *keeper_main(void *argument)
@@ -273,14 +321,7 @@ static void *keeper_main(void *argument)
         checkpoint(keeper);
         look_after_secrets(keeper);
         backlog_step(keeper->backlog);
-        int64_t now_us = clock_boot_us();
-        if (now_us - keeper->retention_began_us >= retention_interval_us(keeper)) {
-            keeper->retention_began_us = now_us;
-            if (!repeat(keeper, delete_messages) || !repeat(keeper, expire_payloads) ||
-                !repeat(keeper, delete_answers) || !repeat(keeper, delete_tokens)) {
-                break;
-            }
-        }
+        retain(keeper);
     }
     return NULL;
 }
@@ -301,7 +342,7 @@ enum ph_error keeper_start(const struct flow_options *options, struct settings_h
     keeper->options = options;
     keeper->settings = settings;
     keeper->writer = writer;
-    keeper->retention_began_us = clock_boot_us();
+    keeper->round.began_us = clock_boot_us();
     (void)pthread_mutex_init(&keeper->lock, NULL);
     clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
