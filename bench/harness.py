@@ -48,6 +48,11 @@ def fetch(url, token=None, method="GET", body=None):
         return answer.read().decode()
 
 
+def cpu_s_of(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
 class Process:
     """A child that prints `ready URL` and runs until it is ended."""
 
@@ -123,10 +128,7 @@ class Server:
         self.url, self.token, self.pid = url.rstrip("/"), token, pid
 
     def cpu_s(self):
-        if self.pid is None:
-            return None
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        return None if self.pid is None else cpu_s_of(self.pid)
 
     def memory_mb(self, name):
         if self.pid is None:
@@ -154,6 +156,26 @@ class Server:
             path = f"/api/v1/app/{app}/endpoint/{endpoint['id']}/stats"
             total += json.loads(fetch(self.url + path, self.token))["success"]
         return total
+
+
+class Neighbours:
+    """How much of the machine went to processes that are not part of the measurement. What the kernel
+    does for us in threads of its own counts as theirs: a few hundredths."""
+
+    def __init__(self, *pids):
+        self.pids = pids
+        self.start = self._seconds()
+
+    def _seconds(self):
+        """Since ever: of all cores together, at work; of us; by the clock."""
+        fields = pathlib.Path("/proc/stat").read_text().split()
+        # user, nice, system and stolen; interrupts are those of our sockets.
+        busy = sum(int(fields[1 + index]) for index in (0, 1, 2, 7)) / TICKS_PER_S
+        return busy, sum(os.times()[:4]) + sum(map(cpu_s_of, self.pids)), time.monotonic()
+
+    def share(self):
+        busy, own, clock = (now - then for now, then in zip(self._seconds(), self.start))
+        return round(max(0, busy - own) / (clock * os.cpu_count()), 3)
 
 
 @contextlib.contextmanager

@@ -14,8 +14,9 @@ import sys
 import time
 import urllib.parse
 
+import history
 import private_network
-from harness import Failed, data_folder, drain, fetch, load, note, now_us, server, server_on
+from harness import RETRIES, Failed, Neighbours, data_folder, drain, fetch, load, note, now_us, server, server_on
 
 UID = "bench"
 EVENT_TYPE = "job.run.completed"
@@ -33,8 +34,19 @@ SLOW_SETTINGS = ["delivery_timeout=2", "retry_schedule=1,2,5"]
 LAYOUTS = [(1, 1), (100, 1), (100, 100), (10_000, 1), (10_000, 100), (100_000, 1), (100_000, 100)]
 LAYOUT_EVENTS = 50_000
 
+# Of the rate of `e2e`, so that the server has air to breathe and latency means something.
+UPKEEP_SHARE, UPKEEP_PAIRS, UPKEEP_WARM_SECONDS, UPKEEP_SECONDS = 0.45, 3, 8, 12
+# Everything older than some five seconds is deleted; the checkpoints are those of every server.
+UPKEEP_WITH = [RETRIES, "retention_days=0.00006"]
+# Nothing is deleted for 30 days, and the write-ahead log is never copied.
+UPKEEP_WITHOUT = [RETRIES, "wal_checkpoint_bytes=64GiB", "wal_bytes_max=256GiB"]
+UPKEEP_CHECKPOINTS_MIN, UPKEEP_DELETED_MIN = 3, 1000
+
 DEPTHS, DEPTH_FULL, DEPTH_EVENTS = [100_000, 1_000_000], 10_000_000, 50_000
-LIST_CALLS = 60
+LIST_CALLS = 300
+
+# A measurement during which others used more than this share of the machine is made again.
+OTHERS_SHARE_MAX, TRIES_MAX = 0.08, 5
 
 
 class Run:
@@ -87,6 +99,16 @@ def missing(accepted, stats, recorded):
 
 def rate_of(deliveries, start_us, end_us):
     return round(deliveries * 1e6 / max(1, end_us - start_us))
+
+
+def undisturbed(measure):
+    """What `measure` gives, again while others were busy; its `others` says whether they were to the end."""
+    for _ in range(TRIES_MAX):
+        line = measure()
+        if line["others"] <= OTHERS_SHARE_MAX:
+            break
+        note(f"others used {line['others']:.0%} of the machine")
+    return line
 
 
 # --- slow -------------------------------------------------------------------------------------------
@@ -264,6 +286,66 @@ def endpoints(run):
         yield line | missing(result["accepted"], stats, recorded) | troubles(result)
 
 
+# --- upkeep -----------------------------------------------------------------------------------------
+
+
+def upkeep_of(target):
+    """How many messages retention has deleted, and how often the log was copied into the database."""
+    return {"deleted": target.metric("posthorn_retention_rows_total"),
+            "checkpoints": target.metric("posthorn_checkpoint_seconds_count")}
+
+
+def upkeep_once(run, rate, is_kept_up):
+    """One measurement on a fresh store, after a while of the same load: by then messages are old enough
+    to be deleted and the log has its usual size."""
+    receiver = run.receiver
+    with server(run.options, UPKEEP_WITH if is_kept_up else UPKEEP_WITHOUT) as target:
+        prepare(run, target, 1, 1, receiver.url)
+        receiver.reset()
+        load_of = ["--rate", str(rate), *spread(1, 1)]
+        warm = send(run, target, rate * UPKEEP_WARM_SECONDS, *load_of)
+        drain(target, receiver, warm["accepted"], 0)
+        receiver.reset()
+        before, recorded_before, cpu_s = upkeep_of(target), target.recorded_metric(), target.cpu_s()
+        neighbours = Neighbours(target.pid, receiver.pid)
+        result = send(run, target, rate * run.scaled(UPKEEP_SECONDS, 4), *load_of)
+        work = {key: value - before[key] for key, value in upkeep_of(target).items()}
+        others = neighbours.share()
+        stats, recorded, _ = drain(target, receiver, result["accepted"], recorded_before)
+        if is_kept_up and (work["checkpoints"] < UPKEEP_CHECKPOINTS_MIN or work["deleted"] < UPKEEP_DELETED_MIN):
+            raise Failed(f"there was too little upkeep to measure: {work}")
+        if not is_kept_up and any(upkeep_of(target).values()):
+            raise Failed(f"there was upkeep where none should be: {upkeep_of(target)}")
+        if result["per_s"] < 0.97 * rate and others <= OTHERS_SHARE_MAX:
+            raise Failed(f"{rate} events per second were asked for, {result['per_s']} were sent")
+        note(f"{'with' if is_kept_up else 'without'} upkeep: p99 {stats['p99_ms']} ms, {work}, others {others}")
+        line = {"p50_ms": stats["p50_ms"], "p99_ms": stats["p99_ms"], "max_ms": stats["max_ms"],
+                "cpu_s": round(target.cpu_s() - cpu_s, 2), "rss_peak_mb": target.memory_mb("VmHWM"),
+                "events": result["events"], "others": others, **work}
+        return line | missing(result["accepted"], stats, recorded) | troubles(result)
+
+
+def upkeep(run):
+    """Pairs of measurements without and with retention and checkpoints, as one line."""
+    rate = run.options.rate or max(100, int(run.e2e() * UPKEEP_SHARE))
+    without, with_it = [], []
+    for _ in range(UPKEEP_PAIRS):
+        without.append(undisturbed(lambda: upkeep_once(run, rate, False)))
+        with_it.append(undisturbed(lambda: upkeep_once(run, rate, True)))
+    line = {"scenario": "upkeep", "events_per_s": rate}
+    for key in ("p50_ms", "p99_ms", "max_ms", "cpu_s", "others"):
+        line[f"{key}_without"] = [one[key] for one in without]
+        line[f"{key}_with"] = [one[key] for one in with_it]
+    p99 = [line["p99_ms_without"], line["p99_ms_with"]]
+    line |= {"p99_ratio": round(statistics.median(p99[1]) / max(0.001, statistics.median(p99[0])), 2),
+             "p99_ratio_asked": 2, "noise": round(max(p99[0]) / max(0.001, min(p99[0])), 2),
+             "checkpoints": [one["checkpoints"] for one in with_it], "deleted": [one["deleted"] for one in with_it],
+             "rss_peak_mb": max(one["rss_peak_mb"] for one in without + with_it)}
+    for key in ("events", "lost", "unrecorded", "duplicated"):
+        line[key] = sum(one[key] for one in without + with_it)
+    yield line
+
+
 # --- depth ------------------------------------------------------------------------------------------
 
 
@@ -289,73 +371,103 @@ def list_latency(target, path):
             "p99_ms": round(ordered[-1 - len(took) // 100], 2)}
 
 
-def lists(target, oldest):
+def lists(run, target, oldest):
     """The lists that the console shows: the newest page, an old one, one that has to search."""
+    neighbours = Neighbours(target.pid, run.receiver.pid)
     application = f"/api/v1/app/{UID}-00000000"
     endpoint = json.loads(fetch(f"{target.url}{application}/endpoint", target.token))["data"][0]["id"]
-    old = urllib.parse.quote(oldest)
-    return {
-        "messages": list_latency(target, f"{application}/msg?limit=50&with_content=false"),
-        "messages_old": list_latency(target, f"{application}/msg?limit=50&with_content=false&before={old}"),
-        "messages_none_match": list_latency(target, f"{application}/msg?limit=50&event_types=no.such.type"),
-        "attempts": list_latency(target, f"{application}/attempt/endpoint/{endpoint}?limit=50&with_content=false"),
-        "attempts_failed": list_latency(target, f"{application}/attempt/endpoint/{endpoint}?limit=50&status=2"),
+    old = urllib.parse.quote(oldest["timestamp"])
+    messages = f"{application}/msg?limit=50&with_content=false"
+    attempts = f"{application}/attempt/endpoint/{endpoint}?limit=50"
+    paths = {
+        "messages": messages,
+        "messages_old": f"{messages}&before={old}",
+        "messages_none_match": f"{messages}&event_types=no.such.type",
+        "attempts": f"{attempts}&with_content=false",
+        "attempts_old": f"{attempts}&with_content=false&before={old}",
+        "attempts_with_content": f"{attempts}&with_content=true&with_msg=true",
+        "attempts_failed": f"{attempts}&status=2",
+        "attempts_of_message": f"{application}/attempt/msg/{oldest['id']}?limit=50",
+        "endpoint_messages": f"{application}/endpoint/{endpoint}/msg?limit=50",
+        "endpoint_messages_failed": f"{application}/endpoint/{endpoint}/msg?limit=50&status=2",
     }
+    took = {name: list_latency(target, path) for name, path in paths.items()}
+    return {"lists": took, "list_p99_ms": max(one["p99_ms"] for one in took.values()),
+            "list_p99_ms_asked": 50, "others": neighbours.share()}
 
 
 class Depth:
     """One store that grows: application 0 has the endpoint, accept-only events go to another."""
 
-    def __init__(self, run, target):
-        self.run, self.target = run, target
-        self.stored = self.delivered = 0
-        prepare(run, target, 1, 1, run.receiver.url)
+    def __init__(self, run, data):
+        self.run, self.data = run, data
+        self.stored = self.attempts = 0
+        self.accept_path = self.middle = self.first = None
+
+    def _prepare(self, target):
+        prepare(self.run, target, 1, 1, self.run.receiver.url)
         made = json.loads(fetch(target.url + "/api/v1/app", target.token,
                                 body={"name": "benchmark", "uid": "accept-00000000"}))
         self.accept_path = f"/api/v1/app/{made['id']}/msg?with_content=false"
-        self.troubles = {}
 
-    def _note(self, result):
+    def _accept(self, target, events):
+        result = send(self.run, target, events, "--path", self.accept_path)
         self.stored += result["accepted"]
-        self.troubles = troubles(result)
+        return {"accept_per_s": result["per_s"], **troubles(result)}
 
-    def accept(self, events):
-        result = send(self.run, self.target, events, "--path", self.accept_path)
-        self._note(result)
-        return result["per_s"]
-
-    def deliver(self, events):
-        """Accepts and delivers; the rate and what is missing."""
+    def _deliver(self, target, events):
+        """Accepts and delivers; the rate, and what is missing."""
         self.run.receiver.reset()
-        before = self.target.recorded_metric()
-        result = send(self.run, self.target, events, *spread(1, 1))
-        stats, recorded, end_us = drain(self.target, self.run.receiver, result["accepted"], before)
-        self._note(result)
-        return (rate_of(stats["distinct"], result["start_us"], end_us), missing(result["accepted"], stats, recorded),
-                stats)
+        before = target.recorded_metric()
+        result = send(self.run, target, events, *spread(1, 1))
+        stats, recorded, end_us = drain(target, self.run.receiver, result["accepted"], before)
+        self.stored += result["accepted"]
+        self.attempts += recorded
+        return {"e2e_per_s": rate_of(stats["distinct"], result["start_us"], end_us), "p99_ms": stats["p99_ms"],
+                **missing(result["accepted"], stats, recorded)}
+
+    def repeat(self, goal):
+        """Instead of filling for half an hour: see history.py. For this no server may run."""
+        start_us = now_us()
+        self.stored, self.attempts = history.repeat(self.data, goal)
+        return {"repeated_s": round((now_us() - start_us) / 1e6, 1)}
+
+    def measure(self, goal):
+        """Fills up to the goal unless there is as much already, then measures."""
+        events = min(self.run.scaled(DEPTH_EVENTS, 200), goal // 4)
+        with server_on(self.run.options, self.data) as target:
+            if self.accept_path is None:
+                self._prepare(target)
+            left = goal - self.stored - 2 * events
+            filled = self._deliver(target, left) if left > 0 else {}
+            if self.middle is None:  # from here on an old message
+                path = f"{target.url}/api/v1/app/{UID}-00000000/msg?limit=1&with_content=false"
+                self.middle = json.loads(fetch(path, target.token))["data"][0]
+            line = {"scenario": "depth", "fill_per_s": filled.get("e2e_per_s"), **self._accept(target, events),
+                    **self._deliver(target, events), **undisturbed(lambda: lists(self.run, target, self.middle)),
+                    "rss_mb": target.memory_mb("VmRSS"), "rss_peak_mb": target.memory_mb("VmHWM")}
+        for key in ("lost", "unrecorded", "duplicated"):
+            line[key] += filled.get(key, 0)
+        self.first = self.first or line
+        line |= {"stored": self.stored, "attempts": self.attempts, "disk_mb": disk_mb(self.data)}
+        for kind in ("accept", "e2e"):
+            line[f"{kind}_to_first_depth"] = round(line[f"{kind}_per_s"] / max(1, self.first[f"{kind}_per_s"]), 3)
+        return line
 
 
 def depth(run):
-    first = None
-    with data_folder(run.options) as data, server_on(run.options, data) as target:
-        store = Depth(run, target)
-        for goal in DEPTHS + ([DEPTH_FULL] if run.options.full else []):
+    with data_folder(run.options) as data:
+        store = Depth(run, data)
+        for goal in DEPTHS:
             goal = run.scaled(goal, 1000)
-            events = min(run.scaled(DEPTH_EVENTS, 200), goal // 4)
             note(f"{goal} stored messages")
-            fill_rate, fill_missing, _ = store.deliver(max(1, goal - store.stored - 2 * events))
-            oldest = json.loads(fetch(f"{target.url}/api/v1/app/{UID}-00000000/msg?limit=1&with_content=false",
-                                      target.token))["data"][0]["timestamp"] if first is None else oldest
-            accept = store.accept(events)
-            rate, gone, stats = store.deliver(events)
-            line = {"scenario": "depth", "stored": store.stored, "fill_per_s": fill_rate, "accept_per_s": accept,
-                    "e2e_per_s": rate, "p99_ms": stats["p99_ms"], "lists": lists(target, oldest),
-                    "rss_mb": target.memory_mb("VmRSS"), "rss_peak_mb": target.memory_mb("VmHWM"),
-                    "disk_mb": disk_mb(data), **{key: gone[key] + fill_missing[key] for key in gone}, **store.troubles}
-            first = first or line
-            line["accept_to_first_depth"] = round(accept / max(1, first["accept_per_s"]), 3)
-            line["e2e_to_first_depth"] = round(rate / max(1, first["e2e_per_s"]), 3)
-            yield line
+            yield store.measure(goal)
+        if run.options.full:
+            goal = run.scaled(DEPTH_FULL, 10_000)
+            note(f"{goal} attempts")
+            repeated = store.repeat(goal)
+            yield store.measure(store.stored) | repeated
 
 
-SCENARIOS = {"slow": slow, "backlog": backlog, "restart": restart, "endpoints": endpoints, "depth": depth}
+SCENARIOS = {"slow": slow, "backlog": backlog, "restart": restart, "endpoints": endpoints, "upkeep": upkeep,
+             "depth": depth}
