@@ -266,6 +266,9 @@ static void finish_job(struct general_job *general, enum ph_error error, const s
     if (error == PH_OK && !job->is_replayed && job->committed != NULL) {
         job->committed(job);
     }
+    if (job->ended != NULL) {
+        job->ended(job);
+    }
     if (error != PH_OK) {
         struct diag copy = *diag;
         buf_done(&body);
@@ -298,6 +301,9 @@ enum ph_error api_submit(struct api_call *call, struct api_job *job,
     http_suspend(call->request);
     if (writer_submit(flow_writer(call->api->flow), &job->job, diag) != PH_OK) {
         struct diag copy = *diag;
+        if (job->ended != NULL) {
+            job->ended(job);
+        }
         http_respond_error(call->request, &copy);
     }
     return PH_OK;

@@ -116,6 +116,8 @@ struct api_job {
     enum ph_error (*run)(struct api_job *job, struct writer_txn *txn, struct diag *diag);
     /* After the commit and before the answer, not when the answer is a kept one; or NULL. */
     void (*committed)(struct api_job *job);
+    /* Before the answer, however it ends: frees what is not in the arena; or NULL. */
+    void (*ended)(struct api_job *job);
     bool is_replayed;
     int status;
     struct api_answer answer;
@@ -192,6 +194,10 @@ api_function api_endpoint_headers_get, api_endpoint_headers_put, api_endpoint_he
 api_function api_message_create, api_message_list, api_message_get, api_message_expunge;
 api_function api_message_resend, api_message_raw, api_message_precheck;
 api_function api_endpoint_send_example;
+
+api_function api_sink_list, api_sink_create, api_sink_get, api_sink_put;
+api_function api_sink_patch, api_sink_delete;
+api_function api_poller_poll, api_poller_consumer_poll, api_poller_consumer_seek;
 
 api_function api_attempt_list_by_endpoint, api_attempt_list_by_message;
 api_function api_attempt_get, api_attempt_expunge;

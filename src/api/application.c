@@ -4,6 +4,7 @@
 #include "api/input.h"
 #include "api/paging.h"
 #include "core/name.h"
+#include "store/sink.h"
 
 void application_input_read(struct input *input, struct application_input *ret_application)
 {
@@ -347,6 +348,9 @@ static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, str
     enum ph_error error = api_path_application(job->call, txn->store, diag, &id);
     if (error == PH_OK) {
         error = endpoint_delete_all(txn->store, id, txn->now_us, note_deleted_endpoint, txn, diag);
+    }
+    if (error == PH_OK) {
+        error = sink_delete_all(txn->store, id, diag);
     }
     if (error == PH_OK) {
         error = application_delete(txn->store, id, txn->now_us, diag);

@@ -251,6 +251,8 @@ static bool may(const struct auth_entry *entry, enum api_auth auth, bool is_read
     case API_AUTH_READ_ALL:
     case API_AUTH_VIEW:
         return has_all(entry, CAPABILITY_VIEW_BASE);
+    case API_AUTH_MANAGE:
+        return has_all(entry, CAPABILITY_MANAGE_ENDPOINT);
     case API_AUTH_APPLICATION:
         return has_all(entry, is_read ? CAPABILITY_VIEW_BASE : CAPABILITY_MANAGE_ENDPOINT);
     case API_AUTH_VIEW_SECRET:

@@ -26,6 +26,7 @@ enum api_auth {
      * anything with ManageEndpoint. */
     API_AUTH_APPLICATION,
     API_AUTH_VIEW,          /* the same, to read whatever the method is */
+    API_AUTH_MANAGE,        /* … to change whatever the method is */
     API_AUTH_VIEW_SECRET,   /* the same, with one of the capabilities that read secrets */
     API_AUTH_MANAGE_SECRET, /* … that rotate secrets */
     API_AUTH_TRANSFORM,     /* … that change transformations */

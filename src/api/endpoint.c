@@ -126,24 +126,21 @@ static struct endpoint_job *job_of(struct api_job *job)
     return PH_CONTAINER_OF(job, struct endpoint_job, job);
 }
 
-/* Every event type must exist and not be archived. */
-static enum ph_error check_event_types(struct api_job *job, struct writer_txn *txn,
-                                       struct diag *diag)
+enum ph_error endpoint_check_event_types(struct api_call *call, struct writer_txn *txn,
+                                         const struct slice *names, size_t count, struct diag *diag)
 {
-    const struct endpoint_job *endpoint = job_of(job);
     BUF_AUTO struct buf missing;
     buf_init(&missing, 4096);
-    for (size_t index = 0; index < endpoint->event_type_count; index++) {
+    for (size_t index = 0; index < count; index++) {
         bool is_active;
         enum ph_error error =
-            event_type_is_active(txn->store, job->call->principal.org,
-                                 endpoint->event_type_names[index], diag, &is_active);
+            event_type_is_active(txn->store, call->principal.org, names[index], diag, &is_active);
         if (error != PH_OK) {
             return error;
         }
         if (!is_active) {
             buf_append_text(&missing, missing.len > 0 ? ", " : "");
-            buf_append_slice(&missing, endpoint->event_type_names[index]);
+            buf_append_slice(&missing, names[index]);
         }
     }
     if (missing.len == 0) {
@@ -151,6 +148,14 @@ static enum ph_error check_event_types(struct api_job *job, struct writer_txn *t
     }
     return diag_set(diag, PH_INVALID, "body.eventTypes",
                     "The following event types don't exist: %s", buf_text(&missing));
+}
+
+static enum ph_error check_event_types(struct api_job *job, struct writer_txn *txn,
+                                       struct diag *diag)
+{
+    const struct endpoint_job *endpoint = job_of(job);
+    return endpoint_check_event_types(job->call, txn, endpoint->event_type_names,
+                                      endpoint->event_type_count, diag);
 }
 
 enum ph_error endpoint_changed(struct writer_txn *txn, int64_t application_id, int64_t endpoint_id,

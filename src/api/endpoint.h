@@ -50,6 +50,14 @@ struct endpoint_job {
 /* Reads EndpointIn, EndpointUpdate or EndpointPatch into a new job. */
 PH_NODISCARD enum ph_error endpoint_read_body(struct api_call *call, enum endpoint_body body,
                                               struct diag *diag, struct endpoint_job **ret_job);
+/* `eventTypes` (or `filterTypes`): names, and as JSON text; at least one where it is given. */
+enum input_state endpoint_read_event_types(struct input *input, enum input_need need,
+                                           struct slice **ret_names, size_t *ret_count,
+                                           struct slice *ret_json);
+/* Inside a transaction: every event type must exist and not be archived. PH_INVALID. */
+PH_NODISCARD enum ph_error endpoint_check_event_types(struct api_call *call, struct writer_txn *txn,
+                                                      const struct slice *names, size_t count,
+                                                      struct diag *diag);
 /* The live endpoint that the path names. */
 PH_NODISCARD enum ph_error endpoint_path_row(struct api_call *call, struct store *store,
                                              struct diag *diag, struct endpoint_row *ret_row);

@@ -41,34 +41,37 @@ static void read_url(struct api_call *call, struct input *input, enum input_need
     job->row.url = (struct slice){copy, normal.len};
 }
 
-static void read_event_types(struct input *input, enum input_need need, struct endpoint_job *job)
+enum input_state endpoint_read_event_types(struct input *input, enum input_need need,
+                                           struct slice **ret_names, size_t *ret_count,
+                                           struct slice *ret_json)
 {
-    job->event_types = input_strings(input, "eventTypes", need, "event_types", EVENT_TYPES_MAX,
-                                     &job->event_type_names, &job->event_type_count);
-    if (job->event_types == INPUT_ABSENT) {
-        job->event_types = input_strings(input, "filterTypes", need, "event_types", EVENT_TYPES_MAX,
-                                         &job->event_type_names, &job->event_type_count);
+    *ret_json = SLICE_NONE;
+    enum input_state state = input_strings(input, "eventTypes", need, "event_types",
+                                           EVENT_TYPES_MAX, ret_names, ret_count);
+    if (state == INPUT_ABSENT) {
+        state = input_strings(input, "filterTypes", need, "event_types", EVENT_TYPES_MAX, ret_names,
+                              ret_count);
     }
-    if (job->event_types != INPUT_VALUE || input_end(input) != PH_OK) {
-        job->event_type_count = 0;
-        return;
+    if (state != INPUT_VALUE || input_end(input) != PH_OK) {
+        *ret_count = 0;
+        return state;
     }
-    if (job->event_type_count == 0) {
+    if (*ret_count == 0) {
         input_refuse(input, "event_types",
                      "eventTypes can't be empty, it must have at least one"
                      " item.");
-        return;
+        return state;
     }
-    for (size_t index = 0; index < job->event_type_count; index++) {
+    for (size_t index = 0; index < *ret_count; index++) {
         if (input_end(input) == PH_OK) {
-            input_note(input, name_check_event_type(job->event_type_names[index],
+            input_note(input, name_check_event_type((*ret_names)[index],
                                                     "body.event_types.[0].__all__", input->diag));
         }
     }
     if (input_end(input) == PH_OK) {
-        job->row.event_types =
-            input_names_json(input, job->event_type_names, job->event_type_count);
+        *ret_json = input_names_json(input, *ret_names, *ret_count);
     }
+    return state;
 }
 
 static void read_secret(struct input *input, struct endpoint_job *job)
@@ -161,7 +164,8 @@ enum ph_error endpoint_read_body(struct api_call *call, enum endpoint_body body,
         row->version = 1;
     }
     job->disabled = input_bool(&input, "disabled", set, &row->is_disabled);
-    read_event_types(&input, clear, job);
+    job->event_types = endpoint_read_event_types(&input, clear, &job->event_type_names,
+                                                 &job->event_type_count, &row->event_types);
     job->channels = input_channels(&input, clear, &row->channels, NULL, NULL);
     job->metadata = input_metadata(&input, "metadata", set, &row->metadata);
     endpoint_options_input_read(&input, &job->options);

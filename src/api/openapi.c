@@ -123,6 +123,8 @@ const char *openapi_callers(const struct http_route *route)
                                          : OF_APPLICATION " with the capability ManageEndpoint";
     case API_AUTH_VIEW:
         return OF_APPLICATION;
+    case API_AUTH_MANAGE:
+        return OF_APPLICATION " with the capability ManageEndpoint";
     case API_AUTH_VIEW_SECRET:
         return OF_APPLICATION " with a capability that reads secrets";
     case API_AUTH_MANAGE_SECRET:

@@ -13,7 +13,9 @@
 
 bool message_filter_is_empty(const struct message_filter *filter)
 {
-    return filter->channel.ptr == NULL && filter->tag.ptr == NULL && filter->event_type_count == 0;
+    return filter->channel.ptr == NULL && filter->tag.ptr == NULL &&
+           filter->event_type_count == 0 && filter->channel_count == 0 &&
+           (filter->also == NULL || message_filter_is_empty(filter->also));
 }
 
 static bool is_name(struct slice json, struct slice name)
@@ -53,8 +55,14 @@ bool message_filter_fits(const struct message_filter *filter, struct slice event
     for (size_t index = 0; !fits && index < filter->event_type_count; index++) {
         fits = slice_equal(filter->event_types[index], event_type);
     }
-    return fits && (filter->channel.ptr == NULL || has_name(channels, filter->channel)) &&
+    fits = fits && (filter->channel.ptr == NULL || has_name(channels, filter->channel)) &&
            (filter->tag.ptr == NULL || has_name(tags, filter->tag));
+    bool has_channel = filter->channel_count == 0;
+    for (size_t index = 0; fits && !has_channel && index < filter->channel_count; index++) {
+        has_channel = has_name(channels, filter->channels[index]);
+    }
+    return fits && has_channel &&
+           (filter->also == NULL || message_filter_fits(filter->also, event_type, channels, tags));
 }
 
 /* A page while it is gathered. */
@@ -88,20 +96,27 @@ static enum ph_error copy_row(struct gathering *gathering, struct db_statement *
     return error;
 }
 
+#define PAGE_COLUMNS                                                                               \
+    "SELECT id, event_type, event_id, channels, payload_expires_at, tags, deliver_at FROM message" \
+    " WHERE application_id = $1 AND id > $2 AND id < $3"
+
+static const char *page_query(bool is_descending, bool is_following)
+{
+    if (is_following) {
+        PH_ASSERT(!is_descending);
+        return PAGE_COLUMNS " AND {is_settled:tx} ORDER BY id LIMIT $4";
+    }
+    return is_descending ? PAGE_COLUMNS " ORDER BY id DESC LIMIT $4"
+                         : PAGE_COLUMNS " ORDER BY id LIMIT $4";
+}
+
 /* One query of at most `rows` rows. *ret_ended: the page is complete, or nothing is left. */
 static enum ph_error step(struct store *store, struct gathering *gathering, size_t rows,
                           struct diag *diag, bool *ret_ended)
 {
     struct id_page *page = &gathering->page;
-    struct db_statement *select = db_prepare(
-        store->db,
-        page->is_descending
-            ? "SELECT id, event_type, event_id, channels, payload_expires_at, tags, deliver_at"
-              " FROM message WHERE application_id = $1 AND id > $2 AND id < $3"
-              " ORDER BY id DESC LIMIT $4"
-            : "SELECT id, event_type, event_id, channels, payload_expires_at, tags, deliver_at"
-              " FROM message WHERE application_id = $1 AND id > $2 AND id < $3"
-              " ORDER BY id LIMIT $4");
+    struct db_statement *select =
+        db_prepare(store->db, page_query(page->is_descending, gathering->query->is_following));
     db_bind_int64(select, 1, gathering->query->application_id);
     db_bind_int64(select, 2, page->lower);
     db_bind_int64(select, 3, page->upper);
@@ -149,6 +164,7 @@ static enum ph_error gather(struct store *store, struct gathering *gathering, st
         gathering->end.has_more = true;
         gathering->end.last_examined_id = gathering->last_id;
     }
+    gathering->end.passed_id = gathering->last_id;
     return error;
 }
 
@@ -177,7 +193,8 @@ enum ph_error message_page(struct store *store, const struct message_query *quer
     size_t count = query->with_payload ? gathering.end.count : 0;
     for (size_t index = 0; error == PH_OK && index < count; index++) {
         if (index > 0 && arena->used_bytes > PAGE_BYTES_MAX) {
-            gathering.end = (struct list_end){.count = index, .has_more = true};
+            gathering.end = (struct list_end){
+                .count = index, .has_more = true, .passed_id = items[index - 1].row.id};
             break;
         }
         error = read_payload(store, &items[index], query->now_us, arena, diag);

@@ -14,10 +14,13 @@
 
 /* What a message must have to be in a list; everything absent lets all pass. */
 struct message_filter {
-    struct slice channel;            /* SLICE_NONE = any */
-    struct slice tag;                /* likewise */
-    const struct slice *event_types; /* one of them */
-    size_t event_type_count;         /* 0 = any */
+    struct slice channel;              /* SLICE_NONE = any */
+    struct slice tag;                  /* likewise */
+    const struct slice *event_types;   /* one of them */
+    size_t event_type_count;           /* 0 = any */
+    const struct slice *channels;      /* one of them */
+    size_t channel_count;              /* 0 = any */
+    const struct message_filter *also; /* a second one that must let it pass, or NULL */
 };
 
 bool message_filter_is_empty(const struct message_filter *filter);
@@ -30,6 +33,7 @@ struct list_end {
     size_t count;
     bool has_more;            /* another row may follow in the scan's direction */
     int64_t last_examined_id; /* not 0 only when the scan gave up at LIST_EXAMINED_MAX */
+    int64_t passed_id;        /* up to it nothing was left out; 0 = the scan met no row */
 };
 
 struct message_item {
@@ -43,6 +47,9 @@ struct message_query {
     struct id_page page;          /* of pages */
     bool with_payload;
     int64_t now_us; /* a payload past its time counts as gone, deleted or not */
+    /* Oldest first, and only messages before which none can be committed any more (engineering
+     * rule 4): who goes on behind the page's end misses nothing. */
+    bool is_following;
 };
 
 /*

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/sink.h"
+
+#include "core/scan.h"
+#include "store/store_int.h"
+
+#define COLUMNS "id, application_id, uid, event_types, channels, created_at, updated_at"
+
+static enum ph_error not_found(struct diag *diag)
+{
+    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+}
+
+static enum ph_error uid_taken(struct diag *diag)
+{
+    return diag_set(diag, PH_CONFLICT, NULL, "A sink with that uid already exists");
+}
+
+static enum ph_error read_row(struct db_statement *select, struct arena *arena, struct diag *diag,
+                              struct sink_row *ret_row)
+{
+    struct row_copier copier = {.row = select, .arena = arena};
+    struct sink_row row = {
+        .id = db_int64(select, 0),
+        .application_id = db_int64(select, 1),
+        .uid = row_copy_text(&copier, 2),
+        .event_types = row_copy_text(&copier, 3),
+        .channels = row_copy_text(&copier, 4),
+        .created_at_us = db_int64(select, 5),
+        .updated_at_us = db_int64(select, 6),
+    };
+    enum ph_error error = row_copier_end(&copier, diag);
+    if (error == PH_OK) {
+        *ret_row = row;
+    }
+    return error;
+}
+
+enum ph_error sink_find(struct store *store, int64_t application_id, struct slice id_or_uid,
+                        struct arena *arena, struct diag *diag, struct sink_row *ret_row)
+{
+    struct db_statement *select;
+    int64_t id;
+    if (id_parse(&store->codec, ID_SINK, id_or_uid, &id)) {
+        select = db_prepare(store->db, "SELECT " COLUMNS " FROM sink"
+                                       " WHERE application_id = $1 AND id = $2");
+        db_bind_int64(select, 2, id);
+    } else if (slice_is_utf8_text(id_or_uid)) {
+        select = db_prepare(store->db, "SELECT " COLUMNS " FROM sink"
+                                       " WHERE application_id = $1 AND uid = $2");
+        db_bind_text(select, 2, id_or_uid);
+    } else {
+        return not_found(diag);
+    }
+    db_bind_int64(select, 1, application_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        error = has_row ? read_row(select, arena, diag, ret_row) : not_found(diag);
+        db_done(select);
+    }
+    return error;
+}
+
+enum ph_error sink_page(struct store *store, int64_t application_id, const struct id_page *page,
+                        struct arena *arena, struct diag *diag, struct sink_row *rows,
+                        size_t *ret_count, bool *ret_has_more)
+{
+    struct db_statement *select = db_prepare(
+        store->db, page->is_descending ? "SELECT " COLUMNS " FROM sink WHERE application_id = $1"
+                                         " AND id > $2 AND id < $3 ORDER BY id DESC LIMIT $4"
+                                       : "SELECT " COLUMNS " FROM sink WHERE application_id = $1"
+                                         " AND id > $2 AND id < $3 ORDER BY id LIMIT $4");
+    db_bind_int64(select, 1, application_id);
+    db_bind_int64(select, 2, page->lower);
+    db_bind_int64(select, 3, page->upper);
+    db_bind_int64(select, 4, (int64_t)page->limit + 1);
+    size_t count = 0;
+    bool has_row;
+    enum ph_error error;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
+           !page_is_full(count, page->limit, arena)) {
+        error = read_row(select, arena, diag, &rows[count]);
+        if (error != PH_OK) {
+            break;
+        }
+        count++;
+    }
+    db_done(select);
+    if (error == PH_OK) {
+        *ret_count = count;
+        *ret_has_more = has_row;
+    }
+    return error;
+}
+
+/* The names of a stored array; they were written without escapes. */
+static enum ph_error read_names(struct slice json, struct arena *arena, struct diag *diag,
+                                const struct slice **ret_names, size_t *ret_count)
+{
+    struct scan_cursor cursor;
+    enum scan_type type;
+    struct slice value;
+    size_t count = 0;
+    if (json.ptr == NULL) {
+        return PH_OK;
+    }
+    scan_cursor_init(&cursor, json);
+    while (scan_next_element(&cursor, &type, &value)) {
+        count++;
+    }
+    struct slice *names = arena_calloc(arena, count, sizeof *names);
+    if (names == NULL) {
+        return diag_set(diag, PH_NO_MEMORY, NULL, "the sink needs more memory than its limit");
+    }
+    scan_cursor_init(&cursor, json);
+    for (size_t index = 0; scan_next_element(&cursor, &type, &value); index++) {
+        PH_ASSERT(type == SCAN_STRING);
+        names[index] = (struct slice){value.ptr + 1, value.len - 2};
+    }
+    *ret_names = names;
+    *ret_count = count;
+    return PH_OK;
+}
+
+enum ph_error sink_filter(const struct sink_row *row, struct arena *arena, struct diag *diag,
+                          struct message_filter *ret_filter)
+{
+    struct message_filter filter = {0};
+    enum ph_error error =
+        read_names(row->event_types, arena, diag, &filter.event_types, &filter.event_type_count);
+    if (error == PH_OK) {
+        error = read_names(row->channels, arena, diag, &filter.channels, &filter.channel_count);
+    }
+    if (error == PH_OK) {
+        *ret_filter = filter;
+    }
+    return error;
+}
+
+static void bind_settings(struct db_statement *statement, const struct sink_row *row)
+{
+    PH_ASSERT(row->id > 0);
+    db_bind_int64(statement, 1, row->id);
+    db_bind_text(statement, 2, row->uid);
+    db_bind_text(statement, 3, row->event_types);
+    db_bind_text(statement, 4, row->channels);
+    db_bind_int64(statement, 5, row->updated_at_us);
+}
+
+enum ph_error sink_insert(struct store *store, const struct sink_row *row, struct diag *diag)
+{
+    PH_ASSERT(row->application_id > 0);
+    struct db_statement *insert =
+        db_prepare(store->db, "INSERT INTO sink (id, uid, event_types, channels, updated_at,"
+                              " created_at, application_id) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+    bind_settings(insert, row);
+    db_bind_int64(insert, 6, row->created_at_us);
+    db_bind_int64(insert, 7, row->application_id);
+    enum ph_error error = db_exec(insert, diag);
+    return error == PH_CONFLICT ? uid_taken(diag) : error;
+}
+
+enum ph_error sink_update(struct store *store, const struct sink_row *row, struct diag *diag)
+{
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE sink SET uid = $2, event_types = $3, channels = $4,"
+                              " updated_at = $5 WHERE id = $1");
+    bind_settings(update, row);
+    enum ph_error error = db_exec(update, diag);
+    return error == PH_CONFLICT ? uid_taken(diag) : error;
+}
+
+/* Runs two statements with one id as their only parameter. */
+static enum ph_error exec_both(struct store *store, const char *first, const char *second,
+                               int64_t id, struct diag *diag)
+{
+    struct db_statement *statement = db_prepare(store->db, first);
+    db_bind_int64(statement, 1, id);
+    enum ph_error error = db_exec(statement, diag);
+    if (error == PH_OK) {
+        statement = db_prepare(store->db, second);
+        db_bind_int64(statement, 1, id);
+        error = db_exec(statement, diag);
+    }
+    return error;
+}
+
+enum ph_error sink_delete(struct store *store, int64_t id, struct diag *diag)
+{
+    return exec_both(store, "DELETE FROM sink_consumer WHERE sink_id = $1",
+                     "DELETE FROM sink WHERE id = $1", id, diag);
+}
+
+enum ph_error sink_delete_all(struct store *store, int64_t application_id, struct diag *diag)
+{
+    return exec_both(store,
+                     "DELETE FROM sink_consumer WHERE sink_id IN"
+                     " (SELECT id FROM sink WHERE application_id = $1)",
+                     "DELETE FROM sink WHERE application_id = $1", application_id, diag);
+}
+
+/* --- consumers ---------------------------------------------------------------------------------
+ */
+
+enum ph_error sink_consumer_find(struct store *store, int64_t sink_id, struct slice name,
+                                 struct diag *diag, struct sink_consumer *ret_consumer)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT position, page_began, request_hash, revision FROM sink_consumer"
+                   " WHERE sink_id = $1 AND name = $2");
+    db_bind_int64(select, 1, sink_id);
+    db_bind_text(select, 2, name);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    *ret_consumer = (struct sink_consumer){.position = sink_id};
+    if (has_row) {
+        *ret_consumer = (struct sink_consumer){
+            .position = db_int64(select, 0),
+            .page_began = db_int64(select, 1),
+            .request_hash = db_int64(select, 2),
+            .revision = db_int64(select, 3),
+        };
+        db_done(select);
+    }
+    return PH_OK;
+}
+
+static enum ph_error select_number(struct db_statement *select, struct diag *diag,
+                                   int64_t *ret_number)
+{
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        PH_ASSERT(has_row);
+        *ret_number = db_int64(select, 0);
+        db_done(select);
+    }
+    return error;
+}
+
+/* Whether the sink is still there and has room for one more. */
+static enum ph_error check_sink(struct store *store, int64_t sink_id, bool is_new,
+                                struct diag *diag)
+{
+    int64_t count;
+    struct db_statement *select = db_prepare(store->db, "SELECT count(*) FROM sink WHERE id = $1");
+    db_bind_int64(select, 1, sink_id);
+    enum ph_error error = select_number(select, diag, &count);
+    if (error == PH_OK && count == 0) {
+        return not_found(diag);
+    }
+    if (error == PH_OK && is_new) {
+        select = db_prepare(store->db, "SELECT count(*) FROM sink_consumer WHERE sink_id = $1");
+        db_bind_int64(select, 1, sink_id);
+        error = select_number(select, diag, &count);
+        if (error == PH_OK && count >= SINK_CONSUMERS_MAX) {
+            error = diag_set(diag, PH_BAD_REQUEST, NULL, "a sink has at most %d consumers",
+                             SINK_CONSUMERS_MAX);
+            diag_code(diag, "limit_reached");
+        }
+    }
+    return error;
+}
+
+static enum ph_error has_moved(struct diag *diag)
+{
+    return diag_set(diag, PH_CONFLICT, NULL,
+                    "another request has moved this consumer meanwhile; ask again");
+}
+
+static enum ph_error insert_consumer(struct store *store, int64_t sink_id, struct slice name,
+                                     const struct sink_consumer *consumer, int64_t now_us,
+                                     struct diag *diag)
+{
+    struct db_statement *insert = db_prepare(
+        store->db, "INSERT INTO sink_consumer (sink_id, name, position, page_began, request_hash,"
+                   " updated_at, revision) VALUES ($1, $2, $3, $4, $5, $6, 1)"
+                   " ON CONFLICT (sink_id, name) DO NOTHING");
+    db_bind_int64(insert, 1, sink_id);
+    db_bind_text(insert, 2, name);
+    db_bind_int64(insert, 3, consumer->position);
+    db_bind_int64(insert, 4, consumer->page_began);
+    db_bind_int64(insert, 5, consumer->request_hash);
+    db_bind_int64(insert, 6, now_us);
+    return db_exec(insert, diag);
+}
+
+static enum ph_error update_consumer(struct store *store, int64_t sink_id, struct slice name,
+                                     const struct sink_consumer *consumer, int64_t now_us,
+                                     struct diag *diag)
+{
+    struct db_statement *update = db_prepare(
+        store->db, "UPDATE sink_consumer SET position = $3, page_began = $4, request_hash = $5,"
+                   " updated_at = $6, revision = revision + 1"
+                   " WHERE sink_id = $1 AND name = $2 AND revision = $7");
+    db_bind_int64(update, 1, sink_id);
+    db_bind_text(update, 2, name);
+    db_bind_int64(update, 3, consumer->position);
+    db_bind_int64(update, 4, consumer->page_began);
+    db_bind_int64(update, 5, consumer->request_hash);
+    db_bind_int64(update, 6, now_us);
+    db_bind_int64(update, 7, consumer->revision);
+    return db_exec(update, diag);
+}
+
+enum ph_error sink_consumer_put(struct store *store, int64_t sink_id, struct slice name,
+                                const struct sink_consumer *consumer, int64_t now_us,
+                                struct diag *diag)
+{
+    bool is_new = consumer->revision == 0;
+    enum ph_error error = check_sink(store, sink_id, is_new, diag);
+    if (error == PH_OK) {
+        error = is_new ? insert_consumer(store, sink_id, name, consumer, now_us, diag)
+                       : update_consumer(store, sink_id, name, consumer, now_us, diag);
+    }
+    return error == PH_OK && db_changes(store->db) == 0 ? has_moved(diag) : error;
+}
