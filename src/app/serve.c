@@ -67,6 +67,14 @@ static enum ph_error read_settings(const struct options *options, struct diag *d
         .wal_bytes_max = option_int(options, OPTION_WAL_BYTES_MAX),
         .wal_checkpoint_bytes = option_int(options, OPTION_WAL_CHECKPOINT_BYTES),
         .window_bytes_max = (size_t)option_int(options, OPTION_WINDOW_BYTES_MAX),
+        .jq =
+            {
+                .workers = (unsigned)option_int(options, OPTION_JQ_WORKERS),
+                .timeout_us = option_us(options, OPTION_JQ_TIMEOUT),
+                .memory_bytes = (size_t)option_int(options, OPTION_JQ_MEMORY),
+                .output_bytes_max = (size_t)option_int(options, OPTION_JQ_OUTPUT_MAX),
+                .queue_max = (size_t)option_int(options, OPTION_JQ_QUEUE_MAX),
+            },
         .retention_us = option_us(options, OPTION_RETENTION_DAYS),
         .payload_retention_us = option_us(options, OPTION_PAYLOAD_RETENTION_DAYS),
     };

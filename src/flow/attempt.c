@@ -8,6 +8,9 @@
 #include "core/verdict.h"
 #include "flow/deliver_int.h"
 
+/* Of a transform's headers and URL; its body stays where it is. */
+#define TRANSFORM_ARENA_BYTES (8u << 20)
+
 struct judgement {
     struct verdict_result verdict;
     bool is_success;
@@ -15,55 +18,96 @@ struct judgement {
     int64_t next_attempt_at_us;
 };
 
+/* Nothing was sent, so the breaker has learnt nothing. */
+static void give_probe_back(struct item *item)
+{
+    if (item->manual_id == 0 && !item->is_overdue) {
+        breaker_give_back(&item->lane->breaker);
+    }
+}
+
 static void fail_at_once(struct deliverer *deliverer, struct item *item,
                          enum attempt_failure failure, const char *text)
 {
     const struct sink_result result = {
-        .user = item, .failure = failure, .error_text = slice_of(text)};
+        .user = &item->attempt->sent, .failure = failure, .error_text = slice_of(text)};
     attempt_result(deliverer, &result);
+}
+
+void attempt_fail_unsent(struct deliverer *deliverer, struct item *item, const char *words)
+{
+    item->attempt->is_unsent = true;
+    fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, words);
+}
+
+void attempt_put_off(struct deliverer *deliverer, struct item *item)
+{
+    fail_at_once(deliverer, item, ATTEMPT_CANCELLED, "");
+}
+
+void attempt_drop(struct deliverer *deliverer, struct item *item)
+{
+    struct lane *lane = item->lane;
+    fair_ended(deliverer, lane);
+    give_probe_back(item);
+    item->attempt->record = (struct record_job){
+        .deliverer = deliverer,
+        .message_id = item->message_id,
+        .endpoint_id = lane->endpoint_id,
+        .manual_id = item->manual_id,
+        .state = DELIVERY_CANCELLED,
+        .reason = DELIVERY_REASON_FILTER,
+        .order_key = item->order_key,
+    };
+    writer_submit_record(deliverer->options.writer, &item->attempt->record);
+    lane_settle(deliverer, lane);
 }
 
 void attempt_start(struct deliverer *deliverer, struct item *item)
 {
     int64_t now_us = clock_wall_us();
+    struct attempt *attempt = ph_calloc(1, sizeof *attempt);
+    attempt->item = item;
+    arena_init(&attempt->arena, TRANSFORM_ARENA_BYTES);
+    item->attempt = attempt;
     item->config = endpoint_config_ref(item->lane->config);
+    attempt->method = item->config->options->method;
     fair_started(deliverer, item->lane);
     deliverer->unrecorded++;
     if (item->attempts == 0 && item->manual_id == 0) {
         metrics_observe(deliverer->options.flow->metrics, METRIC_DELIVERY_DELAY_SECONDS,
                         now_us - item->accepted_us);
     }
-    (void)id_format(&deliverer->store->codec, ID_MESSAGE, item->message_id, item->id_text);
+    (void)id_format(&deliverer->store->codec, ID_MESSAGE, item->message_id, attempt->id_text);
     if (item->is_overdue) {
-        fail_at_once(deliverer, item, ATTEMPT_PROTOCOL,
-                     "not sent: the endpoint's circuit breaker was open until the last retry was "
-                     "past");
-        return;
+        attempt_fail_unsent(deliverer, item,
+                            "not sent: the endpoint's circuit breaker was open until the last "
+                            "retry was past");
+    } else if (item->body == NULL) {
+        attempt_fail_unsent(deliverer, item, "the payload has expired or was expunged");
+    } else {
+        prepare(deliverer, item);
     }
-    if (item->body == NULL) {
-        fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, "the payload has expired or was expunged");
-        return;
-    }
-    attempt_send(deliverer, item);
 }
 
 void attempt_send(struct deliverer *deliverer, struct item *item)
 {
+    struct attempt *attempt = item->attempt;
     const struct endpoint_options *options = item->config->options;
     struct sink_request request = {
-        .url = item->config->url,
-        .method = endpoint_method_name(options->method),
+        .url = attempt->url != NULL ? attempt->url : item->config->url,
+        .method = endpoint_method_name(attempt->method),
         .timeout_ms = options->timeout_ms != 0 ? options->timeout_ms
                                                : deliverer->settings->delivery_timeout_ms,
-        .user = item,
+        .user = &attempt->sent,
     };
     struct diag diag;
-    enum ph_error error = render(deliverer, item, &request, &diag);
+    enum ph_error error = render(deliverer, attempt, &request, &diag);
     if (error == PH_OK) {
         error = sink_http_send(deliverer->sink, &request, &diag);
     }
     if (error != PH_OK) {
-        fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, diag.text);
+        attempt_fail_unsent(deliverer, item, diag.text);
     }
 }
 
@@ -116,7 +160,7 @@ static void judge_endpoint(struct deliverer *deliverer, struct item *item,
                            const struct judgement *judgement)
 {
     struct lane *lane = item->lane;
-    struct record_job *record = &item->record;
+    struct record_job *record = &item->attempt->record;
     bool can_disable = !lane->is_disabling && !lane->config->is_disabled;
     if (judgement->verdict.disables_endpoint && can_disable) {
         record->disable_reason = "the receiver asked for it";
@@ -148,13 +192,13 @@ static void log_outcome(const struct deliverer *deliverer, const struct item *it
     enum log_event event = judgement->is_success ? LOG_ATTEMPT_SUCCEEDED
                            : judgement->is_final ? LOG_DELIVERY_FAILED
                                                  : LOG_ATTEMPT_FAILED;
-    if (!log_wants(log, event) && item->record.disable_reason == NULL) {
+    if (!log_wants(log, event) && item->attempt->record.disable_reason == NULL) {
         return;
     }
     char endpoint_text[ID_TEXT_MAX];
     (void)id_format(&deliverer->store->codec, ID_ENDPOINT, item->lane->endpoint_id, endpoint_text);
     struct log_field fields[7] = {
-        LOG_TEXT("message", item->id_text),
+        LOG_TEXT("message", item->attempt->id_text),
         LOG_TEXT("endpoint", endpoint_text),
         LOG_INT("attempt", item->attempts + 1),
         LOG_INT("status", result->status_code),
@@ -168,9 +212,9 @@ static void log_outcome(const struct deliverer *deliverer, const struct item *it
         fields[count++] = LOG_TEXT("trace_id", trace_text);
     }
     log_fields(log, event, fields, count);
-    if (item->record.disable_reason != NULL) {
+    if (item->attempt->record.disable_reason != NULL) {
         log_write(log, LOG_ENDPOINT_DISABLED, LOG_TEXT("endpoint", endpoint_text),
-                  LOG_TEXT("reason", item->record.disable_reason));
+                  LOG_TEXT("reason", item->attempt->record.disable_reason));
     }
 }
 
@@ -178,8 +222,8 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
                         const struct sink_result *result, const struct judgement *judgement)
 {
     struct slice response = result->failure == ATTEMPT_ANSWERED ? result->body : result->error_text;
-    item->response = ph_memdup_text(response.ptr, response.len);
-    item->record = (struct record_job){
+    item->attempt->response = ph_memdup_text(response.ptr, response.len);
+    item->attempt->record = (struct record_job){
         .deliverer = deliverer,
         .message_id = item->message_id,
         .endpoint_id = item->lane->endpoint_id,
@@ -193,20 +237,26 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
         .is_success = judgement->is_success,
         .status_code = result->status_code,
         .duration_ms = result->duration_us / CLOCK_US_PER_MS,
-        .url = slice_of(item->config->url),
-        .response = (struct slice){item->response, response.len},
+        .url = slice_of(item->attempt->url != NULL ? item->attempt->url : item->config->url),
+        .response = (struct slice){item->attempt->response, response.len},
     };
 }
 
 void attempt_result(void *context, const struct sink_result *result)
 {
     struct deliverer *deliverer = context;
-    struct item *item = result->user;
+    struct sent *sent = result->user;
+    if (sent->is_token) {
+        token_result(deliverer, sent, result);
+        return;
+    }
+    struct attempt *attempt = PH_CONTAINER_OF(sent, struct attempt, sent);
+    struct item *item = attempt->item;
     struct lane *lane = item->lane;
     fair_ended(deliverer, lane);
     if (result->failure == ATTEMPT_CANCELLED) {
         /* Shutting down, or no memory to send it: not recorded, made again from the store. */
-        breaker_give_back(&lane->breaker);
+        give_probe_back(item);
         lane_read_again(lane, item);
         deliverer_forget(deliverer, item);
         return;
@@ -216,12 +266,14 @@ void attempt_result(void *context, const struct sink_result *result)
         metrics_add(deliverer->options.flow->metrics, METRIC_ATTEMPTS_BLOCKED, 1);
     }
     struct judgement judgement = judge(deliverer, item, result);
-    if (item->body != NULL && !item->is_overdue) {
+    if (attempt->is_unsent) {
+        give_probe_back(item);
+    } else {
         health_report(deliverer, lane, result, judgement.verdict.counts_for_breaker);
     }
     fill_record(deliverer, item, result, &judgement);
     judge_endpoint(deliverer, item, &judgement);
     log_outcome(deliverer, item, result, &judgement);
-    writer_submit_record(deliverer->options.writer, &item->record);
+    writer_submit_record(deliverer->options.writer, &item->attempt->record);
     lane_settle(deliverer, lane);
 }

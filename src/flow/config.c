@@ -56,6 +56,8 @@ void endpoint_config_unref(struct endpoint_config *config)
     name_set_done(&config->event_types);
     name_set_done(&config->channels);
     free_headers(config);
+    jq_program_unref(config->filter);
+    jq_program_unref(config->transform);
     if (config->extras != NULL) {
         arena_done(&config->extras->arena);
         free(config->extras);
@@ -252,7 +254,24 @@ static enum ph_error read_row_extras(struct store *store, struct db_statement *r
     config->options = &extras->options;
     config->credentials =
         endpoint_credentials_are_none(&extras->credentials) ? NULL : &extras->credentials;
+    if (error == PH_OK && extras->credentials.token_url.ptr != NULL) {
+        config->token_url = arena_dup(&extras->arena, extras->credentials.token_url);
+    }
     return error;
+}
+
+/* The programs as they are run; that they compile was checked when they were saved. */
+static enum ph_error read_row_programs(struct endpoint_config *config, struct diag *diag)
+{
+    const struct endpoint_options *options = config->options;
+    enum ph_error error = PH_OK;
+    if (options->filter.ptr != NULL) {
+        error = jq_program_new(options->filter, "filter", diag, &config->filter);
+    }
+    if (error == PH_OK && options->transform.ptr != NULL && !options->is_transform_off) {
+        error = jq_program_new(options->transform, "transform", diag, &config->transform);
+    }
+    return error == PH_OK ? PH_OK : broken_row(diag, config->id, "programs");
 }
 
 /* A snapshot from the current row; the keys are read later, by another statement. */
@@ -281,6 +300,9 @@ static enum ph_error read_row(struct store *store, struct db_statement *row, str
     }
     if (error == PH_OK) {
         error = read_row_extras(store, row, config, diag);
+    }
+    if (error == PH_OK) {
+        error = read_row_programs(config, diag);
     }
     if (error != PH_OK) {
         endpoint_config_unref(config);

@@ -12,6 +12,7 @@
 
 #include "core/signature.h"
 #include "flow/endpoint_options.h"
+#include "jq/program.h"
 #include "sinks/sink.h"
 #include "store/store.h"
 
@@ -47,7 +48,10 @@ struct endpoint_config {
     struct name_set channels;
     const struct endpoint_options *options;         /* never NULL */
     const struct endpoint_credentials *credentials; /* NULL = none */
-    struct endpoint_extras *extras;                 /* what the two point into; NULL = nothing */
+    struct jq_program *filter;                      /* NULL = none */
+    struct jq_program *transform;                   /* NULL also while it is switched off */
+    const char *token_url;                          /* of OAuth2 credentials, else NULL */
+    struct endpoint_extras *extras;                 /* what these point into; NULL = nothing */
 };
 
 struct application_config {

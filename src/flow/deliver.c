@@ -103,9 +103,16 @@ void deliverer_push_manual(struct deliverer *deliverer, int64_t endpoint_id)
     push_notice(deliverer, INBOX_MANUAL, NULL, endpoint_id);
 }
 
+void deliverer_push_prepared(struct deliverer *deliverer, struct item *item)
+{
+    (void)pthread_mutex_lock(&deliverer->lock);
+    push(deliverer, &item->entry, INBOX_PREPARED);
+    (void)pthread_mutex_unlock(&deliverer->lock);
+}
+
 void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job)
 {
-    struct item *item = PH_CONTAINER_OF(job, struct item, record);
+    struct item *item = PH_CONTAINER_OF(job, struct attempt, record)->item;
     (void)pthread_mutex_lock(&deliverer->lock);
     push(deliverer, &item->entry, INBOX_RECORDED);
     (void)pthread_mutex_unlock(&deliverer->lock);
@@ -149,15 +156,26 @@ void deliverer_wake(struct deliverer *deliverer)
 /* --- items: the deliverer's thread -------------------------------------------------------------
  */
 
+static void attempt_free(struct attempt *attempt)
+{
+    if (attempt != NULL) {
+        message_body_unref(attempt->body);
+        buf_done(&attempt->signature);
+        buf_wipe(&attempt->authorization);
+        arena_done(&attempt->arena);
+        free(attempt->headers);
+        free(attempt->response);
+        free(attempt->words);
+        free(attempt->output);
+        free(attempt);
+    }
+}
+
 void item_free(struct item *item)
 {
+    attempt_free(item->attempt);
     message_body_unref(item->body);
     endpoint_config_unref(item->config);
-    message_body_unref(item->sent);
-    buf_done(&item->signature);
-    buf_wipe(&item->authorization);
-    free(item->headers);
-    free(item->response);
     free(item);
 }
 
@@ -173,8 +191,8 @@ void deliverer_forget(struct deliverer *deliverer, struct item *item)
 
 static void handle_recorded(struct deliverer *deliverer, struct item *item)
 {
-    if (item->record.state == DELIVERY_PENDING) {
-        lane_due_at(item->lane, item->record.next_attempt_at_us);
+    if (item->attempt->record.state == DELIVERY_PENDING) {
+        lane_due_at(item->lane, item->attempt->record.next_attempt_at_us);
     } else if (item->lane->config->options->ordering != ENDPOINT_ORDERING_NONE ||
                item->order_key != 0) {
         lane_due_at(item->lane, clock_wall_us()); /* the next one of its order was released */
@@ -250,6 +268,9 @@ static void handle_entry(struct deliverer *deliverer, struct inbox_entry *entry)
         return;
     case INBOX_RECORDED:
         handle_recorded(deliverer, PH_CONTAINER_OF(entry, struct item, entry));
+        return;
+    case INBOX_PREPARED:
+        prepare_result(deliverer, PH_CONTAINER_OF(entry, struct item, entry));
         return;
     case INBOX_CONFIG:
     case INBOX_EXPUNGED:
@@ -502,7 +523,7 @@ static enum ph_error open_parts(struct deliverer *deliverer, struct diag *diag)
     return error == PH_OK ? lanes_scan_store(deliverer, diag) : error;
 }
 
-/* Frees what is left in the inbox; records are parts of items that their lanes know. */
+/* Frees what is left in the inbox; the lanes know the items of records and of programs. */
 static void free_inbox(struct deliverer *deliverer)
 {
     struct list_node *node;
@@ -510,7 +531,7 @@ static void free_inbox(struct deliverer *deliverer)
         struct inbox_entry *entry = LIST_ELEMENT(node, struct inbox_entry, node);
         if (entry->type == INBOX_FRESH) {
             item_free(PH_CONTAINER_OF(entry, struct item, entry));
-        } else if (entry->type != INBOX_RECORDED) {
+        } else if (entry->type != INBOX_RECORDED && entry->type != INBOX_PREPARED) {
             struct inbox_notice *notice = PH_CONTAINER_OF(entry, struct inbox_notice, entry);
             endpoint_config_unref(notice->config);
             flow_settings_drop(notice->settings);

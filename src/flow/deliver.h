@@ -16,12 +16,15 @@
 #include "flow/settings.h"
 
 struct deliverer;
+struct item;
+struct jq_pool;
 
 struct deliverer_options {
     const struct flow_options *flow;
     struct settings_holder *settings;
     struct writer *writer;
     struct resolver *resolver;
+    struct jq_pool *jq;
     struct application_throttles *application_throttles;
     unsigned index; /* owns the shards with shard % count == index */
     unsigned count;
@@ -51,6 +54,8 @@ void deliverer_push_due(struct deliverer *deliverer, struct endpoint_config *con
 void deliverer_push_config(struct deliverer *deliverer, struct endpoint_config *config);
 void deliverer_push_expunged(struct deliverer *deliverer, int64_t message_id);
 void deliverer_push_manual(struct deliverer *deliverer, int64_t endpoint_id);
+/* Called by the pool's thread: an endpoint's program has ended. Then deliverer_wake. */
+void deliverer_push_prepared(struct deliverer *deliverer, struct item *item);
 /* The record was committed. */
 void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job);
 void deliverer_wake(struct deliverer *deliverer);

@@ -24,6 +24,8 @@
 #include "core/throttle.h"
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
+#include "jq/event.h"
+#include "jq/pool.h"
 #include "sinks/http.h"
 
 /* Attempts in flight of one deliverer; also its open sockets. */
@@ -44,6 +46,7 @@ enum inbox_type {
     INBOX_MANUAL,
     INBOX_DUE,
     INBOX_SETTINGS,
+    INBOX_PREPARED,
     INBOX_RECORDED
 };
 
@@ -78,17 +81,49 @@ struct item {
     int64_t accepted_us;
     struct message_body *body;      /* NULL: the payload is gone */
     struct endpoint_config *config; /* of the inbox entry, then of the attempt */
-    struct record_job record;
+    struct attempt *attempt;        /* from its start to its record; NULL before */
+};
 
-    /* The attempt. */
-    struct sink_header *headers;
+/* How far an attempt has come before it is sent. */
+enum attempt_stage {
+    ATTEMPT_STAGE_NEW,
+    ATTEMPT_STAGE_FILTERED,    /* the filter said yes, or there is none */
+    ATTEMPT_STAGE_TRANSFORMED, /* likewise */
+};
+
+/* What the `user` of a request to the sink points to: an attempt or a token. */
+struct sent {
+    bool is_token;
+};
+
+/* One attempt: what is sent, and the record of it. */
+struct attempt {
+    struct sent sent;
+    struct item *item;
+    struct record_job record;
+    enum attempt_stage stage;
+    bool is_unsent; /* failed before anything went out: says nothing about the receiver */
     char id_text[ID_TEXT_MAX];
     char timestamp_text[24];
     char trace_parent[TRACE_PARENT_TEXT_MAX];
+    struct sink_header *headers;
     struct buf signature;
     struct buf authorization;  /* value of the header, empty = none */
-    struct message_body *sent; /* what is sent instead of the body, NULL = the body */
+    struct message_body *body; /* what is sent instead of the item's, NULL = the item's */
     char *response;            /* copy for the record */
+
+    /* Of the endpoint's programs. */
+    enum jq_outcome outcome; /* set by the pool's thread, read after INBOX_PREPARED */
+    char *words;
+    char *output;
+    size_t output_len;
+    struct arena arena; /* of `transformed` */
+    bool is_transformed;
+    struct jq_transformed transformed;
+    char *url;                   /* of the transform, NULL = the endpoint's */
+    enum endpoint_method method; /* the transform's or the endpoint's */
+
+    struct list_node in_token; /* of the lane's token, while it waits for one */
 };
 
 /* Stands for the application of lanes whose configuration is not read yet. */
@@ -103,6 +138,8 @@ struct tenant {
     struct list_node ready;    /* lanes */
     struct list_node in_ready; /* of the deliverer's ready or held; alone without ready lanes */
 };
+
+struct token;
 
 struct lane {
     int64_t endpoint_id;
@@ -127,6 +164,7 @@ struct lane {
     int64_t not_before_us;   /* boot clock; after a page without progress, or a failing store */
     int64_t idle_since_us;   /* boot clock, while on the idle list */
     int64_t cancel_asked_us; /* boot clock, last time that old deliveries were to be cancelled */
+    struct token *token;     /* OAuth2; NULL until the first is needed */
     struct throttle throttle;
     struct application_throttle *application_throttle; /* NULL = no limit */
     int64_t reserved_us;       /* boot clock, of a reservation in it; 0 = none */
@@ -256,18 +294,45 @@ void health_report(struct deliverer *deliverer, struct lane *lane, const struct 
 /* --- attempt.c ----------------------------------------------------------------------------------
  */
 
-/* Renders, signs and sends; the result comes to attempt_result. */
+/* Prepares, renders, signs and sends; the result comes to attempt_result. */
 void attempt_start(struct deliverer *deliverer, struct item *item);
 void attempt_result(void *deliverer, const struct sink_result *result);
-/* The item has all that it is made of. */
+/* What is sent is complete. */
 void attempt_send(struct deliverer *deliverer, struct item *item);
+/* It ends before anything was sent, as a failed attempt with these words. */
+void attempt_fail_unsent(struct deliverer *deliverer, struct item *item, const char *words);
+/* It is given up without a record, and made again from the store a second later. */
+void attempt_put_off(struct deliverer *deliverer, struct item *item);
+/* The endpoint's program does not want it: the delivery ends without an attempt. */
+void attempt_drop(struct deliverer *deliverer, struct item *item);
+
+/* --- prepare.c ----------------------------------------------------------------------------------
+ */
+
+/* The next step before sending: filter, transform, token, then attempt_send. */
+void prepare(struct deliverer *deliverer, struct item *item);
+/* INBOX_PREPARED: a program has ended. */
+void prepare_result(struct deliverer *deliverer, struct item *item);
+
+/* --- token.c ------------------------------------------------------------------------------------
+ */
+
+/* True when the lane has a token that is valid now. Else one is asked for, and the attempt goes on
+ * (attempt_send) or fails when the answer is there. */
+bool token_is_ready(struct deliverer *deliverer, struct item *item);
+struct slice token_text(const struct lane *lane);
+/* `sent` is the token's. */
+void token_result(struct deliverer *deliverer, struct sent *sent, const struct sink_result *result);
+/* The token is no good: credentials changed, or the receiver refused it. NULL is fine. */
+void token_forget(struct token *token);
+void token_free(struct token *token); /* NULL is fine */
 
 /* --- render.c -----------------------------------------------------------------------------------
  */
 
 /* Puts body and headers into the request, signed with the keys that are valid now. The request
- * points into the item. An error says why it cannot be sent. */
-PH_NODISCARD enum ph_error render(struct deliverer *deliverer, struct item *item,
+ * points into the attempt. An error says why it cannot be sent. */
+PH_NODISCARD enum ph_error render(struct deliverer *deliverer, struct attempt *attempt,
                                   struct sink_request *request, struct diag *diag);
 
 #endif

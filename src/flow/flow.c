@@ -6,6 +6,7 @@
 #include "flow/keep.h"
 #include "flow/settings.h"
 #include "flow/writer.h"
+#include "jq/pool.h"
 #include "sinks/http.h"
 #include "sinks/resolver.h"
 
@@ -16,6 +17,7 @@ struct flow {
     struct settings_holder *settings;
     struct writer *writer;
     struct resolver *resolver;
+    struct jq_pool *jq;
     struct application_throttles *application_throttles;
     struct deliverer *deliverers[DELIVER_THREADS_MAX];
     size_t deliverer_count;
@@ -29,6 +31,7 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
     for (size_t index = 0; index < flow->deliverer_count; index++) {
         deliverer_drain(flow->deliverers[index], drain_ms);
     }
+    jq_pool_free(flow->jq); /* no program answers a deliverer from here on */
     writer_stop(flow->writer);
     for (size_t index = 0; index < flow->deliverer_count; index++) {
         deliverer_free(flow->deliverers[index]);
@@ -52,6 +55,7 @@ static enum ph_error start_deliverers(struct flow *flow, struct diag *diag)
             .settings = flow->settings,
             .writer = flow->writer,
             .resolver = flow->resolver,
+            .jq = flow->jq,
             .application_throttles = flow->application_throttles,
             .index = index,
             .count = count,
@@ -84,6 +88,10 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     flow->settings = settings_holder_new(&options->settings);
     flow->is_sending = true;
     flow->application_throttles = application_throttles_new();
+    struct jq_pool_options jq = options->settings.jq;
+    jq.metrics = options->metrics;
+    jq.log = options->log;
+    flow->jq = jq_pool_new(&jq);
     error = writer_start(&flow->options, diag, &flow->writer);
     if (error == PH_OK) {
         const struct resolver_options names = {.metrics = options->metrics};
@@ -128,6 +136,11 @@ void flow_stop(struct flow *flow, int64_t drain_ms)
 struct writer *flow_writer(struct flow *flow)
 {
     return flow->writer;
+}
+
+struct jq_pool *flow_jq(struct flow *flow)
+{
+    return flow->jq;
 }
 
 const char *flow_store_address(const struct flow *flow)

@@ -17,6 +17,7 @@
 #include "core/id.h"
 #include "core/retry.h"
 #include "core/signature.h"
+#include "jq/pool.h"
 
 struct flow;
 struct keyring;
@@ -54,6 +55,7 @@ struct flow_settings {
     int64_t wal_bytes_max;        /* write-ahead log; above it callers get PH_BUSY */
     int64_t wal_checkpoint_bytes; /* size of it from which on it is copied into the database */
     size_t window_bytes_max;      /* of deliveries in memory, over all endpoints, 64 MiB */
+    struct jq_pool_options jq;    /* metrics and log are filled in by flow_start */
 };
 
 struct flow_options {
@@ -75,6 +77,7 @@ PH_NODISCARD enum ph_error flow_start_writer(const struct flow_options *options,
 void flow_stop(struct flow *flow, int64_t drain_ms);
 
 struct writer *flow_writer(struct flow *flow);
+struct jq_pool *flow_jq(struct flow *flow);
 /* Takes new settings while running. Attempts in flight end under the former ones; changed subnets
  * close kept connections. Main thread. */
 void flow_reload(struct flow *flow, const struct flow_settings *settings);

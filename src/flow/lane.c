@@ -186,6 +186,7 @@ void lane_free(struct deliverer *deliverer, struct lane *lane)
     (void)map_remove(&deliverer->lanes, (uint64_t)lane->endpoint_id);
     map_done(&lane->items);
     close_application_throttle(deliverer, lane);
+    token_free(lane->token);
     endpoint_config_unref(lane->config);
     free(lane);
 }
@@ -236,6 +237,7 @@ void lane_set_config(struct deliverer *deliverer, struct lane *lane, struct endp
     }
     endpoint_config_unref(lane->config);
     lane->config = config;
+    token_forget(lane->token);
     lane->is_disabling = false;
     tenant_join(deliverer, lane, config->application_id);
     if (has_new_rate) {

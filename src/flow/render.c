@@ -19,25 +19,25 @@
 
 /* The headers while they are gathered. */
 struct gathering {
-    struct item *item;
+    struct attempt *attempt;
     size_t count;
 };
 
 static void add(struct gathering *headers, const char *name, struct slice value)
 {
-    headers->item->headers[headers->count++] = (struct sink_header){slice_of(name), value};
+    headers->attempt->headers[headers->count++] = (struct sink_header){slice_of(name), value};
 }
 
-static struct slice body_of(const struct item *item)
+static struct slice body_of(const struct attempt *attempt)
 {
-    return message_body_slice(item->sent != NULL ? item->sent : item->body);
+    return message_body_slice(attempt->body != NULL ? attempt->body : attempt->item->body);
 }
 
 /* --- the body --------------------------------------------------------------------------------- */
 
-static enum ph_error compress_body(struct item *item, struct diag *diag)
+static enum ph_error compress_body(struct attempt *attempt, struct diag *diag)
 {
-    struct slice plain = body_of(item);
+    struct slice plain = body_of(attempt);
     z_stream stream = {0};
     if (plain.len > UINT_MAX / 2 || deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED,
                                                  GZIP_WINDOW_BITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
@@ -52,37 +52,37 @@ static enum ph_error compress_body(struct item *item, struct diag *diag)
     PH_ASSERT(deflate(&stream, Z_FINISH) == Z_STREAM_END);
     struct slice result = {packed, stream.total_out};
     (void)deflateEnd(&stream);
-    message_body_unref(item->sent);
-    item->sent = message_body_new(result, &item->body->trace);
+    message_body_unref(attempt->body);
+    attempt->body = message_body_new(result, &attempt->item->body->trace);
     return PH_OK;
 }
 
 /* --- the signature ---------------------------------------------------------------------------- */
 
 /* One signature per key that is valid now, the current key's first. */
-static void sign_standard(struct item *item, int64_t now_us)
+static void sign_standard(struct attempt *attempt, int64_t now_us)
 {
     const struct signature_content content = {
-        .id = slice_of(item->id_text),
+        .id = slice_of(attempt->id_text),
         .timestamp_s = now_us / CLOCK_US_PER_S,
-        .body = body_of(item),
+        .body = body_of(attempt),
     };
-    for (size_t index = 0; index < item->config->key_count; index++) {
-        const struct endpoint_key *key = &item->config->keys[index];
+    for (size_t index = 0; index < attempt->item->config->key_count; index++) {
+        const struct endpoint_key *key = &attempt->item->config->keys[index];
         if (key->expires_at_us > now_us) {
-            if (item->signature.len > 0) {
-                buf_append_byte(&item->signature, ' ');
+            if (attempt->signature.len > 0) {
+                buf_append_byte(&attempt->signature, ' ');
             }
-            signing_key_sign(key->key, &content, &item->signature);
+            signing_key_sign(key->key, &content, &attempt->signature);
         }
     }
 }
 
 /* The body's HMAC with the bytes of the current key. */
-static enum ph_error sign_hmac(struct item *item, struct diag *diag)
+static enum ph_error sign_hmac(struct attempt *attempt, struct diag *diag)
 {
-    const struct endpoint_signature *signature = &item->config->options->signature;
-    const struct endpoint_config *config = item->config;
+    const struct endpoint_signature *signature = &attempt->item->config->options->signature;
+    const struct endpoint_config *config = attempt->item->config;
     if (config->key_count == 0 ||
         signing_key_scheme(config->keys[0].key) != SIGNATURE_HMAC_SHA256) {
         return diag_set(diag, PH_INVALID, NULL,
@@ -90,25 +90,25 @@ static enum ph_error sign_hmac(struct item *item, struct diag *diag)
                         " (whsec_)");
     }
     uint8_t mac[HMAC_BYTES];
-    signature_hmac(HMAC_BYTES * 8, signing_key_bytes(config->keys[0].key), body_of(item), mac);
-    buf_append_slice(&item->signature, signature->prefix);
+    signature_hmac(HMAC_BYTES * 8, signing_key_bytes(config->keys[0].key), body_of(attempt), mac);
+    buf_append_slice(&attempt->signature, signature->prefix);
     if (signature->is_base64) {
-        base64_append(&item->signature, mac, sizeof mac);
+        base64_append(&attempt->signature, mac, sizeof mac);
     } else {
-        hex_append(&item->signature, mac, sizeof mac);
+        hex_append(&attempt->signature, mac, sizeof mac);
     }
     return PH_OK;
 }
 
-static enum ph_error sign(struct item *item, int64_t now_us, struct diag *diag)
+static enum ph_error sign(struct attempt *attempt, int64_t now_us, struct diag *diag)
 {
-    (void)snprintf(item->timestamp_text, sizeof item->timestamp_text, "%lld",
+    (void)snprintf(attempt->timestamp_text, sizeof attempt->timestamp_text, "%lld",
                    (long long)(now_us / CLOCK_US_PER_S));
-    buf_init(&item->signature, SIGNATURE_TEXT_MAX);
-    if (item->config->options->signature.is_hmac) {
-        return sign_hmac(item, diag);
+    buf_init(&attempt->signature, SIGNATURE_TEXT_MAX);
+    if (attempt->item->config->options->signature.is_hmac) {
+        return sign_hmac(attempt, diag);
     }
-    sign_standard(item, now_us);
+    sign_standard(attempt, now_us);
     return PH_OK;
 }
 
@@ -117,11 +117,11 @@ static enum ph_error sign(struct item *item, int64_t now_us, struct diag *diag)
 static void add_signature_headers(struct gathering *headers, const char *const names[3],
                                   bool has_own_name)
 {
-    struct item *item = headers->item;
-    add(headers, names[0], slice_of(item->id_text));
-    add(headers, names[1], slice_of(item->timestamp_text));
+    struct attempt *attempt = headers->attempt;
+    add(headers, names[0], slice_of(attempt->id_text));
+    add(headers, names[1], slice_of(attempt->timestamp_text));
     if (!has_own_name) {
-        add(headers, names[2], buf_slice(&item->signature));
+        add(headers, names[2], buf_slice(&attempt->signature));
     }
 }
 
@@ -130,8 +130,8 @@ static void add_signature(struct gathering *headers, enum signature_headers whic
     static const char *const webhook_names[3] = {"webhook-id", "webhook-timestamp",
                                                  "webhook-signature"};
     static const char *const svix_names[3] = {"svix-id", "svix-timestamp", "svix-signature"};
-    struct item *item = headers->item;
-    const struct endpoint_signature *signature = &item->config->options->signature;
+    struct attempt *attempt = headers->attempt;
+    const struct endpoint_signature *signature = &attempt->item->config->options->signature;
     bool has_own_name = signature->header.ptr != NULL;
     if (which != SIGNATURE_HEADERS_SVIX) {
         add_signature_headers(headers, webhook_names, has_own_name);
@@ -139,18 +139,29 @@ static void add_signature(struct gathering *headers, enum signature_headers whic
     if (which != SIGNATURE_HEADERS_WEBHOOK) {
         add_signature_headers(headers, svix_names, has_own_name);
     }
-    if (has_own_name && item->signature.len > 0) {
-        item->headers[headers->count++] =
-            (struct sink_header){signature->header, buf_slice(&item->signature)};
+    if (has_own_name && attempt->signature.len > 0) {
+        attempt->headers[headers->count++] =
+            (struct sink_header){signature->header, buf_slice(&attempt->signature)};
     }
 }
 
 /* --- other headers ---------------------------------------------------------------------------- */
 
-static bool has_custom_header(const struct endpoint_config *config, const char *name)
+static bool has_header(const struct endpoint_config *config, struct slice name)
 {
     for (size_t index = 0; index < config->header_count; index++) {
-        if (slice_equal_nocase(config->headers[index].name, slice_of(name))) {
+        if (slice_equal_nocase(config->headers[index].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the transform gave a header of this name. */
+static bool is_transformed(const struct attempt *attempt, struct slice name)
+{
+    for (size_t index = 0; index < attempt->transformed.header_count; index++) {
+        if (slice_equal_nocase(attempt->transformed.headers[index].name, name)) {
             return true;
         }
     }
@@ -160,78 +171,97 @@ static bool has_custom_header(const struct endpoint_config *config, const char *
 /* The publisher's trace goes on, with this attempt as the parent of what the receiver does. */
 static void add_trace(struct gathering *headers)
 {
-    struct item *item = headers->item;
-    const struct trace *trace = &item->body->trace;
-    if (trace_exists(trace) && !has_custom_header(item->config, "traceparent")) {
+    struct attempt *attempt = headers->attempt;
+    const struct trace *trace = &attempt->item->body->trace;
+    if (trace_exists(trace) && !has_header(attempt->item->config, SLICE_LITERAL("traceparent"))) {
         uint64_t number = random_u64() | 1; /* a span of zeros is none */
         uint8_t span[TRACE_SPAN_BYTES];
         memcpy(span, &number, sizeof span);
-        trace_format_parent(trace, span, item->trace_parent);
-        add(headers, "traceparent", slice_of(item->trace_parent));
+        trace_format_parent(trace, span, attempt->trace_parent);
+        add(headers, "traceparent", slice_of(attempt->trace_parent));
     }
 }
 
 /* Basic (RFC 7617) or a bearer token (RFC 6750). */
-static void authorize(struct item *item)
+static void authorize(struct attempt *attempt)
 {
-    const struct endpoint_credentials *credentials = item->config->credentials;
-    buf_init(&item->authorization, AUTHORIZATION_TEXT_MAX);
+    const struct endpoint_credentials *credentials = attempt->item->config->credentials;
+    buf_init(&attempt->authorization, AUTHORIZATION_TEXT_MAX);
     if (credentials != NULL && credentials->auth == ENDPOINT_AUTH_BASIC) {
         struct buf pair;
         buf_init(&pair, AUTHORIZATION_TEXT_MAX);
         buf_append_slice(&pair, credentials->username);
         buf_append_byte(&pair, ':');
         buf_append_slice(&pair, credentials->password);
-        buf_append_text(&item->authorization, "Basic ");
-        base64_append(&item->authorization, pair.data, pair.len);
+        buf_append_text(&attempt->authorization, "Basic ");
+        base64_append(&attempt->authorization, pair.data, pair.len);
         buf_wipe(&pair);
     } else if (credentials != NULL && credentials->auth == ENDPOINT_AUTH_BEARER) {
-        buf_append_text(&item->authorization, "Bearer ");
-        buf_append_slice(&item->authorization, credentials->token);
+        buf_append_text(&attempt->authorization, "Bearer ");
+        buf_append_slice(&attempt->authorization, credentials->token);
+    } else if (credentials != NULL && credentials->auth == ENDPOINT_AUTH_OAUTH2) {
+        buf_append_text(&attempt->authorization, "Bearer ");
+        buf_append_slice(&attempt->authorization, token_text(attempt->item->lane));
     }
 }
 
-/* The credentials' own header goes before a custom one. */
+/* The credentials' own header goes before a custom one, and the transform's before both. */
 static void add_custom_headers(struct gathering *headers)
 {
-    struct item *item = headers->item;
-    const struct endpoint_config *config = item->config;
-    bool is_authorized = item->authorization.len > 0;
+    struct attempt *attempt = headers->attempt;
+    const struct endpoint_config *config = attempt->item->config;
+    struct slice authorization = SLICE_LITERAL("Authorization");
+    bool is_authorized = attempt->authorization.len > 0 && !is_transformed(attempt, authorization);
     if (is_authorized) {
-        add(headers, "Authorization", buf_slice(&item->authorization));
+        add(headers, "Authorization", buf_slice(&attempt->authorization));
     }
     for (size_t index = 0; index < config->header_count; index++) {
-        if (!is_authorized ||
-            !slice_equal_nocase(config->headers[index].name, SLICE_LITERAL("authorization"))) {
-            item->headers[headers->count++] = config->headers[index];
+        struct slice name = config->headers[index].name;
+        if (!(is_authorized && slice_equal_nocase(name, authorization)) &&
+            !is_transformed(attempt, name)) {
+            attempt->headers[headers->count++] = config->headers[index];
         }
+    }
+    for (size_t index = 0; index < attempt->transformed.header_count; index++) {
+        const struct jq_header *header = &attempt->transformed.headers[index];
+        attempt->headers[headers->count++] = (struct sink_header){header->name, header->value};
     }
 }
 
-enum ph_error render(struct deliverer *deliverer, struct item *item, struct sink_request *request,
-                     struct diag *diag)
+static const char *content_type(const struct attempt *attempt)
 {
-    const struct endpoint_config *config = item->config;
-    enum ph_error error = config->options->is_gzip ? compress_body(item, diag) : PH_OK;
+    return attempt->is_transformed && !attempt->transformed.is_body_json
+               ? "text/plain; charset=utf-8"
+               : "application/json";
+}
+
+enum ph_error render(struct deliverer *deliverer, struct attempt *attempt,
+                     struct sink_request *request, struct diag *diag)
+{
+    const struct endpoint_config *config = attempt->item->config;
+    enum ph_error error = config->options->is_gzip ? compress_body(attempt, diag) : PH_OK;
     if (error == PH_OK) {
-        error = sign(item, clock_wall_us(), diag);
+        error = sign(attempt, clock_wall_us(), diag);
     }
     if (error != PH_OK) {
         return error;
     }
-    authorize(item);
-    item->headers =
-        ph_malloc((ITEM_HEADERS_FIXED + config->header_count) * sizeof item->headers[0]);
-    struct gathering headers = {.item = item};
-    add(&headers, "Content-Type", SLICE_LITERAL("application/json"));
+    authorize(attempt);
+    size_t count_max =
+        ITEM_HEADERS_FIXED + config->header_count + attempt->transformed.header_count;
+    attempt->headers = ph_malloc(count_max * sizeof attempt->headers[0]);
+    struct gathering headers = {.attempt = attempt};
+    if (!is_transformed(attempt, SLICE_LITERAL("Content-Type"))) {
+        add(&headers, "Content-Type", slice_of(content_type(attempt)));
+    }
     if (config->options->is_gzip) {
         add(&headers, "Content-Encoding", SLICE_LITERAL("gzip"));
     }
     add_signature(&headers, deliverer->settings->signature_headers);
     add_trace(&headers);
     add_custom_headers(&headers);
-    request->body = body_of(item);
-    request->headers = item->headers;
+    request->body = body_of(attempt);
+    request->headers = attempt->headers;
     request->header_count = headers.count;
     return PH_OK;
 }
