@@ -282,10 +282,9 @@ static void finish_job(struct general_job *general, enum ph_error error, const s
     }
 }
 
-enum ph_error api_submit(struct api_call *call, struct api_job *job,
-                         enum ph_error (*run)(struct api_job *job, struct writer_txn *txn,
-                                              struct diag *diag),
-                         struct diag *diag)
+void api_suspend(struct api_call *call, struct api_job *job,
+                 enum ph_error (*run)(struct api_job *job, struct writer_txn *txn,
+                                      struct diag *diag))
 {
     bool is_auto;
     job->call = call;
@@ -299,12 +298,27 @@ enum ph_error api_submit(struct api_call *call, struct api_job *job,
     call->principal.feature_flag_count = 0;
     end_read(call->thread);
     http_suspend(call->request);
-    if (writer_submit(flow_writer(call->api->flow), &job->job, diag) != PH_OK) {
-        struct diag copy = *diag;
+}
+
+void api_enqueue(struct api_job *job)
+{
+    struct diag diag;
+    if (writer_submit(flow_writer(job->call->api->flow), &job->job, &diag) != PH_OK) {
+        struct http_request *request = job->call->request;
         if (job->ended != NULL) {
             job->ended(job);
         }
-        http_respond_error(call->request, &copy);
+        http_respond_error(request, &diag);
     }
+}
+
+enum ph_error api_submit(struct api_call *call, struct api_job *job,
+                         enum ph_error (*run)(struct api_job *job, struct writer_txn *txn,
+                                              struct diag *diag),
+                         struct diag *diag)
+{
+    (void)diag;
+    api_suspend(call, job, run);
+    api_enqueue(job);
     return PH_OK;
 }

@@ -134,6 +134,13 @@ api_submit(struct api_call *call, struct api_job *job,
            enum ph_error (*run)(struct api_job *job, struct writer_txn *txn, struct diag *diag),
            struct diag *diag);
 
+/* The two halves of api_submit, for what goes on in another thread in between: after api_suspend
+ * any thread calls api_enqueue, or answers with http_respond_error. */
+void api_suspend(struct api_call *call, struct api_job *job,
+                 enum ph_error (*run)(struct api_job *job, struct writer_txn *txn,
+                                      struct diag *diag));
+void api_enqueue(struct api_job *job);
+
 /* --- shared pieces
  * -------------------------------------------------------------------------------- */
 
@@ -194,6 +201,9 @@ api_function api_endpoint_headers_get, api_endpoint_headers_put, api_endpoint_he
 api_function api_message_create, api_message_list, api_message_get, api_message_expunge;
 api_function api_message_resend, api_message_raw, api_message_precheck;
 api_function api_endpoint_send_example;
+api_function api_message_resend;
+api_function api_transformation_get, api_transformation_patch;
+api_function api_transformation_simulate, api_endpoint_transformation_simulate;
 
 api_function api_sink_list, api_sink_create, api_sink_get, api_sink_put;
 api_function api_sink_patch, api_sink_delete;

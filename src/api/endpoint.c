@@ -4,6 +4,7 @@
 #include "api/endpoint.h"
 
 #include "api/paging.h"
+#include "api/program.h"
 #include "store/endpoint_secret.h"
 #include "store/event_type.h"
 
@@ -198,6 +199,18 @@ static enum ph_error insert(struct api_job *job, struct writer_txn *txn, int64_t
     return error;
 }
 
+static enum ph_error submit_checked(struct api_call *call, struct endpoint_job *job,
+                                    enum ph_error (*run)(struct api_job *job,
+                                                         struct writer_txn *txn, struct diag *diag),
+                                    struct diag *diag)
+{
+    const struct api_program programs[API_PROGRAMS_MAX] = {
+        {job->options.options.filter, "body.filter"},
+        {job->options.options.transform, "body.transform"},
+    };
+    return api_submit_with_programs(call, &job->job, run, programs, diag);
+}
+
 static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     int64_t application_id;
@@ -212,7 +225,7 @@ enum ph_error api_endpoint_create(struct api_call *call, struct diag *diag)
 {
     struct endpoint_job *job;
     enum ph_error error = endpoint_read_body(call, ENDPOINT_BODY_CREATE, diag, &job);
-    return error != PH_OK ? error : api_submit(call, &job->job, run_create, diag);
+    return error != PH_OK ? error : submit_checked(call, job, run_create, diag);
 }
 
 static enum ph_error update(struct api_job *job, struct writer_txn *txn, struct endpoint_row *row,
@@ -269,7 +282,7 @@ enum ph_error api_endpoint_put(struct api_call *call, struct diag *diag)
 {
     struct endpoint_job *job;
     enum ph_error error = endpoint_read_body(call, ENDPOINT_BODY_UPDATE, diag, &job);
-    return error != PH_OK ? error : api_submit(call, &job->job, run_put, diag);
+    return error != PH_OK ? error : submit_checked(call, job, run_put, diag);
 }
 
 static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
@@ -301,7 +314,7 @@ enum ph_error api_endpoint_patch(struct api_call *call, struct diag *diag)
 {
     struct endpoint_job *job;
     enum ph_error error = endpoint_read_body(call, ENDPOINT_BODY_PATCH, diag, &job);
-    return error != PH_OK ? error : api_submit(call, &job->job, run_patch, diag);
+    return error != PH_OK ? error : submit_checked(call, job, run_patch, diag);
 }
 
 static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, struct diag *diag)

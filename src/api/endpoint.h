@@ -73,6 +73,10 @@ void endpoint_options_input_read(struct input *input, struct endpoint_options_in
 PH_NODISCARD enum ph_error endpoint_options_apply(const struct endpoint_options_input *given,
                                                   int64_t now_us, struct arena *arena,
                                                   struct diag *diag, struct endpoint_row *row);
+/* Puts options into the row, in memory of the arena. PH_NO_MEMORY. */
+PH_NODISCARD enum ph_error endpoint_options_store(const struct endpoint_options *options,
+                                                  struct arena *arena, struct diag *diag,
+                                                  struct endpoint_row *row);
 /* The members of EndpointOut for them, without secrets, into an open object. */
 void endpoint_options_output(struct json_out *out, const struct endpoint_row *row);
 /* Reads an object of header names and values (`null` values only where `may_be_null`) as JSON

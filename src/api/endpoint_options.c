@@ -254,6 +254,20 @@ static void read_auth(struct input *input, struct endpoint_options_input *given)
     input_close_nested(input, &nested);
 }
 
+/* Whether a connection can be made with these certificates and this proxy. */
+static void check_policy(struct input *input, const struct endpoint_credentials *credentials)
+{
+    const struct sink_policy policy = endpoint_credentials_policy(credentials);
+    struct diag diag;
+    if (input_end(input) == PH_OK && !sink_policy_is_empty(&policy) &&
+        sink_policy_check(&policy, &diag) != PH_OK) {
+        bool is_proxy = strcmp(diag.field, "proxy") == 0;
+        char where[128];
+        (void)snprintf(where, sizeof where, "%s%s", is_proxy ? "" : "auth.", diag.field);
+        input_refuse(input, where, "%s", diag.text);
+    }
+}
+
 void endpoint_options_input_read(struct input *input, struct endpoint_options_input *ret_given)
 {
     struct endpoint_options_input given = {0};
@@ -279,8 +293,9 @@ void endpoint_options_input_read(struct input *input, struct endpoint_options_in
                   : input_find(input, "proxy")->type == SCAN_NULL ? INPUT_NULL
                                                                   : INPUT_VALUE;
     if (given.proxy == INPUT_VALUE) {
-        read_url(input, "proxy", "proxy", &given.credentials.proxy);
+        read_text(input, "proxy", "proxy", PROXY_URL_MAX, true, &given.credentials.proxy);
     }
+    check_policy(input, &given.credentials);
     *ret_given = given;
 }
 
@@ -348,6 +363,37 @@ static void merge_credentials(const struct endpoint_options_input *given,
     }
 }
 
+enum ph_error endpoint_options_store(const struct endpoint_options *options, struct arena *arena,
+                                     struct diag *diag, struct endpoint_row *row)
+{
+    row->options = SLICE_NONE;
+    if (endpoint_options_are_default(options)) {
+        return PH_OK;
+    }
+    BUF_AUTO struct buf json;
+    struct json_out out;
+    buf_init(&json, OUTPUT_ARENA_BYTES);
+    json_out_init(&out, &json);
+    endpoint_options_write(&out, options);
+    return keep_json(&json, arena, diag, &row->options);
+}
+
+static enum ph_error store_credentials(const struct endpoint_credentials *credentials,
+                                       struct arena *arena, struct diag *diag,
+                                       struct endpoint_row *row)
+{
+    row->credentials = SLICE_NONE;
+    if (endpoint_credentials_are_none(credentials)) {
+        return PH_OK;
+    }
+    BUF_AUTO struct buf json;
+    struct json_out out;
+    buf_init(&json, OUTPUT_ARENA_BYTES);
+    json_out_init(&out, &json);
+    endpoint_credentials_write(&out, credentials);
+    return keep_json(&json, arena, diag, &row->credentials);
+}
+
 enum ph_error endpoint_options_apply(const struct endpoint_options_input *given, int64_t now_us,
                                      struct arena *arena, struct diag *diag,
                                      struct endpoint_row *row)
@@ -363,24 +409,8 @@ enum ph_error endpoint_options_apply(const struct endpoint_options_input *given,
     }
     merge_options(given, now_us, &options);
     merge_credentials(given, &credentials);
-    BUF_AUTO struct buf options_json;
-    BUF_AUTO struct buf credentials_json;
-    buf_init(&options_json, OUTPUT_ARENA_BYTES);
-    buf_init(&credentials_json, OUTPUT_ARENA_BYTES);
-    struct json_out out;
-    row->options = SLICE_NONE;
-    row->credentials = SLICE_NONE;
-    if (!endpoint_options_are_default(&options)) {
-        json_out_init(&out, &options_json);
-        endpoint_options_write(&out, &options);
-        error = keep_json(&options_json, arena, diag, &row->options);
-    }
-    if (error == PH_OK && !endpoint_credentials_are_none(&credentials)) {
-        json_out_init(&out, &credentials_json);
-        endpoint_credentials_write(&out, &credentials);
-        error = keep_json(&credentials_json, arena, diag, &row->credentials);
-    }
-    return error;
+    error = endpoint_options_store(&options, arena, diag, row);
+    return error != PH_OK ? error : store_credentials(&credentials, arena, diag, row);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -423,6 +453,19 @@ static void write_auth(struct json_out *out, const struct endpoint_credentials *
     json_out_end_object(out);
 }
 
+/* Scheme, host and port. */
+static void append_proxy(struct slice proxy, struct buf *shown)
+{
+    size_t host = 0;
+    for (size_t index = 0; index + 2 < proxy.len && host == 0; index++) {
+        host = memcmp(proxy.ptr + index, "://", 3) == 0 ? index + 3 : 0;
+    }
+    buf_append(shown, proxy.ptr, host);
+    const char *at = memrchr(proxy.ptr + host, '@', proxy.len - host);
+    size_t skipped = at == NULL ? host : (size_t)(at - proxy.ptr) + 1;
+    buf_append(shown, proxy.ptr + skipped, proxy.len - skipped);
+}
+
 /* A proxy's URL may have a password in it. */
 static void write_proxy(struct json_out *out, struct slice proxy)
 {
@@ -432,7 +475,7 @@ static void write_proxy(struct json_out *out, struct slice proxy)
     }
     BUF_AUTO struct buf shown;
     buf_init(&shown, PROXY_URL_MAX * 2);
-    url_redact(proxy, &shown);
+    append_proxy(proxy, &shown);
     json_out_member_string(out, "proxy", buf_slice(&shown));
 }
 

@@ -99,6 +99,7 @@ void attempt_send(struct deliverer *deliverer, struct item *item)
         .method = endpoint_method_name(attempt->method),
         .timeout_ms = options->timeout_ms != 0 ? options->timeout_ms
                                                : deliverer->settings->delivery_timeout_ms,
+        .policy = item->config->policy,
         .user = &attempt->sent,
     };
     struct diag diag;
@@ -264,6 +265,9 @@ void attempt_result(void *context, const struct sink_result *result)
     metrics_observe(deliverer->options.flow->metrics, METRIC_ATTEMPT_SECONDS, result->duration_us);
     if (result->failure == ATTEMPT_BLOCKED) {
         metrics_add(deliverer->options.flow->metrics, METRIC_ATTEMPTS_BLOCKED, 1);
+    }
+    if (result->status_code == 401) {
+        token_forget(lane->token); /* perhaps it was revoked */
     }
     struct judgement judgement = judge(deliverer, item, result);
     if (attempt->is_unsent) {

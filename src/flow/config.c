@@ -29,6 +29,7 @@ struct endpoint_extras {
     struct arena arena;
     struct endpoint_options options;
     struct endpoint_credentials credentials;
+    struct sink_policy policy;
 };
 
 /* Larger than any options and credentials that the API takes. */
@@ -254,6 +255,8 @@ static enum ph_error read_row_extras(struct store *store, struct db_statement *r
     config->options = &extras->options;
     config->credentials =
         endpoint_credentials_are_none(&extras->credentials) ? NULL : &extras->credentials;
+    extras->policy = endpoint_credentials_policy(&extras->credentials);
+    config->policy = sink_policy_is_empty(&extras->policy) ? NULL : &extras->policy;
     if (error == PH_OK && extras->credentials.token_url.ptr != NULL) {
         config->token_url = arena_dup(&extras->arena, extras->credentials.token_url);
     }

@@ -51,6 +51,7 @@ struct endpoint_config {
     struct jq_program *filter;                      /* NULL = none */
     struct jq_program *transform;                   /* NULL also while it is switched off */
     const char *token_url;                          /* of OAuth2 credentials, else NULL */
+    const struct sink_policy *policy;               /* NULL = the common way to connect */
     struct endpoint_extras *extras;                 /* what these point into; NULL = nothing */
 };
 

@@ -348,3 +348,15 @@ void endpoint_credentials_write(struct json_out *out,
     }
     json_out_end_object(out);
 }
+
+struct sink_policy endpoint_credentials_policy(const struct endpoint_credentials *credentials)
+{
+    struct sink_policy policy = {
+        .cert_pem = credentials->cert_pem,
+        .key_pem = credentials->key_pem,
+        .ca_pem = credentials->ca_pem,
+        .proxy = credentials->proxy,
+    };
+    sink_policy_identify(&policy);
+    return policy;
+}

@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/json_out.h"
 #include "core/retry.h"
+#include "sinks/policy.h"
 
 #define ENDPOINT_TIMEOUT_MS_MAX 300000
 #define ENDPOINT_IN_FLIGHT_MAX 1024
@@ -107,6 +108,8 @@ bool endpoint_credentials_are_none(const struct endpoint_credentials *credential
 PH_NODISCARD enum ph_error endpoint_credentials_read(struct slice json, struct arena *arena,
                                                      struct diag *diag,
                                                      struct endpoint_credentials *ret_credentials);
+/* How connections are made with them: slices into the credentials, identified. */
+struct sink_policy endpoint_credentials_policy(const struct endpoint_credentials *credentials);
 void endpoint_credentials_write(struct json_out *out,
                                 const struct endpoint_credentials *credentials);
 

@@ -170,7 +170,7 @@ static void take_transformed(struct deliverer *deliverer, struct item *item)
     struct diag diag;
     if (jq_transformed_read(output, &attempt->arena, &diag, transformed) != PH_OK) {
         *transformed = (struct jq_transformed){0};
-        fail(deliverer, item, "transform", diag.text);
+        fail(deliverer, item, diag.field[0] != '\0' ? diag.field : "transform", diag.text);
         return;
     }
     if (transformed->url.ptr != NULL) {

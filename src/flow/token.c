@@ -131,6 +131,7 @@ static enum ph_error ask(struct deliverer *deliverer, struct token *token, struc
         .header_count = PH_ARRAY_LENGTH(token->headers),
         .body = buf_slice(&token->body),
         .timeout_ms = deliverer->settings->delivery_timeout_ms,
+        .policy = config->policy,
         .user = &token->sent,
     };
     token->is_asked_for = true;

@@ -98,7 +98,8 @@ static enum ph_error read_header(const struct scan_member *member, struct arena 
     if (member->key_has_escapes) {
         error = scan_string(quoted, arena, diag, &name);
     }
-    if (error == PH_OK) {
+    /* Who makes the body knows what it is. */
+    if (error == PH_OK && !slice_equal_nocase(name, SLICE_LITERAL("content-type"))) {
         error = header_rule_check_name(name, field, diag);
     }
     if (error == PH_OK) {

@@ -35,7 +35,8 @@ struct jq_transformed {
     bool is_body_json;
     struct slice method;       /* POST, PUT or PATCH */
     struct slice url;          /* normalised (core/url.h) */
-    struct jq_header *headers; /* each replaces or joins the endpoint's; the last of a name holds */
+    struct jq_header *headers; /* each replaces or joins the endpoint's, Content-Type too; the last
+                                * of a name holds */
     size_t header_count;
 };
 
