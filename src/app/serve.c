@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 #define DRAIN_EXTRA_MS 5000
+#define SNAPSHOT_ENDPOINTS_MAX 100000
 
 struct server {
     struct log *log;
@@ -75,6 +76,7 @@ static enum ph_error read_settings(const struct options *options, struct diag *d
                 .output_bytes_max = (size_t)option_int(options, OPTION_JQ_OUTPUT_MAX),
                 .queue_max = (size_t)option_int(options, OPTION_JQ_QUEUE_MAX),
             },
+        .snapshot_endpoints_max = SNAPSHOT_ENDPOINTS_MAX,
         .retention_us = option_us(options, OPTION_RETENTION_DAYS),
         .payload_retention_us = option_us(options, OPTION_PAYLOAD_RETENTION_DAYS),
     };

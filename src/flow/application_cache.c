@@ -9,11 +9,12 @@ struct cached_application {
     uint64_t checked_in_batch;
 };
 
-void application_cache_init(struct application_cache *cache)
+void application_cache_init(struct application_cache *cache, size_t max)
 {
     map_init(&cache->by_id);
     cache->uses = 0;
     cache->weight = 0;
+    cache->max = max;
     cache->batch = 1;
 }
 
@@ -77,7 +78,7 @@ static struct cached_application *any(const struct application_cache *cache)
 
 static void shrink(struct application_cache *cache, const struct cached_application *keep)
 {
-    while (cache->weight > APPLICATION_CACHE_ENDPOINTS_MAX && cache->by_id.count > 1) {
+    while (cache->weight > cache->max && cache->by_id.count > 1) {
         struct cached_application *first = any(cache);
         struct cached_application *second = any(cache);
         struct cached_application *older = second->used_at < first->used_at ? second : first;

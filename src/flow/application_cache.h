@@ -13,17 +13,15 @@
 #include "base/map.h"
 #include "flow/config.h"
 
-/* Endpoints in all snapshots together. */
-#define APPLICATION_CACHE_ENDPOINTS_MAX 100000
-
 struct application_cache {
     struct map by_id; /* struct cached_application */
     uint64_t uses;    /* look-ups so far: the clock of used_at */
     size_t weight;    /* endpoints + 1 per application */
+    size_t max;       /* of weight; the newest snapshot stays, however large it is */
     uint64_t batch;   /* number of the current batch */
 };
 
-void application_cache_init(struct application_cache *cache);
+void application_cache_init(struct application_cache *cache, size_t max);
 void application_cache_done(struct application_cache *cache);
 /* A new batch: what was checked before is checked again. */
 void application_cache_begin_batch(struct application_cache *cache);

@@ -50,12 +50,13 @@ struct flow_settings {
     /* Fixed: flow_reload leaves these as they are. */
     const char *ca_file; /* NULL = the system's */
     const char *user_agent;
-    unsigned deliver_threads;     /* 1.. */
-    size_t writer_queue_max;      /* jobs; above it callers get PH_BUSY */
-    int64_t wal_bytes_max;        /* write-ahead log; above it callers get PH_BUSY */
-    int64_t wal_checkpoint_bytes; /* size of it from which on it is copied into the database */
-    size_t window_bytes_max;      /* of deliveries in memory, over all endpoints, 64 MiB */
-    struct jq_pool_options jq;    /* metrics and log are filled in by flow_start */
+    unsigned deliver_threads;      /* 1.. */
+    size_t writer_queue_max;       /* jobs; above it callers get PH_BUSY */
+    int64_t wal_bytes_max;         /* write-ahead log; above it callers get PH_BUSY */
+    int64_t wal_checkpoint_bytes;  /* size of it from which on it is copied into the database */
+    size_t window_bytes_max;       /* of deliveries in memory, over all endpoints, 64 MiB */
+    size_t snapshot_endpoints_max; /* in the writer's snapshots of applications */
+    struct jq_pool_options jq;     /* metrics and log are filled in by flow_start */
 };
 
 struct flow_options {

@@ -107,6 +107,7 @@ void settings_change(struct settings_holder *holder, const struct flow_settings 
     wanted.wal_bytes_max = former->wal_bytes_max;
     wanted.wal_checkpoint_bytes = former->wal_checkpoint_bytes;
     wanted.window_bytes_max = former->window_bytes_max;
+    wanted.snapshot_endpoints_max = former->snapshot_endpoints_max;
     struct snapshot *snapshot = snapshot_new(&wanted, holder->current);
     PH_ASSERT(pthread_mutex_lock(&holder->lock) == 0);
     holder->current = snapshot;

@@ -261,13 +261,16 @@ static enum ph_error run_transaction(struct writer *writer, struct batch *batch,
     if (error == PH_OK) {
         metrics_add(writer->options.metrics, METRIC_STORE_COMMITS, 1);
         metrics_observe(writer->options.metrics, METRIC_BATCH_JOBS, (int64_t)batch->count);
+        metrics_set(writer->options.metrics, METRIC_SNAPSHOT_ENDPOINTS,
+                    (int64_t)writer->applications.weight);
         return PH_OK;
     }
     db_rollback(writer->store->db);
     metrics_add(writer->options.metrics, METRIC_STORE_ROLLBACKS, 1);
     /* Snapshots read inside the lost transaction may carry version numbers that come again. */
     application_cache_done(&writer->applications);
-    application_cache_init(&writer->applications);
+    application_cache_init(&writer->applications, writer->applications.max);
+    metrics_set(writer->options.metrics, METRIC_SNAPSHOT_ENDPOINTS, 0);
     return error;
 }
 
@@ -550,7 +553,7 @@ enum ph_error writer_start(const struct flow_options *options, struct diag *diag
     list_init(&writer->ingests);
     list_init(&writer->generals);
     list_init(&writer->betweens);
-    application_cache_init(&writer->applications);
+    application_cache_init(&writer->applications, options->settings.snapshot_endpoints_max);
     auto_key_init(&writer->auto_keys, AUTO_KEY_ENTRIES_MAX);
     (void)pthread_mutex_init(&writer->lock, NULL);
     clock_cond_init(&writer->has_jobs);

@@ -204,6 +204,7 @@ static inline struct flow_rig *flow_rig_new(void **state)
                 .wal_bytes_max = INT64_C(1) << 30,
                 .wal_checkpoint_bytes = 16 << 20,
                 .window_bytes_max = (size_t)64 << 20,
+                .snapshot_endpoints_max = 100000,
                 .retention_us = 30 * 86400 * CLOCK_US_PER_S,
                 .payload_retention_us = 30 * 86400 * CLOCK_US_PER_S,
             },

@@ -48,6 +48,7 @@ GAUGES = {
     "posthorn_in_flight",
     "posthorn_unrecorded_attempts",
     "posthorn_lanes",
+    "posthorn_snapshot_endpoints",
     "posthorn_wal_bytes",
     "posthorn_breakers_open",
     "posthorn_inbox_deliveries",
