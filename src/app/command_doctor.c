@@ -95,6 +95,10 @@ static void check_store(struct doctor *doctor)
     struct store *store;
     PH_AUTO_FREE char *address = data_store_address(doctor->options);
     PH_AUTO_FREE char *path = data_path(doctor->options, "posthorn.db");
+    if (data_check_restored(doctor->options, &diag) != PH_OK) {
+        say(doctor, false, "store is no half of a restore", diag.text);
+        return;
+    }
     if (slice_starts_with(slice_of(address), "sqlite:") && access(path, F_OK) != 0) {
         say(doctor, false, "store exists", "run `posthorn serve` or `posthorn migrate` once");
         return;

@@ -66,7 +66,10 @@ static enum ph_error check(const struct key_command *command, struct diag *diag)
 {
     struct store *store;
     bool is_good = false;
-    enum ph_error error = store_open(command->address, DB_READ_ONLY, diag, &store);
+    enum ph_error error = data_check_restored(command->options, diag);
+    if (error == PH_OK) {
+        error = store_open(command->address, DB_READ_ONLY, diag, &store);
+    }
     if (error != PH_OK) {
         return error;
     }
@@ -147,7 +150,10 @@ static enum ph_error run_alone(const struct key_command *command, alone_function
     if (error != PH_OK) {
         return error;
     }
-    error = open_store(command->address, diag, &store);
+    error = data_check_restored(command->options, diag); /* a restore holds the lock, too */
+    if (error == PH_OK) {
+        error = open_store(command->address, diag, &store);
+    }
     if (error == PH_OK) {
         error = run(command, store, diag);
         store_close(store); /* the last one copies SQLite's log and removes it */

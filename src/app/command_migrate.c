@@ -10,7 +10,10 @@ int command_migrate(int count, char **arguments)
         struct diag diag;
         int applied = 0;
         PH_AUTO_FREE char *address = data_store_address(&line.options);
-        enum ph_error error = data_make(&line.options, &diag);
+        enum ph_error error = data_check_restored(&line.options, &diag);
+        if (error == PH_OK) {
+            error = data_make(&line.options, &diag);
+        }
         if (error == PH_OK) {
             error = store_migrate(address, &diag, &applied);
         }

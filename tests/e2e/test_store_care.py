@@ -384,6 +384,39 @@ def test_a_restore_that_was_cut_short_is_not_served(copy, tmp_path):
 
 
 @pytest.mark.smoke
+def test_half_a_restore_is_touched_by_no_command(copy, tmp_path):
+    """Neither what is there nor what is not there yet is the store that somebody means."""
+    data = tmp_path / "data"
+    keys = [tmp_path / "key", tmp_path / "next"]
+    for key in keys:
+        key.touch(mode=0o600)
+        key.write_bytes(os.urandom(32))
+    commands = [
+        ["migrate"],
+        ["key", "check"],
+        ["key", "rotate", "--new-key-file", keys[1]],
+        ["key", "clean"],
+    ]
+
+    def is_refused():
+        before = {path: path.read_bytes() for path in data.iterdir()}
+        for words in commands:
+            done = try_run(*words, "--set", f"master_key_file={keys[0]}", data=data)
+            is_failure(done, "posthorn restore")
+            assert {path: path.read_bytes() for path in data.iterdir()} == before, words
+        assert "posthorn restore" in doctor(data)[1]
+
+    is_done(restore(data, copy))
+    (data / "restore.unfinished").write_text("")
+    is_refused()
+    (data / "posthorn.db").unlink()
+    is_refused()
+    is_done(restore(data, copy, "--force"))
+    run("migrate", data=data)
+    assert doctor(data)[0] == 0 and app_names(data) == ["of the backup"]
+
+
+@pytest.mark.smoke
 @pytest.mark.parametrize("command, tool", [("backup", "pg_dump"), ("restore", "pg_restore")])
 def test_postgres_has_tools_of_its_own(tmp_path, command, tool):
     store = "postgres://nobody:secret@127.0.0.1:1/none"
