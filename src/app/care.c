@@ -135,6 +135,34 @@ static enum ph_error read_secret(const struct care_context *context, struct buf 
     return error == PH_NOT_FOUND ? PH_OK : error;
 }
 
+/* Half a backup that fills the disk would harm whoever else writes there. What is in the log may
+ * come on top of the database file. */
+static enum ph_error check_space(const struct care_context *context, const char *folder,
+                                 struct diag *diag)
+{
+    static const char *const names[] = {"posthorn.db", "posthorn.db-wal"};
+    const char *address = flow_store_address(context->flow);
+    size_t scheme = sizeof "sqlite:" - 1;
+    int64_t needed = 0;
+    if (strncmp(address, "sqlite:", scheme) != 0) {
+        return PH_OK; /* care_copy says what to do */
+    }
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
+        BUF_AUTO struct buf path;
+        buf_init(&path, 2 * PATH_BYTES_MAX);
+        buf_append_format(&path, "%s/%s", address + scheme, names[index]);
+        needed += file_size(buf_text(&path));
+    }
+    int64_t available = file_free_bytes(folder);
+    if (available < needed) {
+        return diag_set(diag, PH_STORE_FULL, NULL,
+                        "not enough space for the backup: %lld bytes are needed and %lld are "
+                        "available where it goes",
+                        (long long)needed, (long long)available);
+    }
+    return PH_OK;
+}
+
 /* Makes the whole copy in `folder` and moves it to its place. */
 static enum ph_error make_backup(const struct care_context *context,
                                  const struct care_request *request, const char *folder,
@@ -187,7 +215,10 @@ static enum ph_error run_backup(const struct care_context *context,
     if (error != PH_OK) {
         return error;
     }
-    error = make_backup(context, request, buf_text(&folder), watch, diag, out);
+    error = check_space(context, buf_text(&folder), diag);
+    if (error == PH_OK) {
+        error = make_backup(context, request, buf_text(&folder), watch, diag, out);
+    }
     file_leave_folder(buf_text(&folder), fd);
     return error;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES 16384
@@ -161,6 +162,23 @@ enum ph_error file_write(const char *path, struct slice content, mode_t mode, bo
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
+}
+
+int64_t file_size(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 ? (int64_t)status.st_size : 0;
+}
+
+int64_t file_free_bytes(const char *folder)
+{
+    struct statvfs space;
+    if (statvfs(folder, &space) != 0 || space.f_blocks == 0) {
+        return INT64_MAX; /* some network file systems have no number */
+    }
+    uint64_t blocks_max = (uint64_t)INT64_MAX / space.f_frsize;
+    return (int64_t)(space.f_bavail < blocks_max ? space.f_bavail * space.f_frsize
+                                                 : (uint64_t)INT64_MAX);
 }
 
 static enum ph_error fail(struct diag *diag, const char *what, const char *path)

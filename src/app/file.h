@@ -27,6 +27,10 @@ PH_NODISCARD enum ph_error file_read_private(const char *path, void *ret_bytes, 
 PH_NODISCARD enum ph_error file_write(const char *path, struct slice content, mode_t mode,
                                       bool is_new_only, struct diag *diag);
 bool file_exists(const char *path);
+int64_t file_size(const char *path); /* bytes; 0 when it is not there */
+/* Bytes that may still be written to the file system of the folder; INT64_MAX when it does not
+ * tell. */
+int64_t file_free_bytes(const char *folder);
 /* Copies a plain file to a new one and syncs it. */
 PH_NODISCARD enum ph_error file_copy(const char *from, const char *to, mode_t mode,
                                      struct diag *diag);

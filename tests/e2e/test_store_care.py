@@ -5,6 +5,7 @@ which they reach it."""
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ import time
 import pytest
 from harness.api import unique
 from harness.cli import NOBODY, doctor, is_failure, is_usage_error, try_run
+from harness.namespace import Namespace
 from harness.receiver import Receiver
 from harness.server import BIN, Server, clean_environment, run
 from harness.wait import SLOWNESS, wait_for
@@ -252,6 +254,47 @@ def test_a_server_that_stops_ends_a_backup(big, tmp_path):
         _, err = command.communicate(timeout=30 * SLOWNESS)
         assert command.returncode == 1 and "stopped" in err, err
         assert [entry.name for entry in tmp_path.iterdir()] == ["big"]
+
+
+SPACE = re.compile(r"not enough space .* (\d+) bytes are needed and (\d+) are available")
+
+
+def is_without_space(done):
+    """(needed, available) bytes as the command tells them."""
+    return tuple(map(int, SPACE.search(is_failure(done)).groups()))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_a_backup_wants_its_space_beforehand(big, tmp_path):
+    """Nothing is written where it would not fit; where it fits it is made."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    copy, small = disk / "copy", tmp_path / "small"
+    store, log = big / "posthorn.db", big / "posthorn.db-wal"
+    world = Namespace()
+
+    def within():
+        world.mount("none", disk, "tmpfs", data="size=4m")
+        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+        needed, available = is_without_space(backup(big, copy))
+        assert 0 <= needed - store.stat().st_size < 65536  # opening it begins a new log
+        assert available == free and list(disk.iterdir()) == []
+        with Server(data=big) as server:
+            server.api().new_app()  # something is in the log
+            before = store.stat().st_size + log.stat().st_size
+            needed, available = is_without_space(backup(big, copy))
+            assert store.stat().st_size < before <= needed
+            assert needed <= store.stat().st_size + log.stat().st_size
+            assert available == free and list(disk.iterdir()) == []
+            is_done(backup(big, tmp_path / "copy"))
+        run("migrate", data=small)
+        is_done(backup(small, copy))
+        is_whole(copy)
+
+    try:
+        world.run(within)
+    finally:
+        world.close()
 
 
 # ---- restore ----

@@ -3,8 +3,6 @@
 that answers what a test wants. Needs root: it is a network and a mount namespace of one thread, and
 whatever that thread starts is in it."""
 
-import concurrent.futures
-import ctypes
 import os
 import shutil
 import socket
@@ -13,38 +11,24 @@ import tempfile
 import threading
 from pathlib import Path
 
-CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
-MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+from .namespace import CLONE_NEWNET, CLONE_NEWNS, MS_BIND, Namespace
 
 
 def is_possible():
     return os.geteuid() == 0 and shutil.which("ip") is not None
 
 
-class Network:
-    """run(function) calls it within the network; what it starts stays there."""
-
+class Network(Namespace):
     def __init__(self):
+        super().__init__(CLONE_NEWNET | CLONE_NEWNS)
         self._folder = Path(tempfile.mkdtemp(prefix="posthorn-net-"))
-        self._thread = concurrent.futures.ThreadPoolExecutor(1)
-        self.run(self._enter)
-
-    def run(self, function, *args):
-        return self._thread.submit(function, *args).result()
+        self.run(self._furnish)
 
     def close(self):
-        self._thread.shutdown()
+        super().close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _enter(self):
-        libc = ctypes.CDLL(None, use_errno=True)
-
-        def check(outcome):
-            if outcome != 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-        check(libc.unshare(CLONE_NEWNET | CLONE_NEWNS))
-        check(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
+    def _furnish(self):
         files = {
             "resolv.conf": "nameserver 127.0.0.53\noptions timeout:2 attempts:2\n",
             "hosts": "127.0.0.1 localhost\n::1 localhost\n127.0.0.1 listed.test\n",
@@ -53,7 +37,7 @@ class Network:
         for name, text in files.items():
             path = self._folder / name
             path.write_text(text)
-            check(libc.mount(bytes(path), f"/etc/{name}".encode(), None, MS_BIND, None))
+            self.mount(path, f"/etc/{name}", flags=MS_BIND)
         for words in (
             "link set lo up",
             "route add local default dev lo",
