@@ -16,11 +16,13 @@ function(ph_library name)
   endif()
 endfunction()
 
-# What a sanitizer needs to know when ctest starts a test.
+# What a sanitizer needs to know when ctest starts a test, and where a test may keep what it made
+# for the others.
 set(ph_test_environment
     "ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
-    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+    "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
+    "POSTHORN_TEST_KEEP=${CMAKE_BINARY_DIR}/tests")
 
 # ph_unit_test(NAME [LABEL label] [TIMEOUT seconds] [SOURCES file...] LIBS library...): one cmocka
 # executable, NAME.c unless SOURCES says otherwise, registered with ctest.
