@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end suites. `server` is shared by a whole module; tests stay apart by applications and
-organisations of their own."""
+organisations of their own. With `-n` whole modules run side by side, each in one worker."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,8 +11,27 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.api import unique  # noqa: E402
+from harness.ledger import SEED  # noqa: E402
 from harness.receiver import Receiver  # noqa: E402
 from harness.server import Server  # noqa: E402
+
+os.environ["POSTHORN_CRASH_SEED"] = str(SEED)  # the workers' too
+
+# The modules that take long begin first, so that no worker is left alone with one at the end.
+LONGEST_FIRST = [
+    f"test_{name}.py"
+    for name in """disk_full faults crash metrics hostile store_care clock cli delivery restart power errors
+    guard_world""".split()
+]
+
+
+def pytest_report_header():
+    return f"seed of the crash tests: {SEED} (POSTHORN_CRASH_SEED)"
+
+
+def pytest_collection_modifyitems(items):
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +70,26 @@ def org(server):
     """A client of a new, empty organisation."""
     letters = unique("o").replace("-", "")
     return server.api(server.jwt("org_" + letters.rjust(27, "0")))
+
+
+@pytest.fixture
+def tell(record_property):
+    """Says something that the end of the run repeats, whichever worker the test was in."""
+
+    def say(text):
+        print(text)
+        record_property("told", text)
+
+    return say
+
+
+def pytest_terminal_summary(terminalreporter):
+    for reports in list(terminalreporter.stats.values()):
+        for report in reports:
+            if getattr(report, "when", None) == "call":
+                for name, text in report.user_properties:
+                    if name == "told":
+                        terminalreporter.write_line(text)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -329,11 +329,12 @@ def test_the_ready_line_is_alone_on_stdout():
             assert re.match(r'time=\S+Z level=\w+ msg=("|\w)', line), line
 
 
-def test_ready_on_ipv6():
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_port_0_is_some_free_port(host):
     server = Server()
-    server._listen = "[::1]:0"
+    server._listen = f"{host}:0"
     with server:
-        assert re.fullmatch(r"http://\[::1\]:[1-9]\d{0,4}", server.url)
+        assert re.fullmatch(rf"http://{re.escape(host)}:[1-9]\d{{0,4}}", server.url)
         assert server.api().get("/health/ping").status_code == 204
 
 
@@ -749,6 +750,7 @@ def test_a_full_stdout_is_a_failure(data):
             assert done.returncode == 1, f"{words} ended with {done.returncode}"
 
 
+@pytest.mark.serial
 @pytest.mark.smoke
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer build starts slowly")
 def test_commands_start_quickly():

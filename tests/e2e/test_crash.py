@@ -37,11 +37,9 @@ ROUNDS = int(os.environ.get("POSTHORN_CRASH_ROUNDS", "50"))
 
 
 @pytest.mark.timeout(180 + 6 * ROUNDS * SLOWNESS)
-def test_the_ledger_holds(capsys):
+def test_the_ledger_holds(tell):
     start = time.monotonic()
     rng = random.Random(SEED)
-    with capsys.disabled():
-        print(f"\ncrash: seed {SEED}, {ROUNDS} rounds")
     start_kills, in_doubt, repeated = 0, 0, 0
     with Receiver() as receiver, Server(SETTINGS) as server:
         ledger = Ledger(server, receiver, rng)
@@ -85,15 +83,14 @@ def test_the_ledger_holds(capsys):
         check_lists(ledger, api)
         assert server.run("doctor").stdout.count("FAIL") == 0
         acknowledged = len(ledger.acknowledged())
-    with capsys.disabled():
-        print(
-            f"crash: {ROUNDS} kills under load, {start_kills} while starting; "
-            f"{len(ledger.posts)} messages sent, {acknowledged} acknowledged, "
-            f"{in_doubt} in doubt at a kill, {len(ledger.missing())} lost; "
-            f"{repeated} keys posted again after a kill; {duplicates} duplicate deliveries of "
-            f"{sum(sum(ledger.successes(path).values()) for path in ledger.owner)}; "
-            f"{load_ended - start:.1f} s of kills, {time.monotonic() - start:.1f} s in all"
-        )
+    tell(
+        f"crash: {ROUNDS} kills under load, {start_kills} while starting; "
+        f"{len(ledger.posts)} messages sent, {acknowledged} acknowledged, "
+        f"{in_doubt} in doubt at a kill, {len(ledger.missing())} lost; "
+        f"{repeated} keys posted again after a kill; {duplicates} duplicate deliveries of "
+        f"{sum(sum(ledger.successes(path).values()) for path in ledger.owner)}; "
+        f"{load_ended - start:.1f} s of kills, {time.monotonic() - start:.1f} s in all"
+    )
     assert acknowledged > 10 * ROUNDS, "there was hardly any load"
 
 
@@ -117,7 +114,7 @@ def retention_rows(server):
 
 
 @pytest.mark.timeout(120 + 10 * ROUNDS * SLOWNESS)
-def test_kills_during_retention(capsys):
+def test_kills_during_retention(tell):
     """Messages are kept for two seconds, so that every kill comes while some are being deleted: a
     message is there with all that belongs to it, or not at all."""
     rng = random.Random(SEED)
@@ -138,13 +135,12 @@ def test_kills_during_retention(capsys):
             assert orphans == []
             server.start()
         assert server.run("doctor").stdout.count("FAIL") == 0
-    with capsys.disabled():
-        print(f"\ncrash: over {deleted} rows deleted between kills, no part of a message left")
+    tell(f"crash: over {deleted} rows deleted between kills, no part of a message left")
     assert deleted > 100
 
 
 @pytest.mark.timeout(240)
-def test_a_kill_during_the_very_first_start(capsys):
+def test_a_kill_during_the_very_first_start(tell):
     """A directory that was left in any state of its making is taken over by the next start."""
     rng = random.Random(SEED)
     unready = 0
@@ -159,10 +155,9 @@ def test_a_kill_during_the_very_first_start(capsys):
         with server:
             assert server.api().ok("GET", "/app")["data"] == []
     assert unready > 0, "every start was quicker than the kill"
-    with capsys.disabled():
-        print(
-            f"\ncrash: {unready} of 15 first starts were killed before they were ready; seed {SEED}"
-        )
+    tell(
+        f"crash: {unready} of 15 first starts were killed before they were ready; seed {SEED}"
+    )
 
 
 def test_what_was_changed_is_kept():

@@ -275,6 +275,7 @@ def in_any_second(times):
     return max(sum(1 for later in times if start <= later < start + 1.0) for start in times)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("level", ["endpoint", "application"])
 def test_the_throttle_rate_holds(api, receiver, path, level):
     """10 a second, one second's worth at once: 30 deliveries take two seconds, no second sees over 20."""

@@ -120,6 +120,7 @@ def gaps(requests):
     return [later - earlier for earlier, later in zip(times, times[1:])]
 
 
+@pytest.mark.serial
 def test_the_schedule_is_kept_with_jitter(receiver, path):
     delays = [0.4, 0.8]
     with Server({"retry_schedule": "0.4,0.8"}) as server:
@@ -141,6 +142,7 @@ def test_the_schedule_is_kept_with_jitter(receiver, path):
             assert max(column) - min(column) > 0.02, "ten delays within 20 ms: there is no jitter"
 
 
+@pytest.mark.serial
 def test_without_jitter(receiver, path):
     with Server({"retry_schedule": "0.5", "retry_jitter": "0"}) as server:
         api = server.api()

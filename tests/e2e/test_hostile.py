@@ -369,6 +369,7 @@ def ask(api, app, count):
     return taken
 
 
+@pytest.mark.serial
 def test_five_hundred_slow_clients(request):
     """They cost other clients next to nothing and the server little, and are cut at their deadline.
     The answer that nobody reads is 600 kB long."""

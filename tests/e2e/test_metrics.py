@@ -582,24 +582,23 @@ def rests(server, seconds=5.0):
     return (processor_seconds(server.pid) - used) / (time.monotonic() - start)
 
 
-def costs_nothing(server, capsys):
+def costs_nothing(server, tell):
     share, resident = rests(server), server.rss_bytes()
-    with capsys.disabled():
-        print(f"\nidle: {share:.3%} of a core, {resident / 1e6:.1f} MB resident")
+    tell(f"idle: {share:.3%} of a core, {resident / 1e6:.1f} MB resident")
     assert share < 0.005, f"an idle server uses {share:.2%} of a core"
     if not SANITIZED:
         assert resident < 20_000_000, f"an idle server holds {resident} bytes"
 
 
 @pytest.mark.measure
-def test_a_new_server_costs_next_to_nothing(capsys):
+def test_a_new_server_costs_next_to_nothing(tell):
     with Server() as server:
         assert server.api().get("/health/ping").status_code == 204
-        costs_nothing(server, capsys)
+        costs_nothing(server, tell)
 
 
 @pytest.mark.measure
-def test_a_server_that_waits_costs_next_to_nothing(receiver, path, capsys):
+def test_a_server_that_waits_costs_next_to_nothing(receiver, path, tell):
     """After work, with clients that stay connected and retries that are due much later."""
     with Server({"retry_schedule": "600,600"}) as server:
         api = server.api()
@@ -611,4 +610,4 @@ def test_a_server_that_waits_costs_next_to_nothing(receiver, path, capsys):
         api.wait_final(app, message, endpoints[1])
         with Scraper(server) as scraper:
             scraper.reaches(attempts_recorded_total=200, in_flight=0, unrecorded_attempts=0)
-            costs_nothing(server, capsys)
+            costs_nothing(server, tell)

@@ -67,7 +67,7 @@ def serve(shim, settings=None, lies=False):
 
 
 @pytest.mark.timeout(120 + 10 * ROUNDS * SLOWNESS)
-def test_each_202_follows_its_sync(shim, capsys):
+def test_each_202_follows_its_sync(shim, tell):
     rng = random.Random(SEED)
     taken_back = 0
     with Receiver() as receiver, serve(shim) as server:
@@ -89,12 +89,11 @@ def test_each_202_follows_its_sync(shim, capsys):
             lambda: not ledger.missing(), 60, lambda: f"missing: {ledger.missing()[:10]}", step=0.1
         )
         assert server.run("doctor").stdout.count("FAIL") == 0
-    with capsys.disabled():
-        print(
-            f"\npower: {ROUNDS} losses, {copied} of them after copying had begun, {taken_back} writes "
-            f"taken back, "
-            f"{len(ledger.acknowledged())} messages acknowledged, none lost; seed {SEED}"
-        )
+    tell(
+        f"power: {ROUNDS} losses, {copied} of them after copying had begun, {taken_back} writes "
+        f"taken back, "
+        f"{len(ledger.acknowledged())} messages acknowledged, none lost; seed {SEED}"
+    )
     assert taken_back > 0, "nothing was ever unsynced: the shim sees nothing"
 
 

@@ -114,7 +114,7 @@ class Load:
         assert not self.wrong, self.wrong
 
 
-def test_a_backup_under_load_has_all_that_was_acknowledged(tmp_path, capsys):
+def test_a_backup_under_load_has_all_that_was_acknowledged(tmp_path, tell):
     copy = tmp_path / "copy"
     with Receiver() as receiver, Server() as server:
         path = "/" + unique("hook")
@@ -145,8 +145,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged(tmp_path, capsys):
             assert payload_of(number) in answer.content, message
         assert api.secret(app, endpoint) == secret
         assert api.send(app)["id"] not in load.acknowledged
-    with capsys.disabled():
-        print(f"\nbackup: {len(before)} messages before, {during} acknowledged while it was made")
+    tell(f"backup: {len(before)} messages before, {during} acknowledged while it was made")
 
 
 @pytest.mark.smoke

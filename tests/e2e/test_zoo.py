@@ -22,7 +22,10 @@ from harness.server import Server
 from harness.tls import Authority
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
-pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+pytestmark = [
+    pytest.mark.serial,  # all beasts eat at once and have 1.5 s for it
+    pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning"),
+]
 
 TIMEOUT_S = 1.5 * SLOWNESS
 TIMEOUT_MS = int(TIMEOUT_S * 1000)

@@ -7,6 +7,7 @@ import queue
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -52,8 +53,8 @@ def run(*args, data=None, check=True, input=None, env=None, timeout=30):
 class Server:
     """A server process. settings: option table keys, given as --set; None removes a default.
 
-    The object survives restarts: stop() or kill() and start() again use the same data directory. The port is chosen
-    by the server at the first start and kept afterwards, so that clients can stay.
+    The object survives restarts: stop() or kill() and start() again use the same data directory and port, so that
+    clients can stay. A socket that does not listen keeps the port from everybody else while no server runs.
     """
 
     def __init__(self, settings=None, env=None, args=(), defaults=DEFAULTS, data=None):
@@ -64,7 +65,10 @@ class Server:
         self.settings = {key: value for key, value in merged.items() if value is not None}
         self._env = env or {}
         self._args = list(args)
-        self._listen = "127.0.0.1:0"
+        self._port = socket.socket()
+        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._port.bind(("127.0.0.1", 0))
+        self._listen = f"127.0.0.1:{self._port.getsockname()[1]}"
         self.process = None
         self.url = None
         self.stdout = []
@@ -169,6 +173,7 @@ class Server:
                 self.stop()
         finally:
             self.kill()
+            self._port.close()
             shutil.rmtree(self._root, ignore_errors=True)
 
     def __enter__(self):
