@@ -263,8 +263,8 @@ static void test_limits_the_head(void **state)
 /* Sends `head`, then a byte every few milliseconds, until the server ends the connection. */
 static int64_t drip(const struct http_server *server, const char *head)
 {
+    int64_t begin_us = clock_boot_us(); /* not later than the server's own */
     int fd = client_connect(http_server_address(server, 0));
-    int64_t begin_us = clock_boot_us();
     assert_true(client_send_text(fd, head));
     struct pollfd wanted = {fd, POLLIN, 0};
     while (poll(&wanted, 1, 10) == 0) {
