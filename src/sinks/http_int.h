@@ -171,7 +171,8 @@ struct http_transfer {
     int last_fd;                     /* its socket, which may be closed again */
     uint64_t progress_call;          /* call of curl in which `progress_count` counts */
     unsigned progress_count;
-    const void *ssl_context; /* of its handshake; only compared */
+    const void *ssl_context;  /* of its handshake; only compared */
+    const char *verify_words; /* what is wrong with the peer's certificate; static text or NULL */
     bool is_asked_for_certificate;
     char blocked_text[160]; /* why an address was refused, or empty */
     char curl_error[CURL_ERROR_SIZE];

@@ -97,29 +97,97 @@ static enum attempt_failure say_connect(struct http_transfer *transfer)
     if (transfer->blocked_text[0] != '\0' && !transfer->has_opened) {
         return say(transfer, ATTEMPT_BLOCKED, "%s", transfer->blocked_text);
     }
+    const struct http_place *proxy = transfer->pool->proxy_place;
     const struct sockaddr *address = (const struct sockaddr *)(const void *)&transfer->address;
     char where[80];
     if (transfer->has_opened) {
         http_address_text(address, where, sizeof where);
     } else {
-        (void)snprintf(where, sizeof where, "%.70s", transfer->route->place->key);
+        (void)snprintf(where, sizeof where, "%.70s",
+                       proxy != NULL ? proxy->key : transfer->route->place->key);
     }
+    const char *whose = proxy != NULL ? "the proxy: " : "";
     long code = 0;
     (void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &code);
     switch ((int)code) {
     case ECONNREFUSED:
-        return say(transfer, ATTEMPT_CONNECT, "connection refused by %s", where);
+        return say(transfer, ATTEMPT_CONNECT, "%sconnection refused by %s", whose, where);
     case ECONNRESET:
-        return say(transfer, ATTEMPT_CONNECT, "connection reset by %s", where);
+        return say(transfer, ATTEMPT_CONNECT, "%sconnection reset by %s", whose, where);
     case ENETUNREACH:
     case EHOSTUNREACH:
-        return say(transfer, ATTEMPT_CONNECT, "no route to %s", where);
+        return say(transfer, ATTEMPT_CONNECT, "%sno route to %s", whose, where);
     case EMFILE:
     case ENFILE:
-        return say(transfer, ATTEMPT_CONNECT, "no descriptor left to connect to %s", where);
+        return say(transfer, ATTEMPT_CONNECT, "%sno descriptor left to connect to %s", whose,
+                   where);
     default:
-        return say(transfer, ATTEMPT_CONNECT, "could not connect to %s", where);
+        return say(transfer, ATTEMPT_CONNECT, "%scould not connect to %s", whose, where);
     }
+}
+
+/* Whether we told the proxy who we are. */
+static bool has_proxy_credentials(const struct http_transfer *transfer)
+{
+    const struct http_proxy *proxy = &transfer->pool->proxy;
+    return proxy->username.length + proxy->password.length > 0;
+}
+
+/* The proxy answered CONNECT with something else than 2xx, or not at all. */
+static enum attempt_failure say_no_tunnel(struct http_transfer *transfer, CURLcode code)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    const char *key = transfer->pool->proxy_place->key;
+    if (status == 407) {
+        return say(transfer, ATTEMPT_CONNECT, "the proxy %.200s answered 407: it %s", key,
+                   has_proxy_credentials(transfer) ? "does not take our user name and password"
+                                                   : "wants a user name and password");
+    }
+    if (status != 0 && (status < 200 || status > 299)) {
+        return say(transfer, ATTEMPT_CONNECT,
+                   "the proxy %.200s did not connect to the receiver: it answered %ld", key,
+                   status);
+    }
+    if (code == CURLE_ABORTED_BY_CALLBACK) {
+        return say(transfer, ATTEMPT_PROTOCOL, "the proxy %.200s sends without an end", key);
+    }
+    return say(transfer, ATTEMPT_CONNECT, "the proxy %.200s gave no answer that is HTTP", key);
+}
+
+static const char *socks_words(const struct http_transfer *transfer)
+{
+    long code = CURLPX_OK;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_PROXY_ERROR, &code);
+    switch ((int)code) {
+    case CURLPX_NO_AUTH:
+    case CURLPX_UNKNOWN_MODE:
+        return has_proxy_credentials(transfer) ? "it wants another kind of authentication"
+                                               : "it wants a user name and password";
+    case CURLPX_USER_REJECTED:
+    case CURLPX_RECV_AUTH:
+        return "it does not take our user name and password";
+    case CURLPX_REPLY_NOT_ALLOWED:
+        return "it does not allow the connection";
+    case CURLPX_REPLY_NETWORK_UNREACHABLE:
+    case CURLPX_REPLY_HOST_UNREACHABLE:
+        return "it has no route to the receiver";
+    case CURLPX_REPLY_CONNECTION_REFUSED:
+        return "the receiver refused the connection";
+    case CURLPX_REPLY_TTL_EXPIRED:
+    case CURLPX_REPLY_GENERAL_SERVER_FAILURE:
+        return "it could not connect to the receiver";
+    case CURLPX_REPLY_ADDRESS_TYPE_NOT_SUPPORTED:
+        return "it does not know this kind of address";
+    default:
+        return "it did not answer as SOCKS 5 does";
+    }
+}
+
+static enum attempt_failure say_socks(struct http_transfer *transfer)
+{
+    return say(transfer, ATTEMPT_CONNECT, "the proxy %.200s did not connect to the receiver: %s",
+               transfer->pool->proxy_place->key, socks_words(transfer));
 }
 
 /* The number of the alert that ended the handshake (RFC 8446 section 6), which OpenSSL has as a
@@ -197,6 +265,10 @@ static enum attempt_failure say_tls(struct http_transfer *transfer)
         return say(transfer, ATTEMPT_TLS, "%scertificate verify failed: %s", whose,
                    words + sizeof problem - 1);
     }
+    if (transfer->verify_words != NULL) {
+        return say(transfer, ATTEMPT_TLS, "%scertificate verify failed: %s", whose,
+                   transfer->verify_words);
+    }
     if (strstr(words, "subject name") != NULL) {
         return say(transfer, ATTEMPT_TLS, "%scertificate verify failed: it is not for %.200s",
                    whose,
@@ -255,26 +327,57 @@ static bool is_tcp_connected(const struct http_transfer *transfer)
     return getpeername(transfer->last_fd, (struct sockaddr *)(void *)&peer, &length) == 0;
 }
 
+/* What a proxy has to do with the time that is over, or NULL. */
+static const char *proxy_phase(const struct http_transfer *transfer)
+{
+    long requested = 0;
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &requested);
+    if (transfer->pool->proxy_place == NULL || !transfer->has_opened) {
+        return NULL;
+    }
+    if (is_before_tunnel(transfer)) {
+        return is_tcp_connected(transfer) ? "waiting for the proxy" : "connecting to the proxy";
+    }
+    bool is_socks = transfer->pool->proxy.kind == HTTP_PROXY_SOCKS5;
+    return is_socks && requested == 0 ? "connecting through the proxy" : NULL;
+}
+
+static const char *phase_of(const struct http_transfer *transfer)
+{
+    curl_off_t uploaded = 0;
+    curl_off_t secured_us = 0;
+    long requested = 0;
+    const char *proxy = proxy_phase(transfer);
+    if (proxy != NULL) {
+        return proxy;
+    }
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &requested);
+    (void)curl_easy_getinfo(transfer->easy, CURLINFO_APPCONNECT_TIME_T, &secured_us);
+    bool is_shaking = transfer->route->is_https && transfer->has_opened && secured_us == 0;
+    if (transfer->header_bytes > 0) {
+        return "reading the answer";
+    }
+    /* CONNECT is a request too. */
+    if (requested > 0 && !is_shaking) {
+        bool is_sent = uploaded >= (curl_off_t)transfer->body_bytes;
+        return is_sent ? "waiting for the answer" : "sending the request";
+    }
+    if (!transfer->has_opened) {
+        return "waiting for a connection";
+    }
+    return transfer->route->is_https && is_tcp_connected(transfer)
+               ? "the TLS handshake was going on"
+               : "connecting";
+}
+
 static enum attempt_failure say_phase(struct http_transfer *transfer)
 {
     const char *phase = "looking up the name";
     if (transfer->asked == NULL) {
-        curl_off_t uploaded = 0;
-        long requested = 0;
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
-        (void)curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &requested);
-        if (transfer->header_bytes > 0) {
-            phase = "reading the answer";
-        } else if (requested > 0) {
-            phase = uploaded < (curl_off_t)transfer->body_bytes ? "sending the request"
-                                                                : "waiting for the answer";
-        } else if (!transfer->has_opened) {
-            phase = "waiting for a connection";
-        } else if (transfer->route->is_https && is_tcp_connected(transfer)) {
-            phase = "the TLS handshake was going on";
-        } else {
-            phase = "connecting";
-        }
+        phase = phase_of(transfer);
+    } else if (transfer->asked == transfer->pool->proxy_place) {
+        phase = "looking up the proxy's name";
     }
     return say(transfer, ATTEMPT_TIMEOUT, "timed out after %lld ms while %s",
                (long long)transfer->timeout_ms, phase);
@@ -328,7 +431,13 @@ static enum attempt_failure classify(struct http_transfer *transfer, CURLcode co
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
-        return say_broken(transfer);
+        return is_before_tunnel(transfer) ? say_no_tunnel(transfer, code) : say_broken(transfer);
+    case CURLE_ABORTED_BY_CALLBACK: /* http_flood_on_progress */
+        return say_no_tunnel(transfer, code);
+    case CURLE_PROXY:
+        return say_socks(transfer);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return say(transfer, ATTEMPT_DNS, "the proxy: its name has no address");
     case CURLE_PARTIAL_FILE:
         if (transfer->sink->is_flooded && transfer->route->is_https && !has_head(transfer)) {
             return say(transfer, ATTEMPT_PROTOCOL, "the receiver sends without an end");

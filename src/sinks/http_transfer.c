@@ -400,6 +400,7 @@ void http_transfer_reset(struct http_transfer *transfer)
     transfer->address.ss_family = AF_UNSPEC;
     transfer->has_opened = false;
     transfer->ssl_context = NULL;
+    transfer->verify_words = NULL;
     transfer->is_asked_for_certificate = false;
     transfer->names_asked = 0;
     transfer->is_repeated = false;

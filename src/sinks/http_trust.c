@@ -47,12 +47,35 @@ static X509_STORE *trust_of(struct sink_http *sink)
     return sink->trust;
 }
 
+/* Within TLS to a proxy OpenSSL's reason is lost to curl, since telling the receiver of it is a use
+ * of OpenSSL again. */
+static int on_verify(int is_fine, X509_STORE_CTX *store_context)
+{
+    const SSL *ssl =
+        X509_STORE_CTX_get_ex_data(store_context, SSL_get_ex_data_X509_STORE_CTX_idx());
+    const SSL_CTX *context = SSL_get_SSL_CTX(ssl);
+    struct sink_http *sink = SSL_CTX_get_app_data(context);
+    LIST_FOR_EACH(node, following, &sink->active)
+    {
+        struct http_transfer *transfer = LIST_ELEMENT(node, struct http_transfer, node);
+        if (is_fine == 0 && transfer->ssl_context == context) {
+            transfer->verify_words =
+                X509_verify_cert_error_string(X509_STORE_CTX_get_error(store_context));
+        }
+    }
+    return is_fine;
+}
+
 CURLcode http_trust_on_ssl_context(CURL *easy, void *context, void *transfer_pointer)
 {
     struct http_transfer *transfer = transfer_pointer;
     (void)easy;
     transfer->ssl_context = context;
     http_flood_watch(transfer->sink, context);
+    if (transfer->pool->proxy.kind == HTTP_PROXY_HTTPS) {
+        SSL_CTX_set_app_data(context, transfer->sink);
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, on_verify);
+    }
     if (transfer->pool->ca_pem.length > 0) {
         return CURLE_OK;
     }
