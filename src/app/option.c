@@ -54,6 +54,8 @@ const char *option_type_name(enum option_type type)
         return "store address";
     case OPTION_TYPE_URL:
         return "URL";
+    case OPTION_TYPE_PROXY:
+        return "proxy URL";
     case OPTION_TYPE_INT:
         return "integer";
     case OPTION_TYPE_NUMBER:
@@ -311,7 +313,8 @@ bool option_equal(const struct options *left, const struct options *right, enum 
     const struct option_value *a = &left->values[id];
     const struct option_value *b = &right->values[id];
     enum option_type type = rows[id].type;
-    if (type == OPTION_TYPE_TEXT || type == OPTION_TYPE_STORE || type == OPTION_TYPE_URL) {
+    if (type == OPTION_TYPE_TEXT || type == OPTION_TYPE_STORE || type == OPTION_TYPE_URL ||
+        type == OPTION_TYPE_PROXY) {
         return strcmp(a->text, b->text) == 0;
     }
     if (type == OPTION_TYPE_NUMBER) {

@@ -22,6 +22,7 @@ enum option_type {
     OPTION_TYPE_TEXT,
     OPTION_TYPE_STORE, /* sqlite:DIRECTORY or postgres://… */
     OPTION_TYPE_URL,   /* http or https, without query and fragment */
+    OPTION_TYPE_PROXY, /* http, https or socks5h, perhaps with user name and password */
     OPTION_TYPE_INT,
     OPTION_TYPE_NUMBER,       /* with fractions */
     OPTION_TYPE_BOOL,         /* true false yes no on off 1 0 */

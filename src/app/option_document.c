@@ -42,6 +42,9 @@ void option_describe_range(const struct option_row *row, struct buf *text)
     case OPTION_TYPE_URL:
         buf_append_text(text, "http:// or https:// with a host, perhaps a path");
         break;
+    case OPTION_TYPE_PROXY:
+        buf_append_text(text, "http://, https:// or socks5h://, [USER:PASSWORD@]HOST[:PORT]");
+        break;
     case OPTION_TYPE_BOOL:
         buf_append_text(text, "true or false");
         break;

@@ -8,6 +8,7 @@
 #include "core/address.h"
 #include "core/retry.h"
 #include "core/url.h"
+#include "sinks/policy.h"
 
 #define US_PER_HOUR (3600 * CLOCK_US_PER_S)
 #define US_PER_DAY (86400 * CLOCK_US_PER_S)
@@ -145,6 +146,16 @@ static enum ph_error parse_url(const struct option_row *row, struct slice text, 
     return PH_OK;
 }
 
+static enum ph_error parse_proxy(const struct option_row *row, struct slice text,
+                                 struct diag *reason)
+{
+    struct diag diag;
+    if (text.len == 0 || sink_policy_check_proxy(text, row->key, &diag) == PH_OK) {
+        return PH_OK;
+    }
+    return diag_set(reason, PH_INVALID, row->key, "is not good: %.200s", diag.text);
+}
+
 /* 127.0.0.1:8071 or [::1]:8071. */
 static bool is_listen_address(struct slice text)
 {
@@ -235,6 +246,8 @@ static enum ph_error parse_typed(const struct option_row *row, struct slice text
         return parse_store(row, text, reason);
     case OPTION_TYPE_URL:
         return parse_url(row, text, reason);
+    case OPTION_TYPE_PROXY:
+        return parse_proxy(row, text, reason);
     case OPTION_TYPE_INT:
         return parse_int(row, text, reason, value);
     case OPTION_TYPE_NUMBER:

@@ -61,6 +61,8 @@ static enum ph_error read_settings(const struct options *options, struct diag *d
                                       : SIGNATURE_ED25519,
         .signature_headers = (enum signature_headers)option_int(options, OPTION_SIGNATURE_HEADERS),
         .allow_subnets = ret_subnets,
+        .egress_proxy = option_text(options, OPTION_EGRESS_PROXY),
+        .egress_proxy_resolves = option_bool(options, OPTION_EGRESS_PROXY_RESOLVES),
         .user_agent = "Posthorn/" PH_VERSION,
         .max_in_flight = (unsigned)option_int(options, OPTION_MAX_IN_FLIGHT),
         .deliver_threads = (unsigned)option_int(options, OPTION_DELIVER_THREADS),

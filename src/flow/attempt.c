@@ -107,7 +107,9 @@ void attempt_send(struct deliverer *deliverer, struct item *item)
     if (error == PH_OK) {
         error = sink_http_send(deliverer->sink, &request, &diag);
     }
-    if (error != PH_OK) {
+    if (error == PH_BUSY) {
+        attempt_put_off(deliverer, item); /* no means of our own just now */
+    } else if (error != PH_OK) {
         attempt_fail_unsent(deliverer, item, diag.text);
     }
 }

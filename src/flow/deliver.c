@@ -222,12 +222,27 @@ static void handle_expunged(struct deliverer *deliverer, int64_t message_id)
     }
 }
 
+static struct sink_http_egress egress_of(const struct flow_settings *settings)
+{
+    return (struct sink_http_egress){
+        .proxy_url = settings->egress_proxy == NULL ? "" : settings->egress_proxy,
+        .proxy_resolves = settings->egress_proxy_resolves,
+    };
+}
+
 static void handle_settings(struct deliverer *deliverer, const struct flow_settings *settings)
 {
     const struct flow_settings *former = deliverer->settings;
     deliverer->settings = settings;
     if (settings->allow_subnets != former->allow_subnets) {
         sink_http_set_allow_subnets(deliverer->sink, settings->allow_subnets);
+    }
+    struct sink_http_egress egress = egress_of(settings);
+    struct sink_http_egress former_egress = egress_of(former);
+    if (egress.proxy_resolves != former_egress.proxy_resolves ||
+        strcmp(egress.proxy_url, former_egress.proxy_url) != 0) {
+        /* A URL that is not good was refused where the settings were made. */
+        PH_ASSERT(sink_http_set_egress(deliverer->sink, &egress, NULL) == PH_OK);
     }
     flow_settings_drop(former);
     lanes_follow_settings(deliverer);
@@ -498,6 +513,8 @@ static enum ph_error open_parts(struct deliverer *deliverer, struct diag *diag)
     deliverer->store->keyring = flow->keyring;
     const struct sink_http_options options = {
         .allow_subnets = deliverer->settings->allow_subnets,
+        .egress = egress_of(deliverer->settings),
+        .metrics = flow->metrics,
         .ca_file = flow->settings.ca_file,
         .user_agent = flow->settings.user_agent,
         .read_max_bytes = 65536,

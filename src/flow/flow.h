@@ -30,8 +30,8 @@ enum signature_headers {
     SIGNATURE_HEADERS_BOTH
 };
 
-/* What the options say. Copied by flow_start and flow_reload, the subnets too; the texts must
- * outlive the flow. */
+/* What the options say. Copied by flow_start and flow_reload, the subnets and the proxy too; the
+ * other texts must outlive the flow. */
 struct flow_settings {
     struct retry_schedule retry_schedule;
     int64_t retry_after_cap_us;
@@ -43,6 +43,8 @@ struct flow_settings {
     enum signature_scheme default_signature_type;
     enum signature_headers signature_headers;
     const struct cidr_set *allow_subnets;
+    const char *egress_proxy; /* sinks/policy.h; a good one, or NULL or empty = none */
+    bool egress_proxy_resolves;
     unsigned max_in_flight;       /* per endpoint */
     int64_t retention_us;         /* messages, deliveries, attempts */
     int64_t payload_retention_us; /* default payload retention */

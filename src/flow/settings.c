@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "base/secret.h"
+
 /* Shared by the snapshots that allow the same, so that a new pointer means new permissions. */
 struct subnets {
     struct cidr_set set;
@@ -12,6 +14,7 @@ struct subnets {
 struct snapshot {
     struct flow_settings settings; /* first: callers hold a pointer to it */
     struct subnets *subnets;       /* NULL = none are given */
+    char *egress_proxy;            /* may have a password; NULL = none */
     atomic_int references;
 };
 
@@ -43,6 +46,10 @@ static struct snapshot *snapshot_new(const struct flow_settings *values,
     struct snapshot *snapshot = ph_calloc(1, sizeof *snapshot);
     atomic_init(&snapshot->references, 1);
     snapshot->settings = *values;
+    if (values->egress_proxy != NULL) {
+        snapshot->egress_proxy = ph_strdup(values->egress_proxy);
+        snapshot->settings.egress_proxy = snapshot->egress_proxy;
+    }
     if (values->allow_subnets == NULL) {
         return snapshot;
     }
@@ -65,6 +72,10 @@ void flow_settings_drop(const struct flow_settings *settings)
     struct snapshot *snapshot = (struct snapshot *)(uintptr_t)settings;
     if (atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) == 1) {
         subnets_unref(snapshot->subnets);
+        if (snapshot->egress_proxy != NULL) {
+            secret_wipe(snapshot->egress_proxy, strlen(snapshot->egress_proxy));
+            free(snapshot->egress_proxy);
+        }
         free(snapshot);
     }
 }
