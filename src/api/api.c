@@ -202,6 +202,11 @@ enum ph_error api_not_implemented(struct api_call *call, struct diag *diag)
     return diag_set(diag, PH_NOT_IMPLEMENTED, NULL, "This API endpoint is not yet implemented.");
 }
 
+void api_tokens_changed(struct api_job *job)
+{
+    (void)atomic_fetch_add(&job->call->api->tokens_version, 1);
+}
+
 /* --- jobs ------------------------------------------------------------------------------------- */
 
 void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag)

@@ -141,6 +141,9 @@ void api_suspend(struct api_call *call, struct api_job *job,
                                       struct diag *diag));
 void api_enqueue(struct api_job *job);
 
+/* For api_job.committed: what http threads remember of tokens and keys is out of date. */
+void api_tokens_changed(struct api_job *job);
+
 /* --- shared pieces
  * -------------------------------------------------------------------------------- */
 
@@ -203,6 +206,10 @@ api_function api_message_resend, api_message_raw, api_message_precheck;
 api_function api_endpoint_send_example;
 api_function api_transformation_get, api_transformation_patch;
 api_function api_transformation_simulate, api_endpoint_transformation_simulate;
+
+api_function api_integration_list, api_integration_create, api_integration_get;
+api_function api_integration_put, api_integration_delete;
+api_function api_integration_key, api_integration_rotate;
 
 api_function api_sink_list, api_sink_create, api_sink_get, api_sink_put;
 api_function api_sink_patch, api_sink_delete;

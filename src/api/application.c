@@ -4,6 +4,7 @@
 #include "api/input.h"
 #include "api/paging.h"
 #include "core/name.h"
+#include "store/integration.h"
 #include "store/sink.h"
 
 void application_input_read(struct input *input, struct application_input *ret_application)
@@ -353,6 +354,9 @@ static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, str
         error = sink_delete_all(txn->store, id, diag);
     }
     if (error == PH_OK) {
+        error = integration_delete_all(txn->store, id, diag);
+    }
+    if (error == PH_OK) {
         error = application_delete(txn->store, id, txn->now_us, diag);
         job->status = 204;
     }
@@ -361,6 +365,10 @@ static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, str
 
 enum ph_error api_application_delete(struct api_call *call, struct diag *diag)
 {
-    struct application_job *job = api_job_new(call, sizeof *job, diag);
-    return job == NULL ? PH_NO_MEMORY : api_submit(call, &job->job, run_delete, diag);
+    struct api_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    job->committed = api_tokens_changed;
+    return api_submit(call, job, run_delete, diag);
 }

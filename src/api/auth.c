@@ -6,11 +6,14 @@
 #include "base/random.h"
 #include "base/siphash.h"
 #include "core/jwt.h"
+#include "core/scan.h"
+#include "store/integration.h"
 
 #define CLAIMS_ARENA_BYTES 32768
 
-/* Claims of one verified token; the slices live in its arena. */
+/* Claims of one verified token, or what they would be of a key; the slices live in its arena. */
 struct auth_entry {
+    bool is_key; /* of an integration */
     uint64_t hash;
     struct slice token;
     struct jwt_claims claims;
@@ -158,6 +161,81 @@ static enum ph_error verify(const struct auth_context *context, struct slice tok
     return PH_OK;
 }
 
+/* The flags of a key's integration, as a token would have them. */
+static enum ph_error read_flags(struct slice json, struct auth_entry *entry, struct diag *diag)
+{
+    struct scan_cursor cursor;
+    enum scan_type type;
+    struct slice value;
+    size_t count = 0;
+    if (json.ptr == NULL) {
+        return PH_OK;
+    }
+    scan_cursor_init(&cursor, json);
+    while (scan_next_element(&cursor, &type, &value)) {
+        count++;
+    }
+    struct slice *flags = arena_calloc(&entry->arena, count, sizeof *flags);
+    if (flags == NULL) {
+        return diag_set(diag, PH_NO_MEMORY, NULL, "the key has too many feature flags");
+    }
+    scan_cursor_init(&cursor, json);
+    for (size_t index = 0; scan_next_element(&cursor, &type, &value); index++) {
+        enum ph_error error = scan_string(value, &entry->arena, diag, &flags[index]);
+        if (error != PH_OK) {
+            return error;
+        }
+    }
+    entry->claims.feature_flags = flags;
+    entry->claims.feature_flag_count = count;
+    return PH_OK;
+}
+
+/* What the store knows of the key is as good as the fate of a token: until its tokens change. */
+static enum ph_error find_key(const struct auth_context *context, struct slice token,
+                              struct diag *diag, struct auth_entry *entry)
+{
+    struct store *store;
+    struct integration_holder holder;
+    enum ph_error error = context->begin_read(context->reader, diag, &store);
+    if (error == PH_OK) {
+        error = integration_find_holder(store, token, &entry->arena, diag, &holder);
+    }
+    if (error == PH_NOT_FOUND) {
+        return invalid_token(diag);
+    }
+    if (error == PH_OK) {
+        error = read_flags(holder.feature_flags, entry, diag);
+    }
+    if (error == PH_OK) {
+        entry->is_key = true;
+        entry->application_id = holder.application_id;
+        entry->claims.org = holder.org;
+        entry->capabilities = CAPABILITY_ALL;
+        entry->fate = (struct token_fate){.ends_at_us = INT64_MAX};
+        entry->fate_version = context->version;
+        entry->fate_at_us = context->now_us;
+    }
+    return error;
+}
+
+static enum ph_error verify_key(const struct auth_context *context, struct slice token,
+                                struct diag *diag, struct auth_entry **ret_entry)
+{
+    struct auth_entry *entry = ph_calloc(1, sizeof *entry);
+    arena_init(&entry->arena, CLAIMS_ARENA_BYTES);
+    char *copy = arena_dup(&entry->arena, token);
+    entry->token = (struct slice){copy, token.len};
+    enum ph_error error =
+        copy == NULL ? invalid_token(diag) : find_key(context, token, diag, entry);
+    if (error != PH_OK) {
+        free_entry(entry);
+        return error;
+    }
+    *ret_entry = entry;
+    return PH_OK;
+}
+
 static void forget(struct auth_cache *cache, size_t position)
 {
     struct auth_entry *entry = cache->entries[position];
@@ -170,19 +248,36 @@ static void forget(struct auth_cache *cache, size_t position)
     }
 }
 
+/* Whether what the store said about the token or key still counts. */
+static bool is_fate_known(const struct auth_context *context, const struct auth_entry *entry)
+{
+    return entry->fate_at_us != 0 && entry->fate_version == context->version &&
+           context->now_us < entry->fate.ends_at_us && context->now_us >= entry->fate_at_us &&
+           context->now_us - entry->fate_at_us < AUTH_FATE_US;
+}
+
+static bool is_usable(const struct auth_context *context, const struct auth_entry *entry,
+                      struct slice token)
+{
+    int64_t now_s = context->now_us / CLOCK_US_PER_S;
+    return entry != NULL && slice_equal(entry->token, token) &&
+           (entry->claims.exp_s == 0 || entry->claims.exp_s + JWT_LEEWAY_S >= now_s) &&
+           (!entry->is_key || is_fate_known(context, entry));
+}
+
 static enum ph_error find_or_verify(const struct auth_context *context, struct slice token,
                                     struct diag *diag, struct auth_entry **ret_entry)
 {
     struct auth_cache *cache = context->cache;
     uint64_t hash = siphash64(cache->key, token.ptr, token.len) | 1;
     struct auth_entry *entry = map_get(&cache->by_hash, hash);
-    int64_t now_s = context->now_us / CLOCK_US_PER_S;
-    if (entry != NULL && slice_equal(entry->token, token) &&
-        (entry->claims.exp_s == 0 || entry->claims.exp_s + JWT_LEEWAY_S >= now_s)) {
+    if (is_usable(context, entry, token)) {
         *ret_entry = entry;
         return PH_OK;
     }
-    enum ph_error error = verify(context, token, diag, &entry);
+    enum ph_error error = slice_starts_with(token, AUTH_KEY_PREFIX)
+                              ? verify_key(context, token, diag, &entry)
+                              : verify(context, token, diag, &entry);
     if (error != PH_OK) {
         return error;
     }
@@ -199,18 +294,14 @@ static enum ph_error find_or_verify(const struct auth_context *context, struct s
 static enum ph_error check_fate(const struct auth_context *context, struct auth_entry *entry,
                                 struct diag *diag)
 {
-    if (entry->application_id <= 0) {
+    if (entry->application_id <= 0 || entry->is_key) {
         return PH_OK;
     }
     if (entry->facts.session_id.ptr != NULL &&
         entry->claims.iat_ms < (context->now_us - TOKEN_SESSION_AGE_MAX_US) / 1000) {
         return invalid_token(diag);
     }
-    bool is_known = entry->fate_at_us != 0 && entry->fate_version == context->version &&
-                    context->now_us < entry->fate.ends_at_us &&
-                    context->now_us - entry->fate_at_us < AUTH_FATE_US &&
-                    context->now_us >= entry->fate_at_us;
-    if (!is_known && !entry->fate.has_ended) {
+    if (!is_fate_known(context, entry) && !entry->fate.has_ended) {
         struct store *store;
         enum ph_error error = context->begin_read(context->reader, diag, &store);
         if (error == PH_OK) {
@@ -244,8 +335,9 @@ static bool may(const struct auth_entry *entry, enum api_auth auth, bool is_read
     }
     switch (auth) {
     case API_AUTH_NONE:
-    case API_AUTH_TOKEN:
         return true;
+    case API_AUTH_TOKEN:
+        return !entry->is_key;
     case API_AUTH_ORGANISATION:
         return false;
     case API_AUTH_READ_ALL:
@@ -264,7 +356,7 @@ static bool may(const struct auth_entry *entry, enum api_auth auth, bool is_read
     case API_AUTH_ATTEMPT:
         return has_all(entry, CAPABILITY_CREATE_ATTEMPTS);
     case API_AUTH_EVERYTHING:
-        return has_all(entry, CAPABILITY_ALL);
+        return has_all(entry, CAPABILITY_ALL) && !entry->is_key;
     }
     return false;
 }

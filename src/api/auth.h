@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who asks, and whether they may (svix-api spec section 1): bearer tokens, HS256.
+ * Who asks, and whether they may (svix-api spec section 1): bearer tokens, HS256, and the keys of
+ * integrations (store/integration.h), which act for their application.
  *
  * Checking a token costs more than the rest of a small request, so each http thread keeps the
  * claims of tokens it has verified, by a keyed hash of the token: at most AUTH_CACHE_MAX, the
@@ -31,12 +32,14 @@ enum api_auth {
     API_AUTH_MANAGE_SECRET, /* … that rotate secrets */
     API_AUTH_TRANSFORM,     /* … that change transformations */
     API_AUTH_ATTEMPT,       /* … with CreateAttempts */
-    API_AUTH_EVERYTHING,    /* … with all capabilities */
+    API_AUTH_EVERYTHING,    /* … with all capabilities, and no integration's key */
     API_AUTH_READ_ALL,      /* any application, with ViewBase */
-    API_AUTH_TOKEN,         /* any application, whatever its capabilities; no organisation */
+    API_AUTH_TOKEN, /* any application, whatever its capabilities; no organisation, no key */
 };
 
 #define AUTH_CACHE_MAX 1024
+/* What the keys of integrations begin with. */
+#define AUTH_KEY_PREFIX "integsk_"
 /* An application token whose `sub` is no id of this store: it matches no application. */
 #define AUTH_NO_SUCH_APPLICATION (-1)
 /* Changes that another process made to the store are seen after this time at the latest. */

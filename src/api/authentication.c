@@ -223,12 +223,6 @@ enum ph_error api_app_portal_access(struct api_call *call, struct diag *diag)
 
 /* --- the end of tokens ------------------------------------------------------------------------ */
 
-/* What http threads remember of tokens is out of date. */
-static void note_tokens_changed(struct api_job *job)
-{
-    (void)atomic_fetch_add(&job->call->api->tokens_version, 1);
-}
-
 static enum ph_error run_logout(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     const struct principal *principal = &job->call->principal;
@@ -247,7 +241,7 @@ enum ph_error api_logout(struct api_call *call, struct diag *diag)
     if (job == NULL) {
         return PH_NO_MEMORY;
     }
-    job->committed = note_tokens_changed;
+    job->committed = api_tokens_changed;
     return api_submit(call, job, run_logout, diag);
 }
 
@@ -299,7 +293,7 @@ enum ph_error api_expire_all(struct api_call *call, struct diag *diag)
         (void)snprintf(field, sizeof field, "session_ids.[%zu]", index);
         check_session(&input, field, job->session_ids[index]);
     }
-    job->job.committed = note_tokens_changed;
+    job->job.committed = api_tokens_changed;
     enum ph_error error = input_end(&input);
     return error != PH_OK ? error : api_submit(call, &job->job, run_expire_all, diag);
 }

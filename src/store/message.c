@@ -238,7 +238,7 @@ enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t 
         "SELECT max(id) FROM endpoint",       "SELECT max(id) FROM application",
         "SELECT max(id) FROM event_type",     "SELECT max(id) FROM endpoint_secret",
         "SELECT max(id) FROM manual_attempt", "SELECT max(issued_before_id) FROM token_expiry",
-        "SELECT max(id) FROM sink",
+        "SELECT max(id) FROM sink",           "SELECT max(id) FROM integration",
     };
     int64_t newest = 0;
     for (size_t index = 0; index < PH_ARRAY_LENGTH(queries); index++) {

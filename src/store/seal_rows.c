@@ -36,6 +36,12 @@ static struct seal_place credentials_place(int64_t row, int64_t owner, struct sl
     return sealed_credentials_place(row, owner);
 }
 
+static struct seal_place key_place(int64_t row, int64_t owner, struct slice key)
+{
+    (void)key;
+    return sealed_key_place(row, owner);
+}
+
 static struct seal_place response_place(int64_t row, int64_t owner, struct slice key)
 {
     (void)owner;
@@ -58,6 +64,11 @@ static const struct sealed_column columns[] = {
      "UPDATE endpoint SET credentials = $3, sealed_credentials = $4"
      " WHERE id = $1 AND credentials = $2 AND sealed_credentials IS NULL",
      credentials_place, "", false, false},
+    {"SELECT id, application_id, key, sealed_key FROM integration"
+     " WHERE id > $1 ORDER BY id LIMIT $2",
+     "UPDATE integration SET key = $3, sealed_key = $4"
+     " WHERE id = $1 AND key = $2 AND sealed_key IS NULL",
+     key_place, "", false, false},
     {"SELECT hour, 0, response, sealed_response, key_hash FROM idempotency"
      " WHERE (hour, key_hash) > ($1, $3) ORDER BY hour, key_hash LIMIT $2",
      "UPDATE idempotency SET response = $3, sealed_response = $4"

@@ -21,6 +21,12 @@ struct seal_place sealed_credentials_place(int64_t endpoint_id, int64_t applicat
         .table = "endpoint", .column = "credentials", .row = endpoint_id, .owner = application_id};
 }
 
+struct seal_place sealed_key_place(int64_t integration_id, int64_t application_id)
+{
+    return (struct seal_place){
+        .table = "integration", .column = "key", .row = integration_id, .owner = application_id};
+}
+
 struct seal_place sealed_response_place(int64_t hour, struct slice key_hash)
 {
     return (struct seal_place){

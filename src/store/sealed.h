@@ -18,6 +18,7 @@
 struct seal_place sealed_secret_place(int64_t id, int64_t endpoint_id);
 struct seal_place sealed_headers_place(int64_t endpoint_id, int64_t application_id);
 struct seal_place sealed_credentials_place(int64_t endpoint_id, int64_t application_id);
+struct seal_place sealed_key_place(int64_t integration_id, int64_t application_id);
 struct seal_place sealed_response_place(int64_t hour, struct slice key_hash);
 
 /*
