@@ -5,7 +5,7 @@
  */
 #include "store/attempt_list.h"
 
-#include "store/store_int.h"
+#include "store/attempt_list_int.h"
 
 #define STEP_ROWS 500
 
@@ -15,11 +15,6 @@ static enum ph_error not_found(struct diag *diag)
 }
 
 /* --- attempts --------------------------------------------------------------------------------- */
-
-#define ATTEMPT_COLUMNS                                                                            \
-    "attempt.id, attempt.message_id, attempt.endpoint_id, attempt.status, attempt.response_code,"  \
-    " attempt.duration_ms, attempt.trigger_type, attempt.url"
-#define ATTEMPT_COLUMN_COUNT 8
 
 #define SELECT_ATTEMPTS                                                                            \
     "SELECT " ATTEMPT_COLUMNS ", message.event_type, message.event_id, message.channels,"          \
@@ -74,7 +69,7 @@ static bool fits(const struct attempt_filter *filter, struct db_statement *row)
                                db_text(row, ATTEMPT_COLUMN_COUNT + 3));
 }
 
-static void read_attempt(struct row_copier *copier, struct attempt_row *ret_row)
+void attempt_read_columns(struct row_copier *copier, struct attempt_row *ret_row)
 {
     struct db_statement *row = copier->row;
     *ret_row = (struct attempt_row){
@@ -94,7 +89,7 @@ static enum ph_error copy_attempt(struct gathering *gathering, struct db_stateme
 {
     struct row_copier copier = {.row = row, .arena = gathering->arena};
     struct attempt_row *copy = &gathering->rows[gathering->end.count];
-    read_attempt(&copier, copy);
+    attempt_read_columns(&copier, copy);
     if (gathering->query->with_message) {
         copy->message = (struct message_row){
             .id = copy->message_id,
@@ -147,9 +142,8 @@ static enum ph_error step(struct store *store, struct gathering *gathering, size
     return error;
 }
 
-/* Column 0 of the attempt's row; SLICE_NONE when it was expunged. */
-static enum ph_error read_response(struct store *store, int64_t attempt_id, struct arena *arena,
-                                   struct diag *diag, struct slice *ret_response)
+enum ph_error attempt_response(struct store *store, int64_t attempt_id, struct arena *arena,
+                               struct diag *diag, struct slice *ret_response)
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT response FROM attempt WHERE id = $1");
@@ -210,7 +204,7 @@ enum ph_error attempt_page(struct store *store, const struct attempt_query *quer
             *end = (struct list_end){.count = index, .has_more = true};
             break;
         }
-        error = read_response(store, rows[index].id, arena, diag, &rows[index].response);
+        error = attempt_response(store, rows[index].id, arena, diag, &rows[index].response);
     }
     if (error == PH_OK) {
         *ret_end = *end;
@@ -235,11 +229,11 @@ enum ph_error attempt_find(struct store *store, int64_t message_id, int64_t atte
     }
     struct row_copier copier = {.row = select, .arena = arena};
     struct attempt_row row;
-    read_attempt(&copier, &row);
+    attempt_read_columns(&copier, &row);
     error = row_copier_end(&copier, diag);
     db_done(select);
     if (error == PH_OK) {
-        error = read_response(store, attempt_id, arena, diag, &row.response);
+        error = attempt_response(store, attempt_id, arena, diag, &row.response);
     }
     if (error == PH_OK) {
         *ret_row = row;

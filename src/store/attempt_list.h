@@ -54,6 +54,11 @@ PH_NODISCARD enum ph_error attempt_page(struct store *store, const struct attemp
 PH_NODISCARD enum ph_error attempt_find(struct store *store, int64_t message_id, int64_t attempt_id,
                                         struct arena *arena, struct diag *diag,
                                         struct attempt_row *ret_row);
+/* Its response alone, copied into `arena`. It is left as it is when it was expunged, or when there
+ * is no such attempt. */
+PH_NODISCARD enum ph_error attempt_response(struct store *store, int64_t attempt_id,
+                                            struct arena *arena, struct diag *diag,
+                                            struct slice *ret_response);
 /* Forgets the response; in the writer's transaction. PH_NOT_FOUND when the message has no such
  * attempt; doing it twice is no error. */
 PH_NODISCARD enum ph_error attempt_expunge(struct store *store, int64_t message_id,
