@@ -228,6 +228,7 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
     item->attempt->response = ph_memdup_text(response.ptr, response.len);
     item->attempt->record = (struct record_job){
         .deliverer = deliverer,
+        .application_id = item->config->application_id,
         .message_id = item->message_id,
         .endpoint_id = item->lane->endpoint_id,
         .manual_id = item->manual_id,

@@ -4,6 +4,7 @@
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
 #include "flow/keep.h"
+#include "flow/live.h"
 #include "flow/settings.h"
 #include "flow/writer.h"
 #include "jq/pool.h"
@@ -22,6 +23,7 @@ struct flow {
     struct deliverer *deliverers[DELIVER_THREADS_MAX];
     size_t deliverer_count;
     struct keeper *keeper;
+    struct live_hub *live;
     bool is_sending;
 };
 
@@ -33,6 +35,7 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
     }
     jq_pool_free(flow->jq); /* no program answers a deliverer from here on */
     writer_stop(flow->writer);
+    live_hub_stop(flow->live);
     for (size_t index = 0; index < flow->deliverer_count; index++) {
         deliverer_free(flow->deliverers[index]);
     }
@@ -94,6 +97,10 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     flow->jq = jq_pool_new(&jq);
     error = writer_start(&flow->options, diag, &flow->writer);
     if (error == PH_OK) {
+        error = live_hub_start(&flow->options, diag, &flow->live);
+    }
+    if (error == PH_OK) {
+        writer_set_live(flow->writer, flow->live);
         const struct resolver_options names = {.metrics = options->metrics};
         error = resolver_new(&names, diag, &flow->resolver);
     }
@@ -141,6 +148,11 @@ struct writer *flow_writer(struct flow *flow)
 struct jq_pool *flow_jq(struct flow *flow)
 {
     return flow->jq;
+}
+
+struct live_hub *flow_live(struct flow *flow)
+{
+    return flow->live;
 }
 
 const char *flow_store_address(const struct flow *flow)

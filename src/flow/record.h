@@ -13,6 +13,7 @@ struct record_job {
     struct list_node node;
     struct deliverer *deliverer; /* gets the job back after the commit */
 
+    int64_t application_id;
     int64_t message_id;
     int64_t endpoint_id;
     int64_t manual_id;         /* the manual_attempt row that this attempt answers, 0 = scheduled */

@@ -10,6 +10,7 @@
 #include "flow/writer.h"
 
 #include "base/clock.h"
+#include "flow/live.h"
 #include "flow/writer_int.h"
 #include "store/delivery.h"
 #include "store/message.h"
@@ -319,8 +320,29 @@ static void finish_generals(struct list_node *jobs)
     }
 }
 
+/* Tells those who follow an application that it has something new. */
+static void announce(struct writer *writer, const struct batch *batch)
+{
+    if (!live_announce_begin(writer->live)) {
+        return;
+    }
+    LIST_FOR_EACH(node, next, &batch->records)
+    {
+        live_announce(writer->live, LIST_ELEMENT(node, struct record_job, node)->application_id);
+    }
+    LIST_FOR_EACH(node, next, &batch->ingests)
+    {
+        const struct ingest_job *job = LIST_ELEMENT(node, struct ingest_job, node);
+        if (job->error == PH_OK && !job->is_replayed) {
+            live_announce(writer->live, job->application->id);
+        }
+    }
+    live_announce_end(writer->live);
+}
+
 static void finish(struct writer *writer, struct batch *batch)
 {
+    announce(writer, batch);
     /* Deliveries go before configuration, so that a lane they open sees a disable of this batch. */
     ingest_hand_over(writer);
     publish_effects(writer);
@@ -575,6 +597,11 @@ void writer_set_deliverers(struct writer *writer, struct deliverer **deliverers,
     writer->deliverers = ph_calloc(count, sizeof(struct deliverer *));
     memcpy(writer->deliverers, deliverers, count * sizeof(struct deliverer *));
     writer->deliverer_count = count;
+}
+
+void writer_set_live(struct writer *writer, struct live_hub *live)
+{
+    writer->live = live;
 }
 
 const struct id_codec *writer_id_codec(const struct writer *writer)

@@ -24,6 +24,7 @@
 
 struct writer;
 struct deliverer;
+struct live_hub;
 struct ingest_job;
 struct record_job;
 
@@ -73,6 +74,8 @@ PH_NODISCARD enum ph_error writer_start(const struct flow_options *options, stru
                                         struct writer **ret_writer);
 /* The deliverers must be set before the first job; the writer does not own them. */
 void writer_set_deliverers(struct writer *writer, struct deliverer **deliverers, size_t count);
+/* Before the first job; not owned. It is told what is committed. NULL = nobody is. */
+void writer_set_live(struct writer *writer, struct live_hub *live);
 const struct id_codec *writer_id_codec(const struct writer *writer);
 /* Bytes of the write-ahead log after the last commit; 0 with PostgreSQL, and when all of it has
  * been copied into the database file, so that the next commit begins it anew. Any thread. */

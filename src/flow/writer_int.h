@@ -69,6 +69,7 @@ struct writer {
     struct writer_txn txn;
     struct deliverer **deliverers;
     size_t deliverer_count;
+    struct live_hub *live;
 };
 
 /* Inserts the attempts and moves their deliveries. Jobs stay on the list. */
