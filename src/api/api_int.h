@@ -214,6 +214,7 @@ api_function api_integration_key, api_integration_rotate;
 api_function api_sink_list, api_sink_create, api_sink_get, api_sink_put;
 api_function api_sink_patch, api_sink_delete;
 api_function api_poller_poll, api_poller_consumer_poll, api_poller_consumer_seek;
+api_function api_stream;
 
 api_function api_attempt_list_by_endpoint, api_attempt_list_by_message;
 api_function api_attempt_get, api_attempt_expunge;

@@ -40,8 +40,8 @@ static enum ph_error read_query(struct api_call *call, struct diag *diag,
     return error;
 }
 
-static void write_attempt(struct json_out *out, const struct id_codec *codec,
-                          const struct attempt_row *row, bool with_content)
+void attempt_write_members(struct json_out *out, const struct id_codec *codec,
+                           const struct attempt_row *row, bool with_content)
 {
     char id[ID_TEXT_MAX];
     char message_id[ID_TEXT_MAX];
@@ -49,7 +49,6 @@ static void write_attempt(struct json_out *out, const struct id_codec *codec,
     (void)id_format(codec, ID_ATTEMPT, row->id, id);
     (void)id_format(codec, ID_MESSAGE, row->message_id, message_id);
     (void)id_format(codec, ID_ENDPOINT, row->endpoint_id, endpoint_id);
-    json_out_begin_object(out);
     json_out_member_text(out, "id", id);
     json_out_member_string(out, "url", row->url);
     json_out_key(out, "response");
@@ -73,6 +72,13 @@ static void write_attempt(struct json_out *out, const struct id_codec *codec,
         message_write_members(out, codec, &row->message, MESSAGE_NO_CONTENT);
         json_out_end_object(out);
     }
+}
+
+static void write_attempt(struct json_out *out, const struct id_codec *codec,
+                          const struct attempt_row *row, bool with_content)
+{
+    json_out_begin_object(out);
+    attempt_write_members(out, codec, row, with_content);
     json_out_end_object(out);
 }
 

@@ -37,4 +37,8 @@ void attempt_write_status(struct json_out *out, enum attempt_status status);
  * that was cut inside a character at the end loses the rest of it instead. */
 void attempt_write_response(struct json_out *out, struct slice response);
 
+/* MessageAttemptOut's members into an open object; the response only `with_content`. */
+void attempt_write_members(struct json_out *out, const struct id_codec *codec,
+                           const struct attempt_row *row, bool with_content);
+
 #endif

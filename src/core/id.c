@@ -29,6 +29,7 @@ static const struct prefix_row prefixes[] = {
     [ID_EVENT_TYPE] = {"evtype_", 7}, [ID_ORGANISATION] = {"org_", 4},
     [ID_TASK] = {"qtask_", 6},        [ID_INTEGRATION] = {"integ_", 6},
     [ID_SINK] = {"sink_", 5},         [ID_TOKEN] = {"tok_", 4},
+    [ID_POSITION] = {"pos_", 4},
 };
 _Static_assert(PH_ARRAY_LENGTH(prefixes) == ID_KIND_COUNT, "one prefix per kind of id");
 

@@ -32,6 +32,7 @@ enum id_kind {
     ID_INTEGRATION = 7,  /* integ_ */
     ID_SINK = 8,         /* sink_ */
     ID_TOKEN = 9,        /* tok_, the jti of tokens that the API gives out */
+    ID_POSITION = 10,    /* pos_, a place among the events of an application */
     ID_KIND_COUNT
 };
 

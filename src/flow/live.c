@@ -263,7 +263,7 @@ static void expire(struct feed *feed, int64_t now_us)
         struct live_subscriber *subscriber = LIST_ELEMENT(node, struct live_subscriber, node);
         if (!subscriber->is_finished && now_us >= subscriber->options.until_us) {
             subscriber->is_finished = true;
-            subscriber->options.expire(subscriber->options.context);
+            subscriber->options.expire(subscriber->options.context, subscriber->position);
         }
     }
 }

@@ -46,8 +46,8 @@ struct live_options {
     bool (*has_room)(void *context);
     /* False when it leads nowhere any more. */
     bool (*give)(void *context, struct slice text);
-    /* Its time is over: nothing is given any more. */
-    void (*expire)(void *context);
+    /* Its time is over: nothing is given any more; everything up to `position` was. */
+    void (*expire)(void *context, int64_t position);
     /* The last call, some time after live_leave. */
     void (*left)(void *context);
     void *context;

@@ -328,7 +328,10 @@ static void announce(struct writer *writer, const struct batch *batch)
     }
     LIST_FOR_EACH(node, next, &batch->records)
     {
-        live_announce(writer->live, LIST_ELEMENT(node, struct record_job, node)->application_id);
+        const struct record_job *job = LIST_ELEMENT(node, struct record_job, node);
+        if (job->has_attempt) {
+            live_announce(writer->live, job->application_id);
+        }
     }
     LIST_FOR_EACH(node, next, &batch->ingests)
     {

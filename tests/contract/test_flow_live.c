@@ -59,9 +59,11 @@ static bool give(void *context, struct slice text)
     return true;
 }
 
-static void expire(void *context)
+static void expire(void *context, int64_t position)
 {
-    (void)atomic_fetch_add(&((struct listener *)context)->expiries, 1);
+    struct listener *listener = context;
+    PH_ASSERT(position >= listener->ids[atomic_load(&listener->count) - 1]);
+    (void)atomic_fetch_add(&listener->expiries, 1);
 }
 
 static void left(void *context)
