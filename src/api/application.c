@@ -7,18 +7,24 @@
 #include "store/integration.h"
 #include "store/sink.h"
 
-void application_input_read(struct input *input, struct application_input *ret_application)
+static enum input_state read_name(struct input *input, enum input_need need, struct slice *ret_name)
 {
-    *ret_application = (struct application_input){0};
-    (void)input_string(input, "name", INPUT_REQUIRED, "name", &ret_application->name);
-    if (input_end(input) == PH_OK && ret_application->name.len == 0) {
+    enum input_state state = input_string(input, "name", need, "name", ret_name);
+    if (state == INPUT_VALUE && ret_name->len == 0) {
         input_refuse(input, "name", "Application names must be at least one character");
     }
-    for (size_t index = 0; index < ret_application->name.len; index++) {
-        if ((unsigned char)ret_application->name.ptr[index] <= 8) {
+    for (size_t index = 0; index < ret_name->len; index++) {
+        if ((unsigned char)ret_name->ptr[index] <= 8) {
             input_refuse(input, "name", "Application names must not have control characters");
         }
     }
+    return state;
+}
+
+void application_input_read(struct input *input, struct application_input *ret_application)
+{
+    *ret_application = (struct application_input){0};
+    (void)read_name(input, INPUT_REQUIRED, &ret_application->name);
     (void)input_uid(input, INPUT_OPTIONAL, ID_APPLICATION, &ret_application->uid);
     (void)input_throttle_rate(input, INPUT_OPTIONAL, &ret_application->throttle_rate);
     (void)input_metadata(input, "metadata", INPUT_OPTIONAL, &ret_application->metadata);
@@ -327,10 +333,7 @@ enum ph_error api_application_patch(struct api_call *call, struct diag *diag)
     }
     struct input input;
     input_open(&input, http_body(call->request), call->arena, diag);
-    job->name = input_string(&input, "name", INPUT_NOT_NULL, "name", &job->input.name);
-    if (job->name == INPUT_VALUE && job->input.name.len == 0) {
-        input_refuse(&input, "name", "Application names must be at least one character");
-    }
+    job->name = read_name(&input, INPUT_NOT_NULL, &job->input.name);
     job->uid = input_uid(&input, INPUT_NULLABLE, ID_APPLICATION, &job->input.uid);
     job->throttle_rate = input_throttle_rate(&input, INPUT_NULLABLE, &job->input.throttle_rate);
     job->metadata = input_metadata(&input, "metadata", INPUT_NOT_NULL, &job->input.metadata);

@@ -5,6 +5,13 @@
 #include "api/message.h"
 #include "base/clock.h"
 
+/* Attempts are successes or failures: nothing of theirs is expanded. */
+static enum ph_error check_expanded_statuses(struct http_request *request, struct diag *diag)
+{
+    bool ignored;
+    return query_bool(request, "expanded_statuses", false, diag, &ignored);
+}
+
 static enum ph_error read_query(struct api_call *call, struct diag *diag,
                                 struct attempt_query *ret_query)
 {
@@ -33,6 +40,9 @@ static enum ph_error read_query(struct api_call *call, struct diag *diag,
     }
     if (error == PH_OK) {
         error = query_bool(request, "with_msg", false, diag, &query.with_message);
+    }
+    if (error == PH_OK) {
+        error = check_expanded_statuses(request, diag);
     }
     if (error == PH_OK) {
         *ret_query = query;
@@ -184,7 +194,10 @@ enum ph_error api_attempt_get(struct api_call *call, struct diag *diag)
     int64_t message_id;
     int64_t attempt_id;
     struct attempt_row row;
-    enum ph_error error = api_begin_read(call, diag, &store);
+    enum ph_error error = check_expanded_statuses(call->request, diag);
+    if (error == PH_OK) {
+        error = api_begin_read(call, diag, &store);
+    }
     if (error == PH_OK) {
         error = path_attempt(call, store, diag, &message_id, &attempt_id);
     }

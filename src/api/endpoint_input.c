@@ -41,37 +41,42 @@ static void read_url(struct api_call *call, struct input *input, enum input_need
     job->row.url = (struct slice){copy, normal.len};
 }
 
+struct name_list {
+    enum input_state state;
+    struct slice *names;
+    size_t count;
+};
+
+static struct name_list read_names(struct input *input, const char *name, enum input_need need)
+{
+    struct name_list list;
+    list.state =
+        input_strings(input, name, need, "event_types", EVENT_TYPES_MAX, &list.names, &list.count);
+    if (list.state == INPUT_VALUE && list.count == 0) {
+        input_refuse(input, "event_types",
+                     "eventTypes can't be empty, it must have at least one"
+                     " item.");
+    }
+    for (size_t index = 0; index < list.count && input_end(input) == PH_OK; index++) {
+        input_note(input, name_check_event_type(list.names[index], "body.event_types.[0].__all__",
+                                                input->diag));
+    }
+    return list;
+}
+
+/* `filterTypes` is the former name: checked, and taken where the new one is absent. */
 enum input_state endpoint_read_event_types(struct input *input, enum input_need need,
                                            struct slice **ret_names, size_t *ret_count,
                                            struct slice *ret_json)
 {
-    *ret_json = SLICE_NONE;
-    enum input_state state = input_strings(input, "eventTypes", need, "event_types",
-                                           EVENT_TYPES_MAX, ret_names, ret_count);
-    if (state == INPUT_ABSENT) {
-        state = input_strings(input, "filterTypes", need, "event_types", EVENT_TYPES_MAX, ret_names,
-                              ret_count);
-    }
-    if (state != INPUT_VALUE || input_end(input) != PH_OK) {
-        *ret_count = 0;
-        return state;
-    }
-    if (*ret_count == 0) {
-        input_refuse(input, "event_types",
-                     "eventTypes can't be empty, it must have at least one"
-                     " item.");
-        return state;
-    }
-    for (size_t index = 0; index < *ret_count; index++) {
-        if (input_end(input) == PH_OK) {
-            input_note(input, name_check_event_type((*ret_names)[index],
-                                                    "body.event_types.[0].__all__", input->diag));
-        }
-    }
-    if (input_end(input) == PH_OK) {
-        *ret_json = input_names_json(input, *ret_names, *ret_count);
-    }
-    return state;
+    struct name_list list = read_names(input, "eventTypes", need);
+    const struct name_list former = read_names(input, "filterTypes", need);
+    list = list.state == INPUT_ABSENT ? former : list;
+    bool is_good = list.state == INPUT_VALUE && input_end(input) == PH_OK;
+    *ret_names = list.names;
+    *ret_count = is_good ? list.count : 0;
+    *ret_json = is_good ? input_names_json(input, list.names, list.count) : SLICE_NONE;
+    return list.state;
 }
 
 static void read_secret(struct input *input, struct endpoint_job *job)

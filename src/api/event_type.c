@@ -204,6 +204,7 @@ static void check_schemas(struct input *input, struct slice schemas)
     json_decref(versions);
 }
 
+/* `featureFlag` is the former form: checked, and taken where the list is absent. */
 static enum input_state read_flags(struct input *input, enum input_need need,
                                    struct slice *ret_flags)
 {
@@ -213,8 +214,9 @@ static enum input_state read_flags(struct input *input, enum input_need need,
     *ret_flags = SLICE_NONE;
     enum input_state state = input_strings(input, "featureFlags", need, "feature_flags",
                                            FEATURE_FLAGS_MAX, &names, &count);
+    enum input_state former = input_string(input, "featureFlag", need, "feature_flag", &single);
     if (state == INPUT_ABSENT) {
-        state = input_string(input, "featureFlag", need, "feature_flag", &single);
+        state = former;
         names = &single;
         count = 1;
     }

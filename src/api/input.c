@@ -463,21 +463,26 @@ enum input_state input_uid(struct input *input, enum input_need need, int kind,
     return state;
 }
 
-enum input_state input_throttle_rate(struct input *input, enum input_need need, int64_t *ret_rate)
+static enum input_state read_rate(struct input *input, const char *name, const char *field,
+                                  enum input_need need, int64_t *ret_rate)
 {
-    const char *name = input_find(input, "throttleRate") == NULL ? "rateLimit" : "throttleRate";
     enum input_state state = input_int(input, name, need, 0, UINT16_MAX, ret_rate);
-    if (state == INPUT_ABSENT && need == INPUT_OPTIONAL && input->error == PH_OK &&
-        strcmp(name, "throttleRate") == 0) {
-        /* throttleRate is null: the old name may still say something. */
-        name = "rateLimit";
-        state = input_int(input, name, need, 0, UINT16_MAX, ret_rate);
-    }
     if (state == INPUT_VALUE && *ret_rate == 0) {
-        input_refuse(input, strcmp(name, "rateLimit") == 0 ? "rate_limit" : "throttle_rate",
-                     "must be at least 1");
+        input_refuse(input, field, "must be at least 1");
     }
     return state;
+}
+
+enum input_state input_throttle_rate(struct input *input, enum input_need need, int64_t *ret_rate)
+{
+    int64_t former;
+    enum input_state state = read_rate(input, "throttleRate", "throttle_rate", need, ret_rate);
+    enum input_state former_state = read_rate(input, "rateLimit", "rate_limit", need, &former);
+    if (state != INPUT_ABSENT) {
+        return state; /* the former name was only checked */
+    }
+    *ret_rate = former;
+    return former_state;
 }
 
 struct slice input_names_json(struct input *input, const struct slice *names, size_t count)

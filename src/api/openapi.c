@@ -12,8 +12,9 @@ static const char description[] =
     "Ids or the caller's own uids name things in paths. Unknown members of bodies and unknown "
     "query parameters are ignored. A trailing slash of a path is ignored. HEAD answers as GET "
     "without the body. POST requests with an `idempotency-key` are carried out once.\n\n"
+    "Integers are written without a fraction.\n\n"
     "Beside the answers listed, any request may get 405 (the path has other methods, see `Allow`) "
-    "and what the HTTP rules ask for: 400, 408, 414, 417, 431 or 505, all with the same envelope.";
+    "and what the rules of HTTP ask for: 400, 408, 413, 414, 417, 431 or 505.";
 
 static const struct api_operation *operation_of(const struct http_route *route)
 {
@@ -35,7 +36,8 @@ static void add(json_t *array, json_t *value)
 json_t *openapi_components(void)
 {
     json_error_t error;
-    json_t *components = json_loadb(embedded_schemas, embedded_schemas_length, 0, &error);
+    json_t *components =
+        json_loadb(embedded_schemas, embedded_schemas_length, JSON_REJECT_DUPLICATES, &error);
     PH_ASSERT(json_is_object(components));
     return components;
 }
@@ -233,6 +235,9 @@ static void put_errors(json_t *responses, const struct http_route *route)
     }
     if (has_body) {
         put_error(responses, 413, "TooLarge");
+    }
+    if (operation->query[0] != '\0') {
+        put_error(responses, 414, "UriTooLong");
     }
     if (operation->request != NULL || operation->query[0] != '\0') {
         put_error(responses, 422, "Invalid");

@@ -84,13 +84,16 @@ WRONG_VALUES = {
     "uid too long": ({"name": "x", "uid": "u" * 257}, "uid"),
     "uid like an id": ({"name": "x", "uid": "app_x"}, "uid"),
     "throttleRate 0": ({"name": "x", "throttleRate": 0}, "throttleRate"),
+    "rateLimit 0 beside": ({"name": "x", "throttleRate": 1, "rateLimit": 0}, "rateLimit"),
     "metadata too big": ({"name": "x", "metadata": {"k": "v" * 4096}}, "metadata"),
 }
 
 
 @pytest.mark.parametrize("body, field", WRONG_VALUES.values(), ids=WRONG_VALUES.keys())
-def test_create_with_a_wrong_value(api, body, field):
+def test_a_wrong_value(api, app, body, field):
     is_invalid(api.post("/app", body), "body", field, kind="value_error")
+    is_invalid(api.put(f"/app/{app['id']}", body), "body", field, kind="value_error")
+    is_invalid(api.patch(f"/app/{app['id']}", body), "body", field, kind="value_error")
 
 
 def test_uid_limits(api):

@@ -109,6 +109,7 @@ def test_with_msg(api, app, endpoint):
     message = api.send(app, {"n": 5})
     api.wait_final(app, message, endpoint)
     url = f"/app/{app['id']}/attempt/endpoint/{endpoint['id']}"
+    is_error(api.get(url, params={"expanded_statuses": "perhaps"}), 400, "generic_error")
     (row,) = api.ok("GET", url, params={"with_msg": "true", "expanded_statuses": "true"})["data"]
     assert row["msg"]["id"] == message["id"]
     (row,) = api.ok("GET", url)["data"]

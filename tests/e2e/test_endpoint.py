@@ -149,6 +149,9 @@ def test_filter_types_is_the_old_name(api, root):
     kind = api.new_event_type()["name"]
     endpoint = make(api, root, filterTypes=[kind])
     assert endpoint["eventTypes"] == [kind] == endpoint["filterTypes"]
+    both = make(api, root, eventTypes=[kind], filterTypes=["nobody.asks"])
+    assert both["eventTypes"] == [kind]
+    is_invalid(api.post(root, {"url": URL, "eventTypes": [kind], "filterTypes": []}), "body", "eventTypes")
 
 
 def test_a_uid_is_unique_in_its_application(api, root):

@@ -103,6 +103,8 @@ def test_patch(api):
     got = api.ok("GET", path)
     assert got["schemas"] is None and got.get("featureFlag") is None and got["deprecated"] is True
     is_invalid(api.patch(path, {"description": None}), "body")
+    is_invalid(api.patch(path, {"featureFlags": ["a"], "featureFlag": "\0"}), "body", "featureFlag")
+    assert api.ok("PATCH", path, {"featureFlags": ["a"], "featureFlag": "b"})["featureFlag"] == "a"
     is_error(api.patch("/event-type/nobody", {"description": "x"}), 404, "not_found")
     is_error(api.get("/event-type/nobody"), 404, "not_found")
 

@@ -287,6 +287,7 @@ static void test_document_of_one_operation(void **state)
               "\"403\":{\"$ref\":\"#/components/responses/Forbidden\"},"
               "\"409\":{\"$ref\":\"#/components/responses/Conflict\"},"
               "\"413\":{\"$ref\":\"#/components/responses/TooLarge\"},"
+              "\"414\":{\"$ref\":\"#/components/responses/UriTooLong\"},"
               "\"422\":{\"$ref\":\"#/components/responses/Invalid\"},"
               "\"500\":{\"$ref\":\"#/components/responses/Failed\"},"
               "\"503\":{\"$ref\":\"#/components/responses/Busy\"},"
