@@ -4,14 +4,12 @@
 #include "app/client.h"
 #include "app/command.h"
 #include "app/file.h"
-#include "base/clock.h"
+#include "app/remote.h"
 #include "base/json_out.h"
 #include "core/scan.h"
 
 #define BODY_MAX ((size_t)2 * 1024 * 1024)
 #define TEXT_MAX 65536
-#define TOKEN_STEP_US (INT64_C(3600) * 1000000)
-#define TOKEN_US (2 * TOKEN_STEP_US)
 
 struct send_arguments {
     const char *url;
@@ -23,42 +21,7 @@ struct send_arguments {
     const char *event_id;
     const char *key;
     bool is_json;
-    bool is_local; /* the url is of the data directory */
 };
-
-/* Url and token of the server that runs on the data directory. */
-static bool find_server(const struct options *options, struct send_arguments *given,
-                        struct buf *url, struct buf *token)
-{
-    struct diag diag;
-    if (given->url == NULL) {
-        given->url = secure_getenv("POSTHORN_URL");
-    }
-    if (given->token == NULL) {
-        given->token = secure_getenv("POSTHORN_TOKEN");
-    }
-    if (given->url == NULL) {
-        PH_AUTO_FREE char *path = data_path(options, "address");
-        if (file_read(path, url, &diag) != PH_OK) {
-            command_complain("give --url: no server runs on %s", option_text(options, OPTION_DATA));
-            return false;
-        }
-        given->url = buf_text(url);
-        given->is_local = true;
-    }
-    if (given->token == NULL) {
-        SECRET_AUTO struct secret secret = SECRET_NONE;
-        if (data_jwt_secret(options, &diag, &secret) != PH_OK) {
-            command_complain("%s", diag.text);
-            return false;
-        }
-        /* The same token for an hour, because a key belongs to the token that came with it. */
-        int64_t now_us = clock_wall_us() / TOKEN_STEP_US * TOKEN_STEP_US;
-        token_append(&secret, DEFAULT_ORGANISATION, NULL, now_us, now_us + TOKEN_US, token);
-        given->token = buf_text(token);
-    }
-    return true;
-}
 
 static void write_body(const struct send_arguments *given, struct slice payload, struct buf *body)
 {
@@ -73,19 +36,19 @@ static void write_body(const struct send_arguments *given, struct slice payload,
     json_out_end_object(&out);
 }
 
-static int post(const struct send_arguments *given, struct slice body)
+static int post(const struct send_arguments *given, const struct remote *remote, struct slice body)
 {
     BUF_AUTO struct buf url;
     BUF_AUTO struct buf answer;
     buf_init(&url, TEXT_MAX);
     buf_init(&answer, 4 * BODY_MAX);
-    buf_append_format(&url, "%s/api/v1/app/%s/msg", given->url, given->application);
+    buf_append_format(&url, "%s/api/v1/app/%s/msg", buf_text(&remote->url), given->application);
     const struct client_request request = {
         .method = "POST",
         .url = buf_text(&url),
-        .token = given->token,
+        .token = buf_text(&remote->token),
         .idempotency_key = given->key,
-        .is_local = given->is_local,
+        .is_local = remote->is_local,
         .body = body,
     };
     struct diag diag;
@@ -107,14 +70,11 @@ static int post(const struct send_arguments *given, struct slice body)
     return EXIT_DONE;
 }
 
-static int run_send(const struct options *options, struct send_arguments *given)
+static int run_send(const struct options *options, const struct send_arguments *given,
+                    struct remote *remote)
 {
-    BUF_AUTO struct buf url;
-    BUF_AUTO struct buf token;
     BUF_AUTO struct buf payload;
     BUF_AUTO struct buf body;
-    buf_init(&url, TEXT_MAX);
-    buf_init(&token, TEXT_MAX);
     buf_init(&payload, BODY_MAX);
     buf_init(&body, 2 * BODY_MAX);
     struct diag diag;
@@ -134,11 +94,11 @@ static int run_send(const struct options *options, struct send_arguments *given)
         command_complain("%s", diag.text);
         return EXIT_FAILED;
     }
-    if (!find_server(options, given, &url, &token)) {
+    if (!remote_find(remote, options, given->url, given->token)) {
         return EXIT_FAILED;
     }
     write_body(given, slice_trim(buf_slice(&payload)), &body);
-    return post(given, buf_slice(&body));
+    return post(given, remote, buf_slice(&body));
 }
 
 int command_send(int count, char **arguments)
@@ -158,7 +118,10 @@ int command_send(int count, char **arguments)
         if (given.application == NULL || given.type == NULL) {
             command_complain("send wants --app and --type");
         } else {
-            code = run_send(&line.options, &given);
+            struct remote remote;
+            remote_init(&remote);
+            code = run_send(&line.options, &given, &remote);
+            remote_done(&remote);
         }
     }
     command_line_done(&line);

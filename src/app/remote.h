@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server that a command talks to, and its token: as they were given (--url, --token, else
+ * POSTHORN_URL, POSTHORN_TOKEN), or those of the server that runs on the data directory. Main
+ * thread.
+ */
+#ifndef PH_APP_REMOTE_H
+#define PH_APP_REMOTE_H
+
+#include "app/option.h"
+#include "base/buf.h"
+
+struct remote {
+    struct buf url;
+    struct buf token;
+    bool is_local; /* the url is of the data directory, see client.h */
+};
+
+void remote_init(struct remote *remote);
+void remote_done(struct remote *remote);
+/* `url` and `token` may be NULL. False after it has told the person what is missing. May be called
+ * again: a server of the data directory can have another address after its restart, and a token
+ * that was made here is good for an hour at least. */
+bool remote_find(struct remote *remote, const struct options *options, const char *url,
+                 const char *token);
+
+#endif
