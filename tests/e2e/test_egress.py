@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The operator's own proxy (egress_proxy): everything leaves through it, and nothing inside is reached by it."""
+"""Proxies: the operator's own (egress_proxy), through which everything leaves, and those of endpoints. Nothing inside
+is reached by either."""
 
 import json
 import signal
@@ -13,10 +14,10 @@ SUCCESS, FAIL = 0, 2
 PUBLIC = "93.184.216.34"
 
 
-def deliver(api, url):
+def deliver(api, url, **fields):
     """The attempt of one message to an endpoint of its own."""
     app = api.new_app()
-    endpoint = api.new_endpoint(app, url)
+    endpoint = api.new_endpoint(app, url, **fields)
     (attempt,) = api.wait_final(app, api.send(app), endpoint)
     return attempt
 
@@ -119,3 +120,34 @@ def test_a_bad_proxy_is_refused_at_start():
         server.start()
     assert "egress_proxy" in server.log() and "hunter2" not in server.log()
     server.close()
+
+
+# ---- proxies of endpoints ----
+
+
+def test_an_endpoints_proxy_is_judged_as_its_url_is(receiver, path):
+    """Its own address, and what it is asked to connect to."""
+    with Proxy(receiver.port, "tenant:hunter2") as proxy:
+        settings = {"allow_subnets": "127.0.0.1/32", "retry_schedule": "", "log_level": "debug"}
+        with Server(settings) as server:
+            api = server.api()
+            own = proxy.url("tenant:hunter2")
+            assert deliver(api, f"http://{PUBLIC}{path}", proxy=own)["status"] == SUCCESS
+            assert proxy.targets() == [f"{PUBLIC}:80"]
+            for host in ["10.0.0.1", "127.0.0.2", "[::ffff:10.0.0.1]", "169.254.169.254"]:
+                attempt = deliver(api, f"http://{host}/", proxy=own)
+                assert (attempt["status"], attempt["responseStatusCode"]) == (FAIL, 0), attempt
+                assert "is not allowed: " in attempt["response"], attempt
+            inside = own.replace("127.0.0.1", "127.0.0.2")
+            attempt = deliver(api, f"http://{PUBLIC}{path}", proxy=inside)
+            assert "address 127.0.0.2 of the proxy is not allowed: loopback" in attempt["response"], attempt
+            assert len(proxy.targets()) == 1 and len(receiver.requests(path)) == 1
+            assert "hunter2" not in server.log()
+
+
+def test_nothing_leaves_but_through_the_operators_proxy(receiver, path):
+    with Proxy(receiver.port) as operators, Proxy(receiver.port) as tenants:
+        with Server({"retry_schedule": "", "egress_proxy": operators.url()}) as server:
+            attempt = deliver(server.api(), f"http://{PUBLIC}{path}", proxy=tenants.url())
+            assert attempt["status"] == FAIL and "egress_proxy" in attempt["response"], attempt
+            assert operators.targets() == tenants.targets() == [] == receiver.requests(path)
