@@ -5,12 +5,13 @@
 
 enum { BUCKETS = 2048 }; /* a power of two */
 
-void cache_init(struct cache *cache, size_t heap_bytes_max)
+void cache_init(struct cache *cache, size_t heap_bytes_max, evaluate_memory_out *memory_out)
 {
     cache->buckets = ph_calloc(BUCKETS, sizeof cache->buckets[0]);
     list_init(&cache->in_use_order);
     cache->count = 0;
     cache->heap_bytes_max = heap_bytes_max;
+    cache->memory_out = memory_out;
 }
 
 static struct compiled **find_place(struct cache *cache, const uint8_t hash[JQ_HASH_BYTES])
@@ -70,7 +71,7 @@ struct compiled *cache_add(struct cache *cache, const uint8_t hash[JQ_HASH_BYTES
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';
     memcpy(compiled->hash, hash, JQ_HASH_BYTES);
-    evaluate_compile(compiled, copy);
+    evaluate_compile(compiled, copy, cache->memory_out);
     free(copy);
     *find_place(cache, hash) = compiled;
     list_append(&cache->in_use_order, &compiled->in_use_order);

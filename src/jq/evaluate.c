@@ -12,11 +12,6 @@ static const char error_prefix[] = "jq: error: ";
 static const char shell_remark[] = " (Unix shell quoting issues?)";
 static const char place_remark[] = " at <top-level>, line ";
 
-void evaluate_set_memory_handler(void (*handler)(void *context), void *context)
-{
-    jv_nomem_handler(handler, context);
-}
-
 /* Appends as much as fits into JQ_WORDS_MAX, whole characters only. */
 static void append_words(struct buf *words, size_t start, struct slice text)
 {
@@ -76,7 +71,15 @@ static void take_compile_error(void *context, jv message)
     jv_free(text);
 }
 
-void evaluate_compile(struct compiled *compiled, const char *text)
+/* `input` finds nothing: it raises "break", on which `inputs` relies. */
+static jv give_no_input(jq_state *state, void *context)
+{
+    (void)state;
+    (void)context;
+    return jv_invalid();
+}
+
+void evaluate_compile(struct compiled *compiled, const char *text, evaluate_memory_out *memory_out)
 {
     BUF_AUTO struct buf words;
     buf_init(&words, JQ_WORDS_MAX);
@@ -85,7 +88,12 @@ void evaluate_compile(struct compiled *compiled, const char *text)
         (void)snprintf(compiled->words, sizeof compiled->words, "could not start the jq library");
         return;
     }
+    /* The library sets it anew with each call, but loses the pointer that belongs to it. */
+    jq_set_nomem_handler(state, memory_out, NULL);
     jq_set_error_cb(state, take_compile_error, &words);
+    /* jq_init leaves these two as the memory was, and the library would call them. */
+    jq_set_input_cb(state, give_no_input, NULL);
+    jq_set_debug_cb(state, NULL, NULL);
     /* No modules: the path is empty. Without it the library aborts at an `import`. */
     jq_set_attr(state, jv_string("JQ_LIBRARY_PATH"), jv_array());
     jq_set_attr(state, jv_string("JQ_ORIGIN"), jv_string("/nowhere"));

@@ -172,6 +172,7 @@ static void set_defaults(struct jq_pool_options *options)
     options->queue_max = options->queue_max > 0 ? options->queue_max : 4096;
     options->queue_bytes_max =
         options->queue_bytes_max > 0 ? options->queue_bytes_max : (size_t)64 * 1024 * 1024;
+    options->wait_us_max = options->wait_us_max > 0 ? options->wait_us_max : 30 * CLOCK_US_PER_S;
     options->aside_us = options->aside_us > 0 ? options->aside_us : 60 * CLOCK_US_PER_S;
     options->executable = options->executable != NULL ? options->executable : "/proc/self/exe";
 }

@@ -70,6 +70,7 @@ struct jq_pool_options {
     size_t output_bytes_max; /* of one result; 0 = 4 MiB */
     size_t queue_max;        /* requests that wait or run; 0 = 4096 */
     size_t queue_bytes_max;  /* of their inputs; 0 = 64 MiB */
+    int64_t wait_us_max;     /* for a worker, then it is JQ_UNAVAILABLE; 0 = 30 s */
     int64_t aside_us;        /* how long a program is put aside; 0 = 60 s */
     const char *executable;  /* takes the argument jq-worker; NULL = /proc/self/exe. Not copied */
     struct metrics *metrics; /* may be NULL */

@@ -10,6 +10,8 @@
 enum {
     BACKOFF_FIRST_MS = 50,
     BACKOFF_DOUBLINGS_MAX = 7, /* to 6.4 s */
+    /* Starts that fail in a row before requests are told so. */
+    FAILURES_TOLERATED = 3,
 };
 
 static struct item *first_running(const struct process *process)
@@ -132,20 +134,31 @@ static void feed_suspect(struct jq_pool *pool, struct process *process, int64_t 
     }
 }
 
-/* Its own queue, or one whose turn has waited long. */
-static struct queue *source_of(struct jq_pool *pool, struct process *process, int64_t now_us)
+/* When the first turn of somebody else's queue may be stolen; INT64_MAX for never. */
+static int64_t theft_us(const struct jq_pool *pool, const struct process *thief,
+                        struct process **ret_home)
 {
-    if (process->queue.count > 0) {
-        return &process->queue;
-    }
+    int64_t next_us = INT64_MAX;
     for (unsigned index = 0; index < pool->options.workers; index++) {
-        struct queue *queue = &pool->processes[index].queue;
-        struct item *first = queue_first(queue);
-        if (first != NULL && first->submitted_us + STEAL_US <= now_us) {
-            return queue;
+        struct process *home = &pool->processes[index];
+        const struct item *first = queue_first(&home->queue);
+        /* A start takes as long as another one. */
+        bool is_pointless = thief->state == PROCESS_DOWN && home->state != PROCESS_READY;
+        if (first != NULL && home != thief && !is_pointless &&
+            first->submitted_us + STEAL_US < next_us) {
+            next_us = first->submitted_us + STEAL_US;
+            *ret_home = home;
         }
     }
-    return NULL;
+    return next_us;
+}
+
+/* Its own queue, or one whose turn has waited long; NULL for none. */
+static struct queue *source_of(struct jq_pool *pool, struct process *process, int64_t now_us)
+{
+    struct process *home = process;
+    bool is_own = process->queue.count > 0;
+    return is_own || theft_us(pool, process, &home) <= now_us ? &home->queue : NULL;
 }
 
 static bool has_room(struct process *process, const struct item *item, int64_t expected_us)
@@ -181,7 +194,7 @@ static void feed(struct jq_pool *pool, struct process *process, int64_t now_us)
         if (answer_aside(pool, item, now_us)) {
             continue;
         }
-        if (now_us - item->submitted_us > WAIT_US_MAX) {
+        if (now_us - item->submitted_us > pool->options.wait_us_max) {
             pool_finish_words(pool, item, JQ_UNAVAILABLE, "it waited too long for a jq worker");
             continue;
         }
@@ -248,7 +261,8 @@ void feed_all(struct jq_pool *pool, int64_t now_us)
             cannot_start(pool, process, diag.text);
         }
         /* Others may be able to take what waits here. */
-        if (process->state == PROCESS_DOWN && process->trouble[0] != '\0' && !is_any_up(pool)) {
+        if (process->state == PROCESS_DOWN && process->failures >= FAILURES_TOLERATED &&
+            !is_any_up(pool)) {
             feed_refuse_all(pool, process, process->trouble);
         }
         if (process->state == PROCESS_READY) {
@@ -260,33 +274,20 @@ void feed_all(struct jq_pool *pool, int64_t now_us)
     }
 }
 
-/* When the first turn of any queue may be stolen. */
-static int64_t steal_us(const struct jq_pool *pool)
-{
-    int64_t next_us = INT64_MAX;
-    for (unsigned index = 0; index < pool->options.workers; index++) {
-        const struct item *first = queue_first(&pool->processes[index].queue);
-        if (first != NULL && first->submitted_us + STEAL_US < next_us) {
-            next_us = first->submitted_us + STEAL_US;
-        }
-    }
-    return next_us;
-}
-
 int64_t feed_next_us(const struct jq_pool *pool)
 {
     int64_t next_us = INT64_MAX;
-    int64_t theft_us = steal_us(pool);
     for (unsigned index = 0; index < pool->options.workers; index++) {
         const struct process *process = &pool->processes[index];
+        struct process *home = NULL;
         int64_t at_us = INT64_MAX;
         if (process->state == PROCESS_DOWN) {
-            at_us = has_work(process) ? 0 : theft_us;
+            at_us = has_work(process) ? 0 : theft_us(pool, process, &home);
             at_us = at_us < process->restart_us && at_us != INT64_MAX ? process->restart_us : at_us;
         } else if (process->state == PROCESS_STARTING || process->running_count > 0) {
             at_us = process->check_us;
         } else if (!has_work(process)) {
-            at_us = theft_us;
+            at_us = theft_us(pool, process, &home);
         }
         next_us = at_us < next_us ? at_us : next_us;
     }

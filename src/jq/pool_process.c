@@ -24,7 +24,7 @@ enum {
 #define BUFFER_KEPT_BYTES ((size_t)1024 * 1024)
 /* Real time of a start; of a request that gets too little processor time. */
 #define START_US_MAX INT64_C(15000000)
-#define STUCK_US_MIN INT64_C(10000000)
+#define STUCK_US_MIN INT64_C(5000000)
 
 static bool set_up_spawn(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes,
                          int socket_fd)
@@ -88,7 +88,7 @@ bool process_start(struct jq_pool *pool, struct process *process, int64_t now_us
     process->generation++;
     process->answered = 0;
     process->is_leaving = false;
-    process->cpu_limit_us = 0;
+    process->cpu_limit_us = -CPU_RENEWAL_US; /* with the first request */
     process->begun_us = now_us;
     process->check_us = now_us + START_US_MAX;
     pool_count(pool, METRIC_JQ_WORKERS, 1);

@@ -85,12 +85,13 @@ static bool refuse_calls(scmp_filter_ctx filter)
         int call;
         unsigned short error;
     } refused[] = {
-        {SCMP_SYS(open), ENOENT},       {SCMP_SYS(openat), ENOENT}, {SCMP_SYS(access), ENOENT},
-        {SCMP_SYS(faccessat), ENOENT},  {SCMP_SYS(stat), ENOENT},   {SCMP_SYS(lstat), ENOENT},
-        {SCMP_SYS(newfstatat), ENOENT}, {SCMP_SYS(statx), ENOENT},  {SCMP_SYS(readlink), ENOENT},
-        {SCMP_SYS(readlinkat), ENOENT}, {SCMP_SYS(getcwd), ENOENT}, {SCMP_SYS(fstat), EBADF},
-        {SCMP_SYS(close), EBADF},       {SCMP_SYS(lseek), ESPIPE},  {SCMP_SYS(ioctl), ENOTTY},
-        {SCMP_SYS(fcntl), EACCES},      {SCMP_SYS(socket), EACCES}, {SCMP_SYS(getuid), EACCES},
+        {SCMP_SYS(open), ENOENT},       {SCMP_SYS(openat), ENOENT},  {SCMP_SYS(access), ENOENT},
+        {SCMP_SYS(faccessat), ENOENT},  {SCMP_SYS(stat), ENOENT},    {SCMP_SYS(lstat), ENOENT},
+        {SCMP_SYS(faccessat2), ENOENT}, {SCMP_SYS(openat2), ENOENT}, {SCMP_SYS(statfs), ENOENT},
+        {SCMP_SYS(newfstatat), ENOENT}, {SCMP_SYS(statx), ENOENT},   {SCMP_SYS(readlink), ENOENT},
+        {SCMP_SYS(readlinkat), ENOENT}, {SCMP_SYS(getcwd), ENOENT},  {SCMP_SYS(fstat), EBADF},
+        {SCMP_SYS(close), EBADF},       {SCMP_SYS(lseek), ESPIPE},   {SCMP_SYS(ioctl), ENOTTY},
+        {SCMP_SYS(fcntl), EACCES},      {SCMP_SYS(socket), EACCES},  {SCMP_SYS(getuid), EACCES},
         {SCMP_SYS(geteuid), EACCES},
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(refused); index++) {

@@ -23,9 +23,12 @@ struct worker {
     size_t used; /* bytes at the front of `received` that are dealt with */
     struct buf text;
     struct buf reply;
-    uint64_t current; /* id of the request that is at work, 0 = none */
     unsigned requests;
 };
+
+/* Id of the request that is at work, 0 = none. Global because the jq library tells its handler of
+ * memory errors nothing; there is one worker in a process. */
+static uint64_t current_id;
 
 /* False when the pool is gone. */
 static bool send_bytes(struct slice bytes)
@@ -43,17 +46,21 @@ static bool send_bytes(struct slice bytes)
 }
 
 /* Nothing can be allocated any more. */
-PH_NORETURN static void end_without_memory(void *context)
+PH_NORETURN static void end_without_memory(void)
 {
-    const struct worker *worker = context;
-    if (worker->current != 0) {
+    if (current_id != 0) {
         char bytes[FRAME_REPLY_HEAD_BYTES + 1];
         struct buf reply = {.data = bytes, .capacity = sizeof bytes, .max = sizeof bytes - 1};
-        frame_write_reply(&(struct frame_reply){.id = worker->current, .status = FRAME_MEMORY},
-                          &reply);
+        frame_write_reply(&(struct frame_reply){.id = current_id, .status = FRAME_MEMORY}, &reply);
         (void)send_bytes(buf_slice(&reply));
     }
     _exit(EXIT_WITHOUT_MEMORY);
+}
+
+static void memory_is_out(void *nothing)
+{
+    (void)nothing;
+    end_without_memory();
 }
 
 static enum frame_status work_on(struct worker *worker, const struct frame_request *request)
@@ -82,7 +89,7 @@ static enum frame_status work_on(struct worker *worker, const struct frame_reque
 /* False when the worker has to end. */
 static bool answer(struct worker *worker, const struct frame_request *request)
 {
-    worker->current = request->id;
+    current_id = request->id;
     buf_clear(&worker->text);
     buf_clear(&worker->reply);
     enum frame_status status = work_on(worker, request);
@@ -93,10 +100,10 @@ static bool answer(struct worker *worker, const struct frame_request *request)
                               .bytes = has_bytes ? buf_slice(&worker->text) : SLICE_NONE},
         &worker->reply);
     if (status == FRAME_MEMORY || worker->text.failed || worker->reply.failed) {
-        end_without_memory(worker);
+        end_without_memory();
     }
     bool is_sent = send_bytes(buf_slice(&worker->reply));
-    worker->current = 0;
+    current_id = 0;
     worker->requests++;
     return is_sent &&
            (worker->requests % WEAR_CHECK_REQUESTS != 0 || !cache_is_worn(&worker->cache));
@@ -137,7 +144,7 @@ static void serve(struct worker *worker)
     for (;;) {
         char *place = buf_reserve(&worker->received, READ_BYTES);
         if (place == NULL) {
-            end_without_memory(worker);
+            end_without_memory();
         }
         ssize_t count = read(SOCKET_FD, place, READ_BYTES);
         if (count < 0 && errno == EINTR) {
@@ -171,12 +178,11 @@ int jq_worker_run(size_t memory_bytes, size_t output_bytes_max)
     (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     struct worker worker = {.output_bytes_max = output_bytes_max};
-    cache_init(&worker.cache, memory_bytes / 2);
+    cache_init(&worker.cache, memory_bytes / 2, memory_is_out);
     buf_init(&worker.received,
              FRAME_REQUEST_HEAD_BYTES + JQ_PROGRAM_BYTES_MAX + JQ_INPUT_BYTES_MAX + READ_BYTES);
     buf_init(&worker.text, output_bytes_max + JQ_WORDS_MAX);
     buf_init(&worker.reply, FRAME_REPLY_HEAD_BYTES + output_bytes_max + JQ_WORDS_MAX);
-    evaluate_set_memory_handler(end_without_memory, &worker);
     struct diag diag = {.error = PH_OK};
     diag.error = sandbox_enter(memory_bytes, &diag);
     if (!greet(&worker, &diag)) {

@@ -30,10 +30,11 @@ PH_NODISCARD enum ph_error sandbox_enter(size_t memory_bytes, struct diag *diag)
 
 /* --- evaluate.c ------------------------------------------------------------------------------ */
 
-/* What the jq library calls when memory is out; does not return. */
-void evaluate_set_memory_handler(void (*handler)(void *context), void *context);
+/* What the jq library calls when memory is out; does not return. Its argument means nothing. */
+typedef void evaluate_memory_out(void *nothing);
+
 /* Fills `state` or `words`. `text` ends with a NUL. */
-void evaluate_compile(struct compiled *compiled, const char *text);
+void evaluate_compile(struct compiled *compiled, const char *text, evaluate_memory_out *memory_out);
 /* Runs a program that compiles. Appends output or words to `text` (room for `output_bytes_max`
  * and for JQ_WORDS_MAX). All memory of the evaluation is given back. */
 PH_NODISCARD enum frame_status evaluate_run(struct compiled *compiled, enum jq_kind kind,
@@ -47,9 +48,10 @@ struct cache {
     struct list_node in_use_order; /* the last used one at the end */
     size_t count;
     size_t heap_bytes_max; /* programs are forgotten while more than that is allocated */
+    evaluate_memory_out *memory_out;
 };
 
-void cache_init(struct cache *cache, size_t heap_bytes_max);
+void cache_init(struct cache *cache, size_t heap_bytes_max, evaluate_memory_out *memory_out);
 /* NULL when it is not there. */
 struct compiled *cache_find(struct cache *cache, const uint8_t hash[JQ_HASH_BYTES]);
 /* Compiles and keeps a program that is not there; others may be forgotten for it. NULL when

@@ -113,7 +113,9 @@ static inline struct call rig_run(struct rig *rig, enum jq_kind kind, const char
                                   const char *input)
 {
     struct call call;
+    pthread_mutex_lock(&rig->mutex);
     size_t before = rig->answered;
+    pthread_mutex_unlock(&rig->mutex);
     assert_int_equal(rig_submit(rig, kind, text, input, 1, &call), PH_OK);
     rig_wait(rig, before + 1);
     assert_int_equal(call.answers, 1);
