@@ -5,5 +5,9 @@
 
 int command_jq_worker(int count, char **arguments)
 {
-    return jq_worker_main(count, arguments);
+    int code = jq_worker_main(count, arguments);
+    if (code == EXIT_USAGE) {
+        command_complain("jq-worker is started by the server, not by hand");
+    }
+    return code;
 }

@@ -73,6 +73,14 @@ def test_an_unknown_command(word):
 
 
 @pytest.mark.smoke
+def test_the_worker_of_jq_programs_is_not_for_people():
+    assert "jq-worker" not in run("help").stdout
+    assert "jq-worker" not in run("help", "--man").stdout
+    is_usage_error(try_run("help", "jq-worker"), '"jq-worker"')
+    is_usage_error(try_run("jq-worker"), "started by the server")
+    is_usage_error(try_run("jq-worker", "0", "many"), "started by the server")
+
+
 def test_no_help_for_an_unknown_word():
     is_usage_error(try_run("help", "nope"), '"nope"')
 
