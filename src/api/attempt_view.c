@@ -6,27 +6,6 @@
 /* The sinks keep this many bytes of a response; shorter ones were not cut. */
 #define RESPONSE_KEPT_BYTES 20000
 
-enum attempt_status attempt_status_of(const struct delivery_view *view, bool is_expanded)
-{
-    bool was_tried = view->latest_status != ATTEMPT_ANY_STATUS;
-    if (!view->has_delivery) {
-        return view->latest_status == ATTEMPT_SUCCESS ? ATTEMPT_STATUS_SUCCESS
-                                                      : ATTEMPT_STATUS_FAIL;
-    }
-    switch (view->state) {
-    case DELIVERY_SUCCEEDED:
-        return ATTEMPT_STATUS_SUCCESS;
-    case DELIVERY_PENDING:
-        return was_tried ? ATTEMPT_STATUS_SENDING : ATTEMPT_STATUS_PENDING;
-    case DELIVERY_CANCELLED:
-        return was_tried && !is_expanded ? ATTEMPT_STATUS_FAIL : ATTEMPT_STATUS_CANCELED;
-    case DELIVERY_FAILED:
-    case DELIVERY_STATE_COUNT:
-        break;
-    }
-    return ATTEMPT_STATUS_FAIL;
-}
-
 void attempt_write_status(struct json_out *out, enum attempt_status status)
 {
     static const char *const texts[] = {"success", "pending", "fail", "sending", "canceled"};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attempted messages of an endpoint, attempted destinations of a message (svix-api spec section
- * 10). How a status comes about is drawn in attempt.h. */
+ * 10). How a status comes about is drawn in store/attempt_list.h. */
 #include "api/attempt.h"
 #include "api/message.h"
 #include "base/clock.h"

@@ -6,10 +6,9 @@
 
 /* --- shared ----------------------------------------------------------------------------------- */
 
-enum ph_error message_path_id(struct api_call *call, struct store *store, int64_t application_id,
-                              struct diag *diag, int64_t *ret_message_id)
+enum ph_error message_resolve(struct api_call *call, struct store *store, int64_t application_id,
+                              struct slice text, struct diag *diag, int64_t *ret_message_id)
 {
-    struct slice text = http_param(call->request, "msg_id");
     if (!id_has_prefix(ID_MESSAGE, text)) {
         return message_find_by_event_id(store, application_id, text, diag, ret_message_id);
     }
@@ -17,6 +16,13 @@ enum ph_error message_path_id(struct api_call *call, struct store *store, int64_
         return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     return PH_OK;
+}
+
+enum ph_error message_path_id(struct api_call *call, struct store *store, int64_t application_id,
+                              struct diag *diag, int64_t *ret_message_id)
+{
+    return message_resolve(call, store, application_id, http_param(call->request, "msg_id"), diag,
+                           ret_message_id);
 }
 
 enum ph_error message_path_resolve(struct api_call *call, struct store *store, struct diag *diag,
@@ -230,11 +236,12 @@ static enum ph_error run_expunge(struct api_job *job, struct writer_txn *txn, st
         return error;
     }
     job->status = 204;
-    error = message_expunge(txn->store, message_id, txn->now_us, diag);
+    bool was_pending = false;
+    error = message_expunge(txn->store, message_id, txn->now_us, diag, &was_pending);
     if (error == PH_NOT_FOUND) {
         return PH_OK; /* gone before: what was asked for holds */
     }
-    if (error == PH_OK) {
+    if (error == PH_OK && was_pending) {
         writer_txn_message_expunged(txn, message_id);
     }
     return error;

@@ -7,8 +7,12 @@
 #include "api/paging.h"
 #include "store/message_list.h"
 
-/* The message named by the path's `msg_id`: an id, or an eventId of the application. Whether an id
- * belongs to the application is not looked at. PH_NOT_FOUND. */
+/* The message that a text names: an id, or an eventId of the application. Whether an id belongs to
+ * the application is not looked at. PH_NOT_FOUND. */
+PH_NODISCARD enum ph_error message_resolve(struct api_call *call, struct store *store,
+                                           int64_t application_id, struct slice text,
+                                           struct diag *diag, int64_t *ret_message_id);
+/* The same of the path's `msg_id`. */
 PH_NODISCARD enum ph_error message_path_id(struct api_call *call, struct store *store,
                                            int64_t application_id, struct diag *diag,
                                            int64_t *ret_message_id);

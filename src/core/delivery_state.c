@@ -25,8 +25,9 @@ static const bool moves[DELIVERY_STATE_COUNT][DELIVERY_STATE_COUNT] = {
                           [DELIVERY_SUCCEEDED] = true,
                           [DELIVERY_FAILED] = true,
                           [DELIVERY_CANCELLED] = true},
-    [DELIVERY_FAILED] = {[DELIVERY_SUCCEEDED] = true},
-    [DELIVERY_CANCELLED] = {[DELIVERY_SUCCEEDED] = true},
+    [DELIVERY_SUCCEEDED] = {[DELIVERY_PENDING] = true},
+    [DELIVERY_FAILED] = {[DELIVERY_PENDING] = true, [DELIVERY_SUCCEEDED] = true},
+    [DELIVERY_CANCELLED] = {[DELIVERY_PENDING] = true, [DELIVERY_SUCCEEDED] = true},
 };
 
 bool delivery_state_can_move(enum delivery_state from, enum delivery_state to)

@@ -5,9 +5,10 @@
  *               ┌──────┐ retry, or put off
  *               ▼      │
  *   (insert) ─► pending ┴─► succeeded ◄─── manual attempt that succeeds
- *                 │                          ▲        ▲
- *                 ├───────► failed ──────────┘        │
- *                 └───────► cancelled ────────────────┘
+ *               ▲ │                          ▲        ▲
+ *               │ ├───────► failed ──────────┘        │
+ *               │ └───────► cancelled ────────────────┘
+ *               └────────── any of the three, when a task replays it
  *
  * `sending` is a view of memory and is never stored.
  */
@@ -38,7 +39,7 @@ enum delivery_reason {
 };
 
 bool delivery_state_can_move(enum delivery_state from, enum delivery_state to);
-/* Whether only a manual attempt can still move it. */
+/* Whether only a manual attempt or a replay can still move it. */
 bool delivery_state_is_final(enum delivery_state state);
 const char *delivery_state_name(enum delivery_state state);    /* "pending"; static text */
 const char *delivery_reason_name(enum delivery_reason reason); /* "none"; static text */

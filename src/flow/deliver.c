@@ -110,6 +110,16 @@ void deliverer_push_prepared(struct deliverer *deliverer, struct item *item)
     (void)pthread_mutex_unlock(&deliverer->lock);
 }
 
+void deliverer_push_replayed(struct deliverer *deliverer, int64_t endpoint_id)
+{
+    push_notice(deliverer, INBOX_REPLAYED, NULL, endpoint_id);
+}
+
+void deliverer_push_cancelled(struct deliverer *deliverer, int64_t endpoint_id)
+{
+    push_notice(deliverer, INBOX_CANCELLED, NULL, endpoint_id);
+}
+
 void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job)
 {
     struct item *item = PH_CONTAINER_OF(job, struct attempt, record)->item;
@@ -248,16 +258,34 @@ static void handle_settings(struct deliverer *deliverer, const struct flow_setti
     lanes_follow_settings(deliverer);
 }
 
+static void handle_config(struct deliverer *deliverer, struct inbox_notice *notice)
+{
+    struct lane *lane = map_get(&deliverer->lanes, (uint64_t)notice->id);
+    if (lane != NULL) {
+        lane_set_config(deliverer, lane, notice->config);
+        lane_settle(deliverer, lane);
+    } else {
+        endpoint_config_unref(notice->config);
+    }
+}
+
+/* The store has something for an endpoint that did not come through the inbox. */
+static void handle_stored(struct deliverer *deliverer, enum inbox_type type, int64_t endpoint_id)
+{
+    struct lane *lane = lane_open(deliverer, endpoint_id, NULL);
+    if (type == INBOX_MANUAL) {
+        lane->manual.more = true;
+        lane->replays.more = true;
+    } else {
+        lane_look_again(deliverer, lane, type == INBOX_CANCELLED);
+    }
+    lane_settle(deliverer, lane);
+}
+
 static void handle_notice(struct deliverer *deliverer, struct inbox_notice *notice)
 {
     if (notice->entry.type == INBOX_CONFIG) {
-        struct lane *lane = map_get(&deliverer->lanes, (uint64_t)notice->id);
-        if (lane != NULL) {
-            lane_set_config(deliverer, lane, notice->config);
-            lane_settle(deliverer, lane);
-        } else {
-            endpoint_config_unref(notice->config);
-        }
+        handle_config(deliverer, notice);
     } else if (notice->entry.type == INBOX_EXPUNGED) {
         handle_expunged(deliverer, notice->id);
     } else if (notice->entry.type == INBOX_DUE) {
@@ -268,9 +296,7 @@ static void handle_notice(struct deliverer *deliverer, struct inbox_notice *noti
     } else if (notice->entry.type == INBOX_SETTINGS) {
         handle_settings(deliverer, notice->settings);
     } else {
-        struct lane *lane = lane_open(deliverer, notice->id, NULL);
-        lane->more_manual = true;
-        lane_settle(deliverer, lane);
+        handle_stored(deliverer, notice->entry.type, notice->id);
     }
     free(notice);
 }
@@ -291,6 +317,8 @@ static void handle_entry(struct deliverer *deliverer, struct inbox_entry *entry)
     case INBOX_EXPUNGED:
     case INBOX_MANUAL:
     case INBOX_DUE:
+    case INBOX_REPLAYED:
+    case INBOX_CANCELLED:
     case INBOX_SETTINGS:
         handle_notice(deliverer, PH_CONTAINER_OF(entry, struct inbox_notice, entry));
         return;

@@ -54,6 +54,10 @@ void deliverer_push_due(struct deliverer *deliverer, struct endpoint_config *con
 void deliverer_push_config(struct deliverer *deliverer, struct endpoint_config *config);
 void deliverer_push_expunged(struct deliverer *deliverer, int64_t message_id);
 void deliverer_push_manual(struct deliverer *deliverer, int64_t endpoint_id);
+/* The endpoint has deliveries in the store that were made due beside ingest. */
+void deliverer_push_replayed(struct deliverer *deliverer, int64_t endpoint_id);
+/* Pending deliveries of the endpoint were cancelled. */
+void deliverer_push_cancelled(struct deliverer *deliverer, int64_t endpoint_id);
 /* Called by the pool's thread: an endpoint's program has ended. Then deliverer_wake. */
 void deliverer_push_prepared(struct deliverer *deliverer, struct item *item);
 /* The record was committed. */

@@ -45,6 +45,8 @@ enum inbox_type {
     INBOX_EXPUNGED,
     INBOX_MANUAL,
     INBOX_DUE,
+    INBOX_REPLAYED,
+    INBOX_CANCELLED,
     INBOX_SETTINGS,
     INBOX_PREPARED,
     INBOX_RECORDED
@@ -55,7 +57,7 @@ struct inbox_entry {
     enum inbox_type type;
 };
 
-/* An inbox entry without a delivery: configuration, expunge, manual, settings. */
+/* An inbox entry without a delivery. */
 struct inbox_notice {
     struct inbox_entry entry;
     struct endpoint_config *config;       /* INBOX_CONFIG, INBOX_DUE */
@@ -74,6 +76,7 @@ struct item {
     struct lane *lane;
     int64_t message_id;
     int64_t manual_id; /* not 0: a manual attempt */
+    bool is_replay;    /* a manual attempt that a task asked for, not somebody by hand */
     bool is_overdue;   /* older than its schedule behind an open breaker: fails unsent */
     int64_t attempts;  /* made before this one */
     int64_t generation;
@@ -141,6 +144,14 @@ struct tenant {
 
 struct token;
 
+/* Manual attempts of one sort: those in memory, and where the store is read on. */
+struct lane_queue {
+    struct list_node items;
+    size_t count;
+    bool more; /* there may be some behind `cursor` */
+    int64_t cursor;
+};
+
 struct lane {
     int64_t endpoint_id;
     struct tenant *tenant;
@@ -151,13 +162,12 @@ struct lane {
     struct endpoint_config *config; /* NULL until first needed */
     struct map items;               /* by message id, manual ones by manual id */
     struct list_node window;        /* ready to send */
-    struct list_node manual;        /* manual attempts, sent first */
+    struct lane_queue manual;       /* asked for by hand: sent first, past the breaker */
+    struct lane_queue replays;      /* asked for by tasks: take turns with the window */
+    bool was_replay;                /* the last turn of the two was a replay's */
     size_t window_count;
-    size_t manual_count;
     size_t in_flight;
-    bool more_in_store; /* due deliveries that are not in memory */
-    bool more_manual;
-    int64_t manual_cursor;
+    bool more_in_store;  /* due deliveries that are not in memory */
     int64_t next_due_us; /* wall clock, of the earliest retry in the store; LANE_NEVER */
     int64_t failing_since_us;
     bool is_disabling;       /* an attempt has decided so; the new configuration is on its way */
@@ -235,6 +245,9 @@ void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item
 /* A newer configuration; takes the reference. */
 void lane_set_config(struct deliverer *deliverer, struct lane *lane,
                      struct endpoint_config *config);
+/* The store has changed beside the deliverer: it has more that is due, or part of what waits here
+ * was cancelled there; what is in flight ends as ever. */
+void lane_look_again(struct deliverer *deliverer, struct lane *lane, bool is_cancelled);
 /* Drops a message's items that are not in flight. */
 void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t message_id);
 /* The earliest stored due time became `due_us` (wall clock). */
@@ -287,6 +300,8 @@ unsigned health_cap(const struct deliverer *deliverer, const struct lane *lane);
  * first. LANE_NEVER while the breaker is closed. */
 int64_t health_overdue_at(const struct deliverer *deliverer, const struct lane *lane,
                           const struct item *item, int64_t now_boot_us);
+/* From the first attempt of a delivery to its last retry. */
+int64_t health_schedule_us(const struct deliverer *deliverer, const struct lane *lane);
 /* An attempt has ended, and no longer counts in lane->in_flight. */
 void health_report(struct deliverer *deliverer, struct lane *lane, const struct sink_result *result,
                    bool counts_for_breaker);

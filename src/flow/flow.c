@@ -6,6 +6,7 @@
 #include "flow/keep.h"
 #include "flow/live.h"
 #include "flow/settings.h"
+#include "flow/task.h"
 #include "flow/writer.h"
 #include "jq/pool.h"
 #include "sinks/http.h"
@@ -24,11 +25,13 @@ struct flow {
     size_t deliverer_count;
     struct keeper *keeper;
     struct live_hub *live;
+    struct tasks *tasks;
     bool is_sending;
 };
 
 static void free_flow(struct flow *flow, int64_t drain_ms)
 {
+    tasks_stop(flow->tasks);
     keeper_stop(flow->keeper);
     for (size_t index = 0; index < flow->deliverer_count; index++) {
         deliverer_drain(flow->deliverers[index], drain_ms);
@@ -109,6 +112,9 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     }
     if (error == PH_OK) {
         error = keeper_start(&flow->options, flow->settings, flow->writer, diag, &flow->keeper);
+    }
+    if (error == PH_OK) {
+        error = tasks_start(&flow->options, flow->writer, diag, &flow->tasks);
     }
     if (error != PH_OK) {
         free_flow(flow, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The main job behind one door: owns the writer thread, the deliver threads and the keeper.
+ * The main job behind one door: owns the writer thread, the deliver threads, the keeper and the
+ * thread of background tasks.
  *
  *   http thread ──job──► writer ──after commit──► deliverer ──result──► writer (record) ─► …
  *

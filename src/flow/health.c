@@ -36,11 +36,15 @@ int64_t health_overdue_at(const struct deliverer *deliverer, const struct lane *
     }
     const struct flow_settings *settings = deliverer->settings;
     int64_t age_us = clock_wall_us() - item->accepted_us;
-    const struct retry_schedule *schedule =
-        lane->config != NULL && lane->config->options->has_retry_schedule
-            ? &lane->config->options->retry_schedule
-            : &settings->retry_schedule;
-    return now_boot_us + retry_total_us(schedule) + settings->breaker.open_max_us - age_us;
+    return now_boot_us + health_schedule_us(deliverer, lane) + settings->breaker.open_max_us -
+           age_us;
+}
+
+int64_t health_schedule_us(const struct deliverer *deliverer, const struct lane *lane)
+{
+    bool is_own = lane->config != NULL && lane->config->options->has_retry_schedule;
+    return retry_total_us(is_own ? &lane->config->options->retry_schedule
+                                 : &deliverer->settings->retry_schedule);
 }
 
 static bool is_overload(const struct sink_result *result)

@@ -13,6 +13,7 @@
 #include "store/keyring.h"
 #include "store/retention.h"
 #include "store/seal_rows.h"
+#include "store/task.h"
 #include "store/token.h"
 
 #define TICK_US (200 * CLOCK_US_PER_MS)
@@ -20,6 +21,7 @@
 #define RETENTION_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
 #define ANSWERS_STEP 100
 #define TOKENS_STEP 100
+#define TASKS_STEP 500
 #define SEALING_RETRY_US (60 * CLOCK_US_PER_S)
 /* After a step of retention it waits a few times as long as the step took, which under load is
  * mostly the wait for the writer: so it goes slowly when others need the writer. */
@@ -174,11 +176,17 @@ static enum ph_error delete_tokens(struct step *step, struct writer_txn *txn, st
     return error;
 }
 
+static enum ph_error delete_tasks(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    struct keeper_step *mine = mine_of(step);
+    enum ph_error error = task_delete_old(txn->store, mine->keeper->round.delete_us, TASKS_STEP,
+                                          diag, &mine->deleted);
+    mine->last_id = mine->deleted > 0; /* more may be left */
+    return error;
+}
+
 static enum ph_error (*const round_stages[])(struct step *, struct writer_txn *, struct diag *) = {
-    delete_messages,
-    expire_payloads,
-    delete_answers,
-    delete_tokens,
+    delete_messages, expire_payloads, delete_answers, delete_tokens, delete_tasks,
 };
 
 /* Begins a round each minute, or more often when things are kept for so short a time that a minute

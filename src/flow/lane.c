@@ -103,7 +103,8 @@ struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
     lane->failing_since_us = stored_failing_since(deliverer, endpoint_id);
     map_init(&lane->items);
     list_init(&lane->window);
-    list_init(&lane->manual);
+    list_init(&lane->manual.items);
+    list_init(&lane->replays.items);
     list_init(&lane->in_ready);
     list_init(&lane->in_idle);
     health_reset(deliverer, lane);
@@ -116,14 +117,20 @@ struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
     return lane;
 }
 
+/* Where the item waits: NULL = the window. */
+static struct lane_queue *queue_of(struct lane *lane, const struct item *item)
+{
+    if (item->manual_id == 0) {
+        return NULL;
+    }
+    return item->is_replay ? &lane->replays : &lane->manual;
+}
+
 static void leave_window(struct deliverer *deliverer, struct lane *lane, struct item *item)
 {
+    struct lane_queue *queue = queue_of(lane, item);
     list_remove(&item->in_window);
-    if (item->manual_id != 0) {
-        lane->manual_count--;
-    } else {
-        lane->window_count--;
-    }
+    *(queue != NULL ? &queue->count : &lane->window_count) -= 1;
     deliverer->window_count--;
     deliverer->window_bytes -= item->body == NULL ? 0 : item->body->length;
 }
@@ -133,13 +140,9 @@ static void enter_window(struct deliverer *deliverer, struct lane *lane, struct 
     item->lane = lane;
     int64_t key = item->manual_id != 0 ? item->manual_id : item->message_id;
     PH_ASSERT(map_set(&lane->items, (uint64_t)key, item) == NULL);
-    if (item->manual_id != 0) {
-        list_append(&lane->manual, &item->in_window);
-        lane->manual_count++;
-    } else {
-        list_append(&lane->window, &item->in_window);
-        lane->window_count++;
-    }
+    struct lane_queue *queue = queue_of(lane, item);
+    list_append(queue != NULL ? &queue->items : &lane->window, &item->in_window);
+    *(queue != NULL ? &queue->count : &lane->window_count) += 1;
     deliverer->window_count++;
     deliverer->window_bytes += item->body == NULL ? 0 : item->body->length;
 }
@@ -177,7 +180,8 @@ static void leave_idle(struct deliverer *deliverer, struct lane *lane)
 void lane_free(struct deliverer *deliverer, struct lane *lane)
 {
     drop_window(deliverer, lane, &lane->window);
-    drop_window(deliverer, lane, &lane->manual);
+    drop_window(deliverer, lane, &lane->manual.items);
+    drop_window(deliverer, lane, &lane->replays.items);
     PH_ASSERT(lane->items.count == 0);
     leave_idle(deliverer, lane);
     health_reset(deliverer, lane);
@@ -215,8 +219,10 @@ static void drop_old_generation(struct deliverer *deliverer, struct lane *lane)
         }
     }
     if (lane->config->is_disabled) {
-        drop_window(deliverer, lane, &lane->manual);
-        lane->more_manual = false;
+        drop_window(deliverer, lane, &lane->manual.items);
+        drop_window(deliverer, lane, &lane->replays.items);
+        lane->manual.more = false;
+        lane->replays.more = false;
         lane->more_in_store = false;
         lane->next_due_us = LANE_NEVER;
     }
@@ -300,9 +306,20 @@ void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item
     enter_window(deliverer, lane, item);
 }
 
+void lane_look_again(struct deliverer *deliverer, struct lane *lane, bool is_cancelled)
+{
+    if (is_cancelled) {
+        drop_window(deliverer, lane, &lane->window);
+        drop_window(deliverer, lane, &lane->replays.items);
+        lane->replays.more = true;
+        lane->replays.cursor = 0;
+    }
+    lane->more_in_store = true;
+}
+
 void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t message_id)
 {
-    struct list_node *const lists[] = {&lane->window, &lane->manual};
+    struct list_node *const lists[] = {&lane->window, &lane->manual.items, &lane->replays.items};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(lists); index++) {
         LIST_FOR_EACH(node, next, lists[index])
         {
@@ -316,12 +333,13 @@ void lane_drop_message(struct deliverer *deliverer, struct lane *lane, int64_t m
 
 void lane_read_again(struct lane *lane, const struct item *item)
 {
-    if (item->manual_id == 0) {
+    struct lane_queue *queue = queue_of(lane, item);
+    if (queue == NULL) {
         lane->more_in_store = true;
     } else {
-        lane->more_manual = true;
-        if (lane->manual_cursor >= item->manual_id) {
-            lane->manual_cursor = item->manual_id - 1;
+        queue->more = true;
+        if (queue->cursor >= item->manual_id) {
+            queue->cursor = item->manual_id - 1;
         }
     }
     lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
@@ -352,9 +370,31 @@ static struct message_body *load_body(struct deliverer *deliverer, int64_t messa
     return message_body_new(sent, &trace);
 }
 
-/* Loads one stored delivery into the window. False when the store failed. */
+/* When the delivery began: with its message, at the time that the message asked for, or when a
+ * replay made it pending anew. Before its first attempt it has been due since then; later only one
+ * that seems to have outlived its schedule needs a look at its row. */
+static int64_t begin_time(struct deliverer *deliverer, const struct lane *lane,
+                          const struct due_delivery *row)
+{
+    if (row->attempts == 0) {
+        return row->next_attempt_at_us;
+    }
+    int64_t accepted_us = id_time_us(row->message_id);
+    int64_t age_us = clock_wall_us() - accepted_us;
+    int64_t began_us = 0;
+    if (age_us > health_schedule_us(deliverer, lane) &&
+        delivery_began_at(deliverer->store, row->message_id, lane->endpoint_id, NULL, &began_us) ==
+            PH_OK &&
+        began_us > accepted_us) {
+        return began_us;
+    }
+    return accepted_us;
+}
+
+/* Loads one stored delivery (`row`) or manual attempt into the window. False when the store
+ * failed. */
 static bool load_item(struct deliverer *deliverer, struct lane *lane, int64_t message_id,
-                      int64_t manual_id, const struct due_delivery *row)
+                      int64_t manual_id, bool is_replay, const struct due_delivery *row)
 {
     enum ph_error error;
     struct message_body *body = load_body(deliverer, message_id, &error);
@@ -367,10 +407,12 @@ static bool load_item(struct deliverer *deliverer, struct lane *lane, int64_t me
     item->manual_id = manual_id;
     item->body = body;
     item->accepted_us = id_time_us(message_id);
+    item->is_replay = is_replay;
     if (row != NULL) {
         item->attempts = row->attempts;
         item->generation = row->generation;
         item->order_key = row->order_key;
+        item->accepted_us = begin_time(deliverer, lane, row);
     }
     enter_window(deliverer, lane, item);
     return true;
@@ -408,7 +450,7 @@ static bool take_rows(struct deliverer *deliverer, struct lane *lane,
         bool is_over_bytes = held_bytes(deliverer) >= deliverer->settings->window_bytes_max &&
                              lane->window_count > 0;
         if (is_over_bytes || lane->window_count >= window_max(deliverer, lane) ||
-            !load_item(deliverer, lane, row->message_id, 0, row)) {
+            !load_item(deliverer, lane, row->message_id, 0, false, row)) {
             return true;
         }
         taken++;
@@ -441,13 +483,14 @@ static void page_window(struct deliverer *deliverer, struct lane *lane)
     lane->more_in_store = take_rows(deliverer, lane, rows, count, count == limit);
 }
 
-static void page_manual(struct deliverer *deliverer, struct lane *lane)
+static void page_manual(struct deliverer *deliverer, struct lane *lane, struct lane_queue *queue)
 {
+    bool is_replay = queue == &lane->replays;
     struct manual_attempt rows[MANUAL_WINDOW];
     size_t count;
     enum ph_error error =
-        manual_attempt_page(deliverer->store, lane->shard, lane->endpoint_id, lane->manual_cursor,
-                            rows, MANUAL_WINDOW, NULL, &count);
+        manual_attempt_page(deliverer->store, lane->shard, lane->endpoint_id, is_replay,
+                            queue->cursor, rows, MANUAL_WINDOW, NULL, &count);
     if (error != PH_OK) {
         lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
         return;
@@ -455,12 +498,12 @@ static void page_manual(struct deliverer *deliverer, struct lane *lane)
     for (size_t index = 0; index < count; index++) {
         bool is_known = map_get(&lane->items, (uint64_t)rows[index].id) != NULL;
         if (!is_known &&
-            !load_item(deliverer, lane, rows[index].message_id, rows[index].id, NULL)) {
+            !load_item(deliverer, lane, rows[index].message_id, rows[index].id, is_replay, NULL)) {
             return;
         }
-        lane->manual_cursor = rows[index].id;
+        queue->cursor = rows[index].id;
     }
-    lane->more_manual = count == MANUAL_WINDOW;
+    queue->more = count == MANUAL_WINDOW;
 }
 
 static void refill(struct deliverer *deliverer, struct lane *lane)
@@ -472,8 +515,11 @@ static void refill(struct deliverer *deliverer, struct lane *lane)
         drop_old_generation(deliverer, lane);
         return;
     }
-    if (lane->more_manual && lane->manual_count == 0) {
-        page_manual(deliverer, lane);
+    struct lane_queue *const queues[] = {&lane->manual, &lane->replays};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(queues); index++) {
+        if (queues[index]->more && queues[index]->count == 0) {
+            page_manual(deliverer, lane, queues[index]);
+        }
     }
     if (lane->next_due_us <= clock_wall_us()) {
         lane->more_in_store = true;
@@ -486,10 +532,15 @@ static void refill(struct deliverer *deliverer, struct lane *lane)
 /* --- scheduling
  * ----------------------------------------------------------------------------------- */
 
+static bool has_queued(const struct lane_queue *queue)
+{
+    return queue->count > 0 || queue->more;
+}
+
 static bool has_work(const struct lane *lane)
 {
-    return lane->window_count > 0 || lane->manual_count > 0 || lane->more_in_store ||
-           lane->more_manual;
+    return lane->window_count > 0 || lane->more_in_store || has_queued(&lane->manual) ||
+           has_queued(&lane->replays);
 }
 
 /* When the breaker lets a delivery go, or the first one has waited too long behind it. */
@@ -514,7 +565,7 @@ static int64_t wake_time(const struct deliverer *deliverer, const struct lane *l
             return LANE_NEVER;
         }
         int64_t at_us = throttles_ready_at(lane, now_boot_us);
-        if (lane->manual_count == 0 && !lane->more_manual) {
+        if (!has_queued(&lane->manual)) {
             int64_t breaker_us = breaker_wake_time(deliverer, lane, now_boot_us);
             at_us = breaker_us > at_us ? breaker_us : at_us;
         }
@@ -552,6 +603,29 @@ void lane_settle(struct deliverer *deliverer, struct lane *lane)
     }
 }
 
+/* By hand comes first; then replays and the window take turns, so that neither waits for the end of
+ * the other. */
+static struct list_node *next_list(struct lane *lane)
+{
+    if (lane->manual.count > 0) {
+        return &lane->manual.items;
+    }
+    bool is_replays_turn = lane->window_count == 0 || !lane->was_replay;
+    return lane->replays.count > 0 && is_replays_turn ? &lane->replays.items : &lane->window;
+}
+
+/* The delivery that has waited too long behind the breaker, if there is one. */
+static struct item *overdue_item(const struct deliverer *deliverer, const struct lane *lane,
+                                 int64_t now_us)
+{
+    if (lane->window_count == 0) {
+        return NULL;
+    }
+    struct item *item = LIST_ELEMENT(lane->window.next, struct item, in_window);
+    item->is_overdue = health_overdue_at(deliverer, lane, item, now_us) <= now_us;
+    return item->is_overdue ? item : NULL;
+}
+
 struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
 {
     int64_t now_us = clock_boot_us();
@@ -560,16 +634,16 @@ struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
         return NULL;
     }
     refill(deliverer, lane);
-    struct list_node *list = lane->manual_count > 0 ? &lane->manual : &lane->window;
+    struct list_node *list = next_list(lane);
     if (list_is_empty(list) || lane->config == NULL || lane->config->is_disabled) {
         return NULL;
     }
     struct item *item = LIST_ELEMENT(list->next, struct item, in_window);
     /* Somebody who sends again by hand wants to know now. */
-    bool needs_breaker = item->manual_id == 0;
+    bool needs_breaker = item->manual_id == 0 || item->is_replay;
     if (needs_breaker && breaker_ready_at(&lane->breaker, now_us) > now_us) {
-        item->is_overdue = health_overdue_at(deliverer, lane, item, now_us) <= now_us;
-        if (!item->is_overdue) {
+        item = overdue_item(deliverer, lane, now_us);
+        if (item == NULL) {
             return NULL;
         }
     } else if (!take_tokens(deliverer, lane, now_us) ||
@@ -577,6 +651,7 @@ struct item *lane_next(struct deliverer *deliverer, struct lane *lane)
         return NULL;
     }
     leave_window(deliverer, lane, item);
+    lane->was_replay = item->is_replay;
     return item;
 }
 
@@ -667,7 +742,8 @@ static enum ph_error scan_shard(struct deliverer *deliverer, int64_t shard, stru
         }
         if (endpoint_id != 0) {
             struct lane *lane = lane_open(deliverer, endpoint_id, NULL);
-            lane->more_manual = true;
+            lane->manual.more = true;
+            lane->replays.more = true;
             lane_settle(deliverer, lane);
         }
     } while (endpoint_id != 0);

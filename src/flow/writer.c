@@ -62,6 +62,16 @@ void writer_txn_manual_added(struct writer_txn *txn, int64_t endpoint_id)
     id_list_add(&txn->writer->effects.manual_endpoints, endpoint_id);
 }
 
+void writer_txn_deliveries_due(struct writer_txn *txn, int64_t endpoint_id)
+{
+    id_list_add(&txn->writer->effects.due_endpoints, endpoint_id);
+}
+
+void writer_txn_deliveries_cancelled(struct writer_txn *txn, int64_t endpoint_id)
+{
+    id_list_add(&txn->writer->effects.cancelled_endpoints, endpoint_id);
+}
+
 struct deliverer *writer_deliverer_of(const struct writer *writer, int64_t shard)
 {
     PH_ASSERT(writer->deliverer_count > 0 && shard >= 0);
@@ -198,6 +208,8 @@ static void clear_effects(struct batch_effects *effects)
     effects->changed_endpoints.count = 0;
     effects->expunged_messages.count = 0;
     effects->manual_endpoints.count = 0;
+    effects->due_endpoints.count = 0;
+    effects->cancelled_endpoints.count = 0;
     effects->delivery_count = 0;
 }
 
@@ -223,6 +235,8 @@ static enum ph_error run_general(struct writer *writer, struct general_job *job,
     writer->effects.changed_endpoints.count = before.changed_endpoints.count;
     writer->effects.expunged_messages.count = before.expunged_messages.count;
     writer->effects.manual_endpoints.count = before.manual_endpoints.count;
+    writer->effects.due_endpoints.count = before.due_endpoints.count;
+    writer->effects.cancelled_endpoints.count = before.cancelled_endpoints.count;
     return PH_OK;
 }
 
@@ -292,6 +306,16 @@ static void publish_endpoint(struct writer *writer, int64_t endpoint_id)
     }
 }
 
+/* Tells the deliverer of each endpoint. */
+static void publish_list(struct writer *writer, const struct id_list *endpoints,
+                         void (*push)(struct deliverer *deliverer, int64_t endpoint_id))
+{
+    for (size_t index = 0; index < endpoints->count; index++) {
+        int64_t endpoint_id = endpoints->ids[index];
+        push(writer_deliverer_of(writer, delivery_shard(endpoint_id)), endpoint_id);
+    }
+}
+
 static void publish_effects(struct writer *writer)
 {
     struct batch_effects *effects = &writer->effects;
@@ -304,11 +328,9 @@ static void publish_effects(struct writer *writer)
                                     effects->expunged_messages.ids[index]);
         }
     }
-    for (size_t index = 0; index < effects->manual_endpoints.count; index++) {
-        int64_t endpoint_id = effects->manual_endpoints.ids[index];
-        deliverer_push_manual(writer_deliverer_of(writer, delivery_shard(endpoint_id)),
-                              endpoint_id);
-    }
+    publish_list(writer, &effects->manual_endpoints, deliverer_push_manual);
+    publish_list(writer, &effects->due_endpoints, deliverer_push_replayed);
+    publish_list(writer, &effects->cancelled_endpoints, deliverer_push_cancelled);
 }
 
 static void finish_generals(struct list_node *jobs)
@@ -555,6 +577,8 @@ static void free_writer(struct writer *writer)
     free(writer->effects.changed_endpoints.ids);
     free(writer->effects.expunged_messages.ids);
     free(writer->effects.manual_endpoints.ids);
+    free(writer->effects.due_endpoints.ids);
+    free(writer->effects.cancelled_endpoints.ids);
     free(writer->effects.deliveries);
     free(writer->deliverers);
     (void)pthread_cond_destroy(&writer->has_jobs);

@@ -44,6 +44,11 @@ void writer_txn_endpoint_changed(struct writer_txn *txn, int64_t endpoint_id);
 void writer_txn_message_expunged(struct writer_txn *txn, int64_t message_id);
 /* Inside `run`: after the commit the deliverer of the endpoint looks for manual attempts. */
 void writer_txn_manual_added(struct writer_txn *txn, int64_t endpoint_id);
+/* Inside `run`: after the commit the deliverer of the endpoint looks for deliveries that were made
+ * due beside ingest, or gives up what it holds and was cancelled
+ * in the store, manual attempts of tasks included. */
+void writer_txn_deliveries_due(struct writer_txn *txn, int64_t endpoint_id);
+void writer_txn_deliveries_cancelled(struct writer_txn *txn, int64_t endpoint_id);
 
 struct general_job {
     struct list_node node;

@@ -36,6 +36,8 @@ struct batch_effects {
     struct id_list changed_endpoints;
     struct id_list expunged_messages;
     struct id_list manual_endpoints;
+    struct id_list due_endpoints;
+    struct id_list cancelled_endpoints;
     struct batch_delivery *deliveries;
     size_t delivery_count;
     size_t delivery_capacity;

@@ -72,6 +72,29 @@ struct delivery_view {
     int64_t latest_status;      /* of the newest attempt, ATTEMPT_ANY_STATUS = none yet */
 };
 
+/*
+ * MessageStatus of the API. An attempt is a success or a failure. Whether a message is still on its
+ * way to an endpoint is said by its delivery:
+ *
+ *   delivery     tried before   shown as
+ *   none         yes            the newest attempt (it was only sent by hand)
+ *   succeeded    -              success
+ *   failed       -              fail
+ *   pending      yes            sending, with the time of the next attempt
+ *   pending      no             pending, likewise
+ *   cancelled    no             canceled
+ *   cancelled    yes            fail, or canceled for clients that know it (expanded_statuses)
+ */
+enum attempt_status {
+    ATTEMPT_STATUS_SUCCESS = 0,
+    ATTEMPT_STATUS_PENDING = 1,
+    ATTEMPT_STATUS_FAIL = 2,
+    ATTEMPT_STATUS_SENDING = 3,
+    ATTEMPT_STATUS_CANCELED = 4,
+    ATTEMPT_STATUS_COUNT
+};
+enum attempt_status attempt_status_of(const struct delivery_view *view, bool is_expanded);
+
 struct attempted_message {
     struct message_item message;
     struct delivery_view view;

@@ -12,6 +12,27 @@
 /* Messages that one step fetches; also how many views are read before the page is looked at. */
 #define STEP_MESSAGES 250
 
+enum attempt_status attempt_status_of(const struct delivery_view *view, bool is_expanded)
+{
+    bool was_tried = view->latest_status != ATTEMPT_ANY_STATUS;
+    if (!view->has_delivery) {
+        return view->latest_status == ATTEMPT_SUCCESS ? ATTEMPT_STATUS_SUCCESS
+                                                      : ATTEMPT_STATUS_FAIL;
+    }
+    switch (view->state) {
+    case DELIVERY_SUCCEEDED:
+        return ATTEMPT_STATUS_SUCCESS;
+    case DELIVERY_PENDING:
+        return was_tried ? ATTEMPT_STATUS_SENDING : ATTEMPT_STATUS_PENDING;
+    case DELIVERY_CANCELLED:
+        return was_tried && !is_expanded ? ATTEMPT_STATUS_FAIL : ATTEMPT_STATUS_CANCELED;
+    case DELIVERY_FAILED:
+    case DELIVERY_STATE_COUNT:
+        break;
+    }
+    return ATTEMPT_STATUS_FAIL;
+}
+
 static enum ph_error read_latest(struct store *store, int64_t message_id, int64_t endpoint_id,
                                  struct diag *diag, int64_t *ret_status)
 {

@@ -3,6 +3,9 @@
 
 #include "base/map.h"
 
+/* Rows that one step of a cancel looks at. */
+#define CANCEL_STEP 200
+
 int64_t delivery_shard(int64_t endpoint_id)
 {
     return (int64_t)(map_mix((uint64_t)endpoint_id) % DELIVERY_SHARDS);
@@ -136,9 +139,10 @@ enum ph_error delivery_cancel(struct store *store, int64_t message_id, int64_t e
 
 enum ph_error delivery_cancel_message(struct store *store, int64_t message_id,
                                       enum delivery_reason reason, int64_t now_us,
-                                      struct diag *diag)
+                                      struct diag *diag, int64_t *ret_cancelled)
 {
     int64_t endpoint_id = 0;
+    *ret_cancelled = 0;
     for (;;) {
         struct db_statement *select = db_prepare(
             store->db, "SELECT endpoint_id FROM delivery WHERE message_id = $1"
@@ -156,6 +160,7 @@ enum ph_error delivery_cancel_message(struct store *store, int64_t message_id,
         if (error != PH_OK) {
             return error;
         }
+        *ret_cancelled += 1;
     }
 }
 
@@ -236,6 +241,24 @@ enum ph_error delivery_cancel_old(struct store *store, int64_t shard, int64_t en
     return error;
 }
 
+enum ph_error delivery_began_at(struct store *store, int64_t message_id, int64_t endpoint_id,
+                                struct diag *diag, int64_t *ret_began_us)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT coalesce(delivery.replayed_at, message.deliver_at)"
+                              " FROM delivery JOIN message ON message.id = delivery.message_id"
+                              " WHERE delivery.message_id = $1 AND delivery.endpoint_id = $2");
+    db_bind_int64(select, 1, message_id);
+    db_bind_int64(select, 2, endpoint_id);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_began_us = has_row ? db_int64(select, 0) : 0;
+        db_done(select);
+    }
+    return error;
+}
+
 enum ph_error manual_attempt_insert(struct store *store, int64_t id, int64_t message_id,
                                     int64_t endpoint_id, struct diag *diag)
 {
@@ -267,12 +290,16 @@ enum ph_error manual_attempt_delete_all(struct store *store, int64_t endpoint_id
 }
 
 enum ph_error manual_attempt_page(struct store *store, int64_t shard, int64_t endpoint_id,
-                                  int64_t after_id, struct manual_attempt *rows, size_t limit,
-                                  struct diag *diag, size_t *ret_count)
+                                  bool is_replay, int64_t after_id, struct manual_attempt *rows,
+                                  size_t limit, struct diag *diag, size_t *ret_count)
 {
     struct db_statement *select = db_prepare(
-        store->db, "SELECT id, message_id FROM manual_attempt"
-                   " WHERE shard = $1 AND endpoint_id = $2 AND id > $3 ORDER BY id LIMIT $4");
+        store->db, is_replay ? "SELECT id, message_id FROM manual_attempt WHERE shard = $1"
+                               " AND endpoint_id = $2 AND task_id IS NOT NULL AND id > $3"
+                               " ORDER BY id LIMIT $4"
+                             : "SELECT id, message_id FROM manual_attempt WHERE shard = $1"
+                               " AND endpoint_id = $2 AND task_id IS NULL AND id > $3"
+                               " ORDER BY id LIMIT $4");
     db_bind_int64(select, 1, shard);
     db_bind_int64(select, 2, endpoint_id);
     db_bind_int64(select, 3, after_id);
@@ -363,6 +390,55 @@ enum ph_error delivery_walk(struct store *store, int64_t limit,
     }
     if (error == PH_OK) {
         *ret_is_end = count < limit;
+    }
+    return error;
+}
+
+/* The next pending deliveries of an endpoint behind the cursor, which moves along. */
+static enum ph_error select_next(struct store *store, struct delivery_cursor *cursor, int64_t *ids,
+                                 size_t limit, struct diag *diag, size_t *ret_count)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT message_id, next_attempt_at FROM delivery WHERE state = 0"
+                              " AND shard = $1 AND endpoint_id = $2"
+                              " AND (next_attempt_at, message_id) > ($3, $4)"
+                              " ORDER BY next_attempt_at, message_id LIMIT $5");
+    db_bind_int64(select, 1, delivery_shard(cursor->endpoint_id));
+    db_bind_int64(select, 2, cursor->endpoint_id);
+    db_bind_int64(select, 3, cursor->due_us);
+    db_bind_int64(select, 4, cursor->message_id);
+    db_bind_int64(select, 5, (int64_t)limit);
+    size_t count = 0;
+    bool has_row;
+    enum ph_error error;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        PH_ASSERT(count < limit);
+        ids[count++] = db_int64(select, 0);
+        cursor->message_id = db_int64(select, 0);
+        cursor->due_us = db_int64(select, 1);
+    }
+    *ret_count = count;
+    return error;
+}
+
+enum ph_error delivery_cancel_before(struct store *store, int64_t before_id, int64_t now_us,
+                                     struct diag *diag, struct delivery_cursor *cursor,
+                                     int64_t *ret_cancelled, bool *ret_is_end)
+{
+    int64_t ids[CANCEL_STEP];
+    size_t count = 0;
+    int64_t cancelled = 0;
+    enum ph_error error = select_next(store, cursor, ids, CANCEL_STEP, diag, &count);
+    for (size_t index = 0; error == PH_OK && index < count; index++) {
+        if (ids[index] < before_id) {
+            error = delivery_cancel(store, ids[index], cursor->endpoint_id,
+                                    DELIVERY_REASON_REQUESTED, now_us, diag);
+            cancelled++;
+        }
+    }
+    if (error == PH_OK) {
+        *ret_cancelled = cancelled;
+        *ret_is_end = count < CANCEL_STEP;
     }
     return error;
 }

@@ -75,17 +75,23 @@ PH_NODISCARD enum ph_error delivery_cancel_old(struct store *store, int64_t shar
 /* Cancels the pending deliveries of a message, and releases those that waited behind them. */
 PH_NODISCARD enum ph_error delivery_cancel_message(struct store *store, int64_t message_id,
                                                    enum delivery_reason reason, int64_t now_us,
-                                                   struct diag *diag);
+                                                   struct diag *diag, int64_t *ret_cancelled);
 /* Cancels one delivery if it is pending, and releases the one that waited behind it. */
 PH_NODISCARD enum ph_error delivery_cancel(struct store *store, int64_t message_id,
                                            int64_t endpoint_id, enum delivery_reason reason,
                                            int64_t now_us, struct diag *diag);
+/* When a replay last made the delivery pending anew, or what its message asked for (deliverAt), 0 =
+ * neither. */
+PH_NODISCARD enum ph_error delivery_began_at(struct store *store, int64_t message_id,
+                                             int64_t endpoint_id, struct diag *diag,
+                                             int64_t *ret_began_us);
 
 struct manual_attempt {
     int64_t id;
     int64_t message_id;
 };
 
+/* One that was asked for by hand; store/replay.h has those of tasks. */
 PH_NODISCARD enum ph_error manual_attempt_insert(struct store *store, int64_t id,
                                                  int64_t message_id, int64_t endpoint_id,
                                                  struct diag *diag);
@@ -94,11 +100,11 @@ PH_NODISCARD enum ph_error manual_attempt_delete(struct store *store, int64_t id
 /* Those of one endpoint: a disabled or deleted endpoint makes no manual attempts. */
 PH_NODISCARD enum ph_error manual_attempt_delete_all(struct store *store, int64_t endpoint_id,
                                                      struct diag *diag);
-/* Oldest first, after `after_id`. */
+/* Oldest first, after `after_id`: those of tasks (`is_replay`), or those asked for by hand. */
 PH_NODISCARD enum ph_error manual_attempt_page(struct store *store, int64_t shard,
-                                               int64_t endpoint_id, int64_t after_id,
-                                               struct manual_attempt *rows, size_t limit,
-                                               struct diag *diag, size_t *ret_count);
+                                               int64_t endpoint_id, bool is_replay,
+                                               int64_t after_id, struct manual_attempt *rows,
+                                               size_t limit, struct diag *diag, size_t *ret_count);
 /* The next endpoint of a shard that has manual attempts; 0 at the end. */
 PH_NODISCARD enum ph_error manual_attempt_next_endpoint(struct store *store, int64_t shard,
                                                         int64_t after_endpoint_id,
@@ -136,6 +142,17 @@ PH_NODISCARD enum ph_error
 delivery_walk(struct store *store, int64_t limit,
               void (*each)(void *context, int64_t application_id, int64_t due_us), void *context,
               struct diag *diag, struct delivery_cursor *cursor, bool *ret_is_end);
+
+/*
+ * Looks at the next pending deliveries of cursor->endpoint_id behind the cursor, a step's worth,
+ * and cancels those of messages below `before_id`. *ret_is_end when there are no more. What was
+ * released from an order by then may have come before the cursor: walk again until nothing is
+ * cancelled.
+ */
+PH_NODISCARD enum ph_error delivery_cancel_before(struct store *store, int64_t before_id,
+                                                  int64_t now_us, struct diag *diag,
+                                                  struct delivery_cursor *cursor,
+                                                  int64_t *ret_cancelled, bool *ret_is_end);
 
 /* Counts for doctor: pending deliveries and the oldest due time (0 when none). */
 PH_NODISCARD enum ph_error delivery_backlog(struct store *store, struct diag *diag,

@@ -195,7 +195,7 @@ static enum ph_error exec_with_id(struct store *store, const char *sql, int64_t 
 }
 
 enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t now_us,
-                              struct diag *diag)
+                              struct diag *diag, bool *ret_was_pending)
 {
     enum ph_error error =
         exec_with_id(store, "DELETE FROM payload WHERE message_id = $1", message_id, diag);
@@ -205,11 +205,15 @@ enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t n
     if (db_changes(store->db) == 0) {
         return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
     }
-    error = delivery_cancel_message(store, message_id, DELIVERY_REASON_EXPUNGED, now_us, diag);
+    int64_t ended = 0;
+    error =
+        delivery_cancel_message(store, message_id, DELIVERY_REASON_EXPUNGED, now_us, diag, &ended);
     if (error == PH_OK) {
         error = exec_with_id(store, "DELETE FROM manual_attempt WHERE message_id = $1", message_id,
                              diag);
+        ended += db_changes(store->db);
     }
+    *ret_was_pending = ended > 0;
     if (error == PH_OK) {
         error = exec_with_id(store, "UPDATE attempt SET response = NULL WHERE message_id = $1",
                              message_id, diag);
@@ -239,6 +243,7 @@ enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t 
         "SELECT max(id) FROM event_type",     "SELECT max(id) FROM endpoint_secret",
         "SELECT max(id) FROM manual_attempt", "SELECT max(issued_before_id) FROM token_expiry",
         "SELECT max(id) FROM sink",           "SELECT max(id) FROM integration",
+        "SELECT max(id) FROM task",
     };
     int64_t newest = 0;
     for (size_t index = 0; index < PH_ARRAY_LENGTH(queries); index++) {

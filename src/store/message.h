@@ -53,9 +53,10 @@ PH_NODISCARD enum ph_error message_payload(struct store *store, int64_t message_
 PH_NODISCARD enum ph_error message_sent(struct store *store, int64_t message_id,
                                         struct arena *arena, struct diag *diag,
                                         struct slice *ret_sent, struct slice *ret_trace);
-/* Removes the payload and cancels what is pending. PH_NOT_FOUND when there was no payload. */
+/* Removes the payload and cancels what is pending: then a deliverer may hold it, and true in
+ * *ret_was_pending. PH_NOT_FOUND when there was no payload. */
 PH_NODISCARD enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t now_us,
-                                           struct diag *diag);
+                                           struct diag *diag, bool *ret_was_pending);
 /* Newest id in the tables that hold ids of the writer's clock, 0 in an empty store. */
 PH_NODISCARD enum ph_error message_newest_id(struct store *store, struct diag *diag,
                                              int64_t *ret_id);

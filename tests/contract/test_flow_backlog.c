@@ -218,7 +218,8 @@ static enum ph_error expunge(struct rig_write *write, struct writer_txn *txn, st
 {
     int64_t message_id = id_of(write->argument);
     writer_txn_message_expunged(txn, message_id);
-    return message_expunge(txn->store, message_id, txn->now_us, diag);
+    bool was_pending;
+    return message_expunge(txn->store, message_id, txn->now_us, diag, &was_pending);
 }
 
 static void test_an_expunged_message_is_not_sent(void **state)

@@ -257,8 +257,8 @@ static void assert_manual(struct store_rig *rig, int64_t after_id, size_t limit,
     struct diag diag = {0};
     struct manual_attempt rows[10];
     size_t got = SIZE_MAX;
-    CONTRACT_OK(manual_attempt_page(rig->store, delivery_shard(ENDPOINT), ENDPOINT, after_id, rows,
-                                    limit, &diag, &got),
+    CONTRACT_OK(manual_attempt_page(rig->store, delivery_shard(ENDPOINT), ENDPOINT, false, after_id,
+                                    rows, limit, &diag, &got),
                 &diag);
     assert_int_equal(got, count);
     for (size_t index = 0; index < count; index++) {
@@ -369,8 +369,11 @@ static void test_an_order_is_kept(void **state)
     assert_delivery(&rig, 4, DELIVERY_PENDING, 0, NOW_US + 8);
     record(&rig, 4, DELIVERY_SUCCEEDED, true);
     assert_delivery(&rig, 5, DELIVERY_PENDING, 0, NOW_US);
-    CONTRACT_OK(delivery_cancel_message(rig.store, 5, DELIVERY_REASON_EXPUNGED, NOW_US + 9, &diag),
+    int64_t cancelled = 0;
+    CONTRACT_OK(delivery_cancel_message(rig.store, 5, DELIVERY_REASON_EXPUNGED, NOW_US + 9, &diag,
+                                        &cancelled),
                 &diag);
+    assert_int_equal(cancelled, 1);
     assert_delivery(&rig, 5, DELIVERY_CANCELLED, 0, 0);
     add_ordered(&rig, 6, 70, 1);
     assert_delivery(&rig, 6, DELIVERY_PENDING, 0, NOW_US);

@@ -17,8 +17,8 @@ static int64_t manual_count(struct store_rig *rig, int64_t endpoint_id)
     struct diag diag = {0};
     struct manual_attempt rows[10];
     size_t count = SIZE_MAX;
-    CONTRACT_OK(manual_attempt_page(rig->store, delivery_shard(endpoint_id), endpoint_id, 0, rows,
-                                    10, &diag, &count),
+    CONTRACT_OK(manual_attempt_page(rig->store, delivery_shard(endpoint_id), endpoint_id, false, 0,
+                                    rows, 10, &diag, &count),
                 &diag);
     return (int64_t)count;
 }

@@ -190,9 +190,11 @@ static void test_payloads_come_when_wanted_and_there(void **state)
     add(&rig, 1, "a", NULL, TEXT("{ \"n\" : 1.10 }"));
     add(&rig, 2, "a", NULL, TEXT("{}"));
     struct diag diag = {0};
+    bool was_pending = true;
     begin(&rig);
-    CONTRACT_OK(message_expunge(rig.store, 2, NOW_US, &diag), &diag);
-    assert_int_equal(message_expunge(rig.store, 2, NOW_US, &diag), PH_NOT_FOUND);
+    CONTRACT_OK(message_expunge(rig.store, 2, NOW_US, &diag, &was_pending), &diag);
+    assert_false(was_pending);
+    assert_int_equal(message_expunge(rig.store, 2, NOW_US, &diag, &was_pending), PH_NOT_FOUND);
     commit(&rig);
 
     page(&rig, &everything, newest(10), true, NOW_US);

@@ -232,10 +232,13 @@ static void test_an_expunged_message_keeps_its_frame(void **state)
     add_trappings(&rig, 1, "one");
     add_trappings(&rig, 2, "two");
     struct diag diag = {0};
-    CONTRACT_OK(message_expunge(rig.store, 1, NOW_US, &diag), &diag);
-    CONTRACT_OK(message_expunge(rig.store, 3, NOW_US, &diag), &diag);
-    assert_int_equal(message_expunge(rig.store, 1, NOW_US, &diag), PH_NOT_FOUND);
-    assert_int_equal(message_expunge(rig.store, 99, NOW_US, &diag), PH_NOT_FOUND);
+    bool was_pending = false;
+    CONTRACT_OK(message_expunge(rig.store, 1, NOW_US, &diag, &was_pending), &diag);
+    assert_true(was_pending);
+    CONTRACT_OK(message_expunge(rig.store, 3, NOW_US, &diag, &was_pending), &diag);
+    assert_false(was_pending);
+    assert_int_equal(message_expunge(rig.store, 1, NOW_US, &diag, &was_pending), PH_NOT_FOUND);
+    assert_int_equal(message_expunge(rig.store, 99, NOW_US, &diag, &was_pending), PH_NOT_FOUND);
 
     assert_false(has_payload(&rig, 1));
     assert_true(has_payload(&rig, 2));
