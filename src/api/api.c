@@ -270,6 +270,8 @@ static void finish_job(struct general_job *general, enum ph_error error, const s
     int status = job->status;
     if (error == PH_OK && !job->is_replayed && job->committed != NULL) {
         job->committed(job);
+    } else if (error != PH_OK && job->failed != NULL) {
+        job->failed(job);
     }
     if (job->ended != NULL) {
         job->ended(job);

@@ -119,6 +119,8 @@ struct api_job {
     /* Before the answer, however it ends: frees what is not in the arena; or NULL. */
     void (*ended)(struct api_job *job);
     bool is_replayed;
+    /* After an error and before it is answered; or NULL. */
+    void (*failed)(struct api_job *job);
     int status;
     struct api_answer answer;
     bool has_key;
@@ -215,6 +217,13 @@ api_function api_sink_list, api_sink_create, api_sink_get, api_sink_put;
 api_function api_sink_patch, api_sink_delete;
 api_function api_poller_poll, api_poller_consumer_poll, api_poller_consumer_seek;
 api_function api_stream;
+
+api_function api_message_bulk_expunge, api_message_expunge_all;
+
+api_function api_endpoint_recover, api_endpoint_replay_missing, api_endpoint_bulk_replay;
+api_function api_endpoint_cancel_messages, api_endpoint_stats, api_endpoint_attempt_stats;
+api_function api_task_list, api_task_get, api_task_cancel;
+api_function api_statistics_applications, api_statistics_event_types;
 
 api_function api_attempt_list_by_endpoint, api_attempt_list_by_message;
 api_function api_attempt_get, api_attempt_expunge;

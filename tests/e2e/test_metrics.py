@@ -337,7 +337,7 @@ def test_requests_are_counted(server, api, scraper):
     for _ in range(2):
         assert api.get("/app/nobody").status_code == 404
     assert server.api("").get("/app").status_code == 401
-    assert api.get("/background-task").status_code == 501
+    assert api.get("/connector").status_code == 501
     now, before = scraper.scrape(), scraper.before
     moved = {
         name: now.value(f"posthorn_http_requests{name}_total")
