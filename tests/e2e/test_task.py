@@ -5,29 +5,11 @@ cancelled."""
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from harness.api import FAIL, SENDING, SUCCESS, is_error, is_invalid, unique
+from harness.api import FAIL, SUCCESS
 from harness.receiver import Reply
 from harness.server import Server
 from harness.wait import SLOWNESS, wait_for
-from svix.api import (
-    AppUsageStatsIn,
-    BackgroundTaskListOptions,
-    BackgroundTaskStatus,
-    BackgroundTaskType,
-    BulkExpungeContentsIn,
-    BulkExpungeStatus,
-    BulkReplayIn,
-    EndpointGetStatsOptions,
-    EndpointRecoverOptions,
-    MessageStatus,
-    Ordering,
-    RecoverIn,
-    ReplayIn,
-    StatusCodeClass,
-    Svix,
-    SvixOptions,
-)
-from svix.exceptions import HttpError, HTTPValidationError
+from svix.api import BackgroundTaskStatus, BackgroundTaskType, RecoverIn, Svix, SvixOptions
 
 MANUAL = 1
 
