@@ -4,47 +4,79 @@
 #include <curl/curl.h>
 
 #define CALL_TIMEOUT_MS 30000L
+#define CONNECT_TIMEOUT_MS 10000L
+#define SILENCE_S 45L
+#define HEADER_MAX 65536
 
-static size_t collect(char *bytes, size_t size, size_t count, void *context)
+/* An answer while it comes. */
+struct answer {
+    CURL *curl;
+    const struct client_reader *reader; /* NULL = all of it goes to `body` */
+    struct buf *body;
+    bool is_ended; /* by the reader */
+};
+
+static size_t take_bytes(char *bytes, size_t size, size_t count, void *context)
 {
-    struct buf *body = context;
-    buf_append(body, bytes, size * count);
-    return size * count;
+    struct answer *answer = context;
+    size_t length = size * count;
+    long status = 0;
+    if (answer->reader != NULL) {
+        (void)curl_easy_getinfo(answer->curl, CURLINFO_RESPONSE_CODE, &status);
+    }
+    if (status != 200) {
+        buf_append(answer->body, bytes, length);
+        return length;
+    }
+    const struct client_reader *reader = answer->reader;
+    answer->is_ended = !reader->take(reader->context, (struct slice){bytes, length});
+    return answer->is_ended ? 0 : length;
+}
+
+static int look_up(void *context, curl_off_t download_total, curl_off_t downloaded,
+                   curl_off_t upload_total, curl_off_t uploaded)
+{
+    (void)download_total;
+    (void)downloaded;
+    (void)upload_total;
+    (void)uploaded;
+    struct answer *answer = context;
+    answer->is_ended = !answer->reader->goes_on(answer->reader->context);
+    return answer->is_ended ? 1 : 0;
+}
+
+static struct curl_slist *add_header(struct curl_slist *headers, const char *name,
+                                     const char *before, const char *value)
+{
+    BUF_AUTO struct buf line;
+    buf_init(&line, HEADER_MAX);
+    buf_append_format(&line, "%s: %s%s", name, before, value);
+    return curl_slist_append(headers, buf_text(&line));
 }
 
 static struct curl_slist *make_headers(const struct client_request *request)
 {
     struct curl_slist *headers = curl_slist_append(NULL, "content-type: application/json");
-    BUF_AUTO struct buf line;
-    buf_init(&line, 65536);
     if (request->token != NULL) {
-        buf_append_format(&line, "authorization: Bearer %s", request->token);
-        headers = curl_slist_append(headers, buf_text(&line));
+        headers = add_header(headers, "authorization", "Bearer ", request->token);
     }
     if (request->idempotency_key != NULL) {
-        buf_clear(&line);
-        buf_append_format(&line, "idempotency-key: %s", request->idempotency_key);
-        headers = curl_slist_append(headers, buf_text(&line));
+        headers = add_header(headers, "idempotency-key", "", request->idempotency_key);
+    }
+    if (request->last_event_id != NULL && request->last_event_id[0] != '\0') {
+        headers = add_header(headers, "last-event-id", "", request->last_event_id);
     }
     return headers;
 }
 
-enum ph_error client_call(const struct client_request *request, struct buf *body, struct diag *diag,
-                          long *ret_status)
+static void set_request(CURL *curl, const struct client_request *request,
+                        struct curl_slist *headers)
 {
-    CURL *curl = curl_easy_init();
-    PH_ASSERT(curl != NULL);
-    struct curl_slist *headers = make_headers(request);
-    char words[CURL_ERROR_SIZE] = "";
     (void)curl_easy_setopt(curl, CURLOPT_URL, request->url);
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
     if (request->is_local) {
         (void)curl_easy_setopt(curl, CURLOPT_PROXY, "");
         /* Its address came from its data directory: nothing else can have that port. */
@@ -55,9 +87,39 @@ enum ph_error client_call(const struct client_request *request, struct buf *body
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.ptr);
     }
+}
+
+static void set_times(struct answer *answer)
+{
+    CURL *curl = answer->curl;
+    if (answer->reader == NULL) {
+        (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+        return;
+    }
+    (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_up);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, answer);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+}
+
+static enum ph_error perform(const struct client_request *request, struct answer *answer,
+                             struct diag *diag, long *ret_status)
+{
+    CURL *curl = curl_easy_init();
+    PH_ASSERT(curl != NULL);
+    answer->curl = curl;
+    struct curl_slist *headers = make_headers(request);
+    char words[CURL_ERROR_SIZE] = "";
+    set_request(curl, request, headers);
+    set_times(answer);
+    (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     CURLcode code = curl_easy_perform(curl);
     enum ph_error error = PH_OK;
-    if (code == CURLE_OK) {
+    if (code == CURLE_OK || answer->is_ended) {
         (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
     } else {
         error = diag_set(diag, PH_IO, "url", "no answer: %s",
@@ -66,4 +128,27 @@ enum ph_error client_call(const struct client_request *request, struct buf *body
     curl_slist_free_all(headers);
     curl_easy_cleanup(curl);
     return error;
+}
+
+enum ph_error client_call(const struct client_request *request, struct buf *body, struct diag *diag,
+                          long *ret_status)
+{
+    struct answer answer = {.body = body};
+    return perform(request, &answer, diag, ret_status);
+}
+
+enum ph_error client_follow(const struct client_request *request,
+                            const struct client_reader *reader, struct buf *body, struct diag *diag,
+                            long *ret_status)
+{
+    struct answer answer = {.reader = reader, .body = body};
+    return perform(request, &answer, diag, ret_status);
+}
+
+void client_append_escaped(struct buf *url, const char *text)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0);
+    PH_ASSERT(escaped != NULL);
+    buf_append_text(url, escaped);
+    curl_free(escaped);
 }

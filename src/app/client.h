@@ -11,6 +11,7 @@ struct client_request {
     const char *url;
     const char *token;           /* bearer token, NULL = none */
     const char *idempotency_key; /* NULL = none */
+    const char *last_event_id;   /* NULL or empty = none */
     bool is_local;               /* the server of the data directory: no proxy, any certificate */
     struct slice body;           /* JSON, SLICE_NONE = none */
 };
@@ -19,5 +20,23 @@ struct client_request {
  * when there was no answer. */
 PH_NODISCARD enum ph_error client_call(const struct client_request *request, struct buf *body,
                                        struct diag *diag, long *ret_status);
+
+struct client_reader {
+    /* A piece of the answer's body; false ends the call. */
+    bool (*take)(void *context, struct slice bytes);
+    /* Asked once a second and after each signal; false ends the call. */
+    bool (*goes_on)(void *context);
+    void *context;
+};
+
+/* As client_call for an answer that goes on: of status 200 the reader gets each piece as it comes,
+ * of another one `body`. PH_OK at its end, and when the reader ended it; PH_IO when it broke off or
+ * nothing came for 45 seconds: three signs of life are missing then. */
+PH_NODISCARD enum ph_error client_follow(const struct client_request *request,
+                                         const struct client_reader *reader, struct buf *body,
+                                         struct diag *diag, long *ret_status);
+
+/* Percent-encodes what goes into a path or a query. */
+void client_append_escaped(struct buf *url, const char *text);
 
 #endif

@@ -94,7 +94,8 @@ static int run_send(const struct options *options, const struct send_arguments *
         command_complain("%s", diag.text);
         return EXIT_FAILED;
     }
-    if (!remote_find(remote, options, given->url, given->token)) {
+    if (remote_find(remote, options, given->url, given->token, &diag) != PH_OK) {
+        command_complain("%s", diag.text);
         return EXIT_FAILED;
     }
     write_body(given, slice_trim(buf_slice(&payload)), &body);

@@ -32,6 +32,15 @@ static const struct command commands[] = {
      "The payload may come from standard input. Url and token are those of the server that runs on "
      "--data when they are not given (nor POSTHORN_URL, POSTHORN_TOKEN). --json prints the whole "
      "answer."},
+    {"tail", command_tail,
+     "tail [--app ID] [--event-type TYPE[,…]] [--endpoint ID] [--since ID] [--count N] "
+     "[--with-content] [--json] [--url URL] [--token TOKEN] [--data DIR]",
+     "follow an application's messages and attempts",
+     "One line for each, as soon as it is on disk: time, message or attempt, event type, message, "
+     "endpoint, outcome, status and duration. It begins now, or behind the message or attempt that "
+     "--since names, and connects again by itself where it was; SIGINT ends it. --app may be left "
+     "out when there is only one, or with an application's token. --json prints what the API says "
+     "of each, --with-content with payloads and responses. Url and token as for send."},
     {"listen", command_listen,
      "listen [--listen ADDR:PORT] [--secret whsec_…[,…]] [--status N] [--count N] [--json]",
      "receive webhooks, verify and print them",

@@ -22,47 +22,48 @@ void remote_done(struct remote *remote)
     buf_done(&remote->token);
 }
 
-static bool find_url(struct remote *remote, const struct options *options, const char *url)
+static enum ph_error find_url(struct remote *remote, const struct options *options, const char *url,
+                              struct diag *diag)
 {
     buf_clear(&remote->url);
     remote->is_local = url == NULL;
     if (url != NULL) {
         buf_append_text(&remote->url, url);
-        return true;
+        return PH_OK;
     }
-    struct diag diag;
     PH_AUTO_FREE char *path = data_path(options, "address");
-    if (file_read(path, &remote->url, &diag) != PH_OK) {
-        command_complain("give --url: no server runs on %s", option_text(options, OPTION_DATA));
-        return false;
+    if (file_read(path, &remote->url, diag) != PH_OK) {
+        return diag_set(diag, PH_NOT_FOUND, NULL, "give --url: no server runs on %s",
+                        option_text(options, OPTION_DATA));
     }
-    return true;
+    return PH_OK;
 }
 
-static bool find_token(struct remote *remote, const struct options *options, const char *token)
+static enum ph_error find_token(struct remote *remote, const struct options *options,
+                                const char *token, struct diag *diag)
 {
     buf_clear(&remote->token);
     if (token != NULL) {
         buf_append_text(&remote->token, token);
-        return true;
+        return PH_OK;
     }
-    struct diag diag;
     SECRET_AUTO struct secret secret = SECRET_NONE;
-    if (data_jwt_secret(options, &diag, &secret) != PH_OK) {
-        command_complain("%s", diag.text);
-        return false;
+    enum ph_error error = data_jwt_secret(options, diag, &secret);
+    if (error == PH_OK) {
+        /* The same token for an hour, because an idempotency key belongs to the token that came
+         * with it. */
+        int64_t now_us = clock_wall_us() / TOKEN_STEP_US * TOKEN_STEP_US;
+        token_append(&secret, DEFAULT_ORGANISATION, NULL, now_us, now_us + TOKEN_US,
+                     &remote->token);
     }
-    /* The same token for an hour, because an idempotency key belongs to the token that came with
-     * it. */
-    int64_t now_us = clock_wall_us() / TOKEN_STEP_US * TOKEN_STEP_US;
-    token_append(&secret, DEFAULT_ORGANISATION, NULL, now_us, now_us + TOKEN_US, &remote->token);
-    return true;
+    return error;
 }
 
-bool remote_find(struct remote *remote, const struct options *options, const char *url,
-                 const char *token)
+enum ph_error remote_find(struct remote *remote, const struct options *options, const char *url,
+                          const char *token, struct diag *diag)
 {
     url = url == NULL ? secure_getenv("POSTHORN_URL") : url;
     token = token == NULL ? secure_getenv("POSTHORN_TOKEN") : token;
-    return find_url(remote, options, url) && find_token(remote, options, token);
+    enum ph_error error = find_url(remote, options, url, diag);
+    return error == PH_OK ? find_token(remote, options, token, diag) : error;
 }

@@ -18,10 +18,10 @@ struct remote {
 
 void remote_init(struct remote *remote);
 void remote_done(struct remote *remote);
-/* `url` and `token` may be NULL. False after it has told the person what is missing. May be called
- * again: a server of the data directory can have another address after its restart, and a token
- * that was made here is good for an hour at least. */
-bool remote_find(struct remote *remote, const struct options *options, const char *url,
-                 const char *token);
+/* `url` and `token` may be NULL. Errors say what to give. May be called again: a server of the data
+ * directory can have another address after its restart, and a token that was made here is good for
+ * an hour at least. */
+PH_NODISCARD enum ph_error remote_find(struct remote *remote, const struct options *options,
+                                       const char *url, const char *token, struct diag *diag);
 
 #endif

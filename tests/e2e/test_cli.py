@@ -28,7 +28,7 @@ from harness.server import BIN, DEFAULTS, Server, clean_environment, run
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 COMMANDS = [
-    "serve", "jwt", "token", "send", "listen", "verify", "doctor", "backup", "restore", "prune",
+    "serve", "jwt", "token", "send", "tail", "listen", "verify", "doctor", "backup", "restore", "prune",
     "key", "migrate", "version",
 ]
 

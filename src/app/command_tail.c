@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Follows an application's stream and prints what happens, until a signal ends it. A connection
+ * that ends or breaks is made again behind the last event.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+
+#include "app/client.h"
+#include "app/command.h"
+#include "app/remote.h"
+#include "core/base64.h"
+#include "core/event_stream.h"
+#include "core/scan.h"
+
+#define TEXT_MAX 65536
+#define ANSWER_MAX ((size_t)1024 * 1024)
+#define MEMBERS_MAX 64
+#define DELAY_MIN_MS 250
+#define DELAY_MAX_MS 10000
+
+struct tail {
+    const struct options *options;
+    const char *url;
+    const char *token;
+    const char *application;
+    const char *event_types;
+    const char *endpoint;
+    const char *since;
+    bool is_json;
+    bool with_content;
+    int64_t left; /* events to print, -1 = no end */
+
+    struct remote remote;
+    struct event_stream stream;
+    struct buf application_found;
+    bool was_connected;
+    bool is_connected;
+    bool is_told; /* that the connection is lost */
+    bool is_failed;
+    int delay_ms;
+};
+
+static volatile sig_atomic_t is_interrupted;
+
+static void note_signal(int number)
+{
+    (void)number;
+    is_interrupted = 1;
+}
+
+static void catch_signals(void)
+{
+    /* Without SA_RESTART: what waits is to wake up. */
+    struct sigaction action = {.sa_handler = note_signal};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* --- printing --------------------------------------------------------------------------------- */
+
+/* A member as it is shown: texts without their quotes (ids and names have no escapes). */
+static struct slice member_text(const struct scan_member *members, size_t count, const char *key)
+{
+    const struct scan_member *member = scan_find(members, count, key);
+    if (member == NULL) {
+        return SLICE_LITERAL("-");
+    }
+    struct slice value = member->value;
+    return member->type == SCAN_STRING ? (struct slice){value.ptr + 1, value.len - 2} : value;
+}
+
+static void print_line(const struct stream_event *event, const struct scan_member *members,
+                       size_t count)
+{
+#define MEMBER(key) SLICE_ARG(member_text(members, count, key))
+    struct slice time = member_text(members, count, "timestamp");
+    time.len = time.len > 23 ? 23 : time.len; /* to the millisecond */
+    if (slice_equal_text(event->name, "attempt")) {
+        bool is_manual = slice_equal_text(member_text(members, count, "triggerType"), "1");
+        (void)printf("%.*sZ attempt %.*s %.*s %.*s %.*s %.*s %.*s ms%s\n", SLICE_ARG(time),
+                     MEMBER("eventType"), MEMBER("msgId"), MEMBER("endpointId"),
+                     MEMBER("statusText"), MEMBER("responseStatusCode"),
+                     MEMBER("responseDurationMs"), is_manual ? " by hand" : "");
+    } else {
+        (void)printf("%.*sZ message %.*s %.*s\n", SLICE_ARG(time), MEMBER("eventType"),
+                     MEMBER("id"));
+    }
+#undef MEMBER
+}
+
+/* False when it was the last one. */
+static bool print_event(void *context, const struct stream_event *event)
+{
+    struct tail *tail = context;
+    struct scan_member members[MEMBERS_MAX];
+    size_t count;
+    if (scan_object(event->data, members, MEMBERS_MAX, &count, NULL, NULL) != PH_OK) {
+        command_complain("the server sent an event that cannot be read");
+        tail->is_failed = true;
+        return false;
+    }
+    if (slice_equal_text(event->name, "gap")) {
+        command_complain("events after %.*s may be missing: they are no longer kept",
+                         SLICE_ARG(member_text(members, count, "lastEventId")));
+        return true;
+    }
+    if (tail->is_json) {
+        (void)fwrite(event->data.ptr, 1, event->data.len, stdout);
+        (void)putchar('\n');
+    } else {
+        print_line(event, members, count);
+    }
+    tail->left -= tail->left > 0;
+    return fflush(stdout) == 0 && tail->left != 0;
+}
+
+/* --- the application -------------------------------------------------------------------------- */
+
+/* An application's token says whose it is. False when it says nothing, or an organisation. */
+static bool read_subject(struct slice token, struct buf *application)
+{
+    struct slice head;
+    struct slice payload;
+    uint8_t bytes[4096];
+    size_t length;
+    struct scan_member members[MEMBERS_MAX];
+    size_t count;
+    if (!slice_next(&token, '.', &head) || !slice_next(&token, '.', &payload) ||
+        !base64url_decode(payload, bytes, sizeof bytes, &length) ||
+        scan_object((struct slice){(char *)bytes, length}, members, MEMBERS_MAX, &count, NULL,
+                    NULL) != PH_OK) {
+        return false;
+    }
+    struct slice subject = member_text(members, count, "sub");
+    if (slice_starts_with(subject, "app_")) {
+        buf_append_slice(application, subject);
+    }
+    return application->len > 0;
+}
+
+/* The only application that there is. */
+static bool find_only(const struct remote *remote, struct buf *application)
+{
+    BUF_AUTO struct buf url;
+    BUF_AUTO struct buf answer;
+    buf_init(&url, TEXT_MAX);
+    buf_init(&answer, ANSWER_MAX);
+    buf_append_format(&url, "%s/api/v1/app?limit=2", buf_text(&remote->url));
+    const struct client_request request = {
+        .method = "GET",
+        .url = buf_text(&url),
+        .token = buf_text(&remote->token),
+        .is_local = remote->is_local,
+    };
+    struct diag diag;
+    long status = 0;
+    if (client_call(&request, &answer, &diag, &status) != PH_OK) {
+        command_complain("%s", diag.text);
+        return false;
+    }
+    struct scan_member members[MEMBERS_MAX];
+    size_t count;
+    if (status != 200 ||
+        scan_object(buf_slice(&answer), members, MEMBERS_MAX, &count, NULL, NULL) != PH_OK) {
+        command_complain("the server answered %ld: %s", status, buf_text(&answer));
+        return false;
+    }
+    const struct scan_member *data = scan_find(members, count, "data");
+    struct scan_cursor cursor;
+    enum scan_type type;
+    struct slice first;
+    struct slice second;
+    scan_cursor_init(&cursor, data == NULL ? SLICE_LITERAL("[]") : data->value);
+    if (!scan_next_element(&cursor, &type, &first) || scan_next_element(&cursor, &type, &second) ||
+        scan_object(first, members, MEMBERS_MAX, &count, NULL, NULL) != PH_OK) {
+        command_complain("give --app: there is not just one application");
+        return false;
+    }
+    buf_append_slice(application, member_text(members, count, "id"));
+    return true;
+}
+
+static bool find_application(struct tail *tail)
+{
+    if (tail->application == NULL) {
+        if (!read_subject(buf_slice(&tail->remote.token), &tail->application_found) &&
+            !find_only(&tail->remote, &tail->application_found)) {
+            return false;
+        }
+        tail->application = buf_text(&tail->application_found);
+    }
+    return true;
+}
+
+/* --- following -------------------------------------------------------------------------------- */
+
+static bool take_bytes(void *context, struct slice bytes)
+{
+    struct tail *tail = context;
+    struct diag diag;
+    if (!tail->is_connected && tail->is_told) {
+        command_complain("connected again");
+    }
+    tail->is_connected = true;
+    tail->was_connected = true;
+    tail->is_told = false;
+    tail->delay_ms = DELAY_MIN_MS;
+    if (event_stream_feed(&tail->stream, bytes, print_event, tail, &diag) != PH_OK) {
+        command_complain("%s", diag.text);
+        tail->is_failed = true;
+    }
+    return !tail->is_failed && tail->left != 0 && !ferror(stdout) && is_interrupted == 0;
+}
+
+static bool goes_on(void *context)
+{
+    (void)context;
+    return is_interrupted == 0;
+}
+
+static void write_url(const struct tail *tail, struct buf *url)
+{
+    buf_append_format(url, "%s/api/v1/app/", buf_text(&tail->remote.url));
+    client_append_escaped(url, tail->application);
+    buf_append_format(url, "/stream?with_content=%s", tail->with_content ? "true" : "false");
+    if (tail->event_types != NULL) {
+        buf_append_text(url, "&event_types=");
+        client_append_escaped(url, tail->event_types);
+    }
+    if (tail->endpoint != NULL) {
+        buf_append_text(url, "&endpoint_id=");
+        client_append_escaped(url, tail->endpoint);
+    }
+}
+
+/* One connection to its end. The words are of why it did not work, or broke off. */
+static enum ph_error connect_once(struct tail *tail, struct diag *diag)
+{
+    BUF_AUTO struct buf url;
+    BUF_AUTO struct buf answer;
+    BUF_AUTO struct buf last_id;
+    buf_init(&url, TEXT_MAX);
+    buf_init(&answer, ANSWER_MAX);
+    buf_init(&last_id, TEXT_MAX);
+    event_stream_restart(&tail->stream);
+    buf_append_slice(&last_id, event_stream_last_id(&tail->stream));
+    write_url(tail, &url);
+    const struct client_request request = {
+        .method = "GET",
+        .url = buf_text(&url),
+        .token = buf_text(&tail->remote.token),
+        .last_event_id = buf_text(&last_id),
+        .is_local = tail->remote.is_local,
+    };
+    const struct client_reader reader = {take_bytes, goes_on, tail};
+    long status = 0;
+    tail->is_connected = false;
+    enum ph_error error = client_follow(&request, &reader, &answer, diag, &status);
+    if (error == PH_OK && status >= 500) {
+        error =
+            diag_set(diag, PH_BUSY, NULL, "the server answered %ld: %s", status, buf_text(&answer));
+    } else if (error == PH_OK && status != 200 && status != 0) {
+        error = diag_set(diag, PH_INVALID, NULL, "the server answered %ld: %s", status,
+                         buf_text(&answer));
+    }
+    return error;
+}
+
+/* Waits, twice as long each time that there was no connection in between. */
+static void pause_before_retry(struct tail *tail)
+{
+    (void)poll(NULL, 0, tail->delay_ms); /* a signal ends it */
+    tail->delay_ms = tail->delay_ms >= DELAY_MAX_MS / 2 ? DELAY_MAX_MS : 2 * tail->delay_ms;
+}
+
+static bool is_over(const struct tail *tail)
+{
+    return tail->is_failed || tail->left == 0 || ferror(stdout) || is_interrupted != 0;
+}
+
+/* Until it is over, or there is no sense in trying again. */
+static int follow(struct tail *tail)
+{
+    for (;;) {
+        struct diag diag = {0};
+        enum ph_error error = connect_once(tail, &diag);
+        if (is_over(tail)) {
+            return tail->is_failed ? EXIT_FAILED : EXIT_DONE;
+        }
+        bool is_hopeless = error == PH_INVALID || (error == PH_IO && !tail->was_connected);
+        if (is_hopeless) {
+            command_complain("%s", diag.text);
+            return EXIT_FAILED;
+        }
+        do {
+            if (error != PH_OK && !tail->is_told) {
+                command_complain("not connected: %s; trying again", diag.text);
+                tail->is_told = true;
+            }
+            pause_before_retry(tail);
+            /* After a restart the server of a data directory may have another address. */
+            error = remote_find(&tail->remote, tail->options, tail->url, tail->token, &diag);
+        } while (error != PH_OK && !is_over(tail));
+    }
+}
+
+static int run_tail(struct tail *tail)
+{
+    struct diag diag;
+    if (remote_find(&tail->remote, tail->options, tail->url, tail->token, &diag) != PH_OK) {
+        command_complain("%s", diag.text);
+        return EXIT_FAILED;
+    }
+    if (!find_application(tail)) {
+        return EXIT_FAILED;
+    }
+    if (tail->since != NULL) {
+        event_stream_set_last_id(&tail->stream, slice_of(tail->since));
+    }
+    return follow(tail);
+}
+
+int command_tail(int count, char **arguments)
+{
+    struct tail tail = {.left = -1, .delay_ms = DELAY_MIN_MS};
+    const char *wanted = NULL;
+    const struct command_flag flags[] = {
+        {"--url", &tail.url, NULL},
+        {"--token", &tail.token, NULL},
+        {"--app", &tail.application, NULL},
+        {"--event-type", &tail.event_types, NULL},
+        {"--endpoint", &tail.endpoint, NULL},
+        {"--since", &tail.since, NULL},
+        {"--count", &wanted, NULL},
+        {"--json", NULL, &tail.is_json},
+        {"--with-content", NULL, &tail.with_content},
+    };
+    struct command_line line;
+    int code = EXIT_USAGE;
+    catch_signals();
+    remote_init(&tail.remote);
+    event_stream_init(&tail.stream);
+    buf_init(&tail.application_found, TEXT_MAX);
+    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+        tail.options = &line.options;
+        if (wanted != NULL && (!slice_to_int64(slice_of(wanted), &tail.left) || tail.left < 1)) {
+            command_complain("--count wants a number from 1, not \"%s\"", wanted);
+        } else {
+            code = run_tail(&tail);
+        }
+    }
+    command_line_done(&line);
+    buf_done(&tail.application_found);
+    event_stream_done(&tail.stream);
+    remote_done(&tail.remote);
+    return code;
+}
