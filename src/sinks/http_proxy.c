@@ -11,7 +11,11 @@
 
 #include "core/url.h"
 
-enum { CREDENTIAL_MAX = 255 /* RFC 1929 */, ADDRESSES_MAX = 32 };
+enum {
+    CREDENTIAL_MAX = 255, /* RFC 1929 */
+    ENCODED_MAX = 3 * CREDENTIAL_MAX,
+    ADDRESSES_MAX = 32,
+};
 
 /* --- what a proxy URL says -------------------------------------------------------------------- */
 
@@ -61,10 +65,10 @@ static enum ph_error read_credential(struct slice part, bool is_username, const 
                                      struct diag *diag, struct secret *ret_secret)
 {
     struct buf text;
-    buf_init(&text, 4 * CREDENTIAL_MAX);
+    buf_init(&text, ENCODED_MAX + 1);
     /* In one piece, so that nothing is left behind by a buffer that grows. */
     enum ph_error error = PH_OK;
-    if (part.len > 3 * CREDENTIAL_MAX || buf_reserve(&text, part.len + 1) == NULL) {
+    if (part.len > ENCODED_MAX || buf_reserve(&text, part.len + 1) == NULL) {
         error = diag_set(diag, PH_INVALID, field, "the user name or password is too long");
         buf_done(&text);
         return error;

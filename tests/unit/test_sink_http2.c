@@ -111,7 +111,7 @@ static void take_data(const struct frame *frame, struct request *request)
 static void talk(struct h2_server *server, SSL *ssl)
 {
     char preface[24];
-    struct frame frame;
+    struct frame frame = {0};
     struct request request = {0};
     if (!read_exactly(ssl, preface, sizeof preface) ||
         !write_frame(ssl, FRAME_SETTINGS, 0, 0, NULL, 0)) {
