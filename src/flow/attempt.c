@@ -10,6 +10,7 @@
 
 /* Of a transform's headers and URL; its body stays where it is. */
 #define TRANSFORM_ARENA_BYTES (8u << 20)
+#define METHOD_TEXT_MAX 16
 
 struct judgement {
     struct verdict_result verdict;
@@ -71,7 +72,7 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
     arena_init(&attempt->arena, TRANSFORM_ARENA_BYTES);
     item->attempt = attempt;
     item->config = endpoint_config_ref(item->lane->config);
-    attempt->method = item->config->options->method;
+    attempt->method = slice_of(endpoint_method_name(item->config->options->method));
     fair_started(deliverer, item->lane);
     deliverer->unrecorded++;
     if (item->attempts == 0 && item->manual_id == 0) {
@@ -94,9 +95,11 @@ void attempt_send(struct deliverer *deliverer, struct item *item)
 {
     struct attempt *attempt = item->attempt;
     const struct endpoint_options *options = item->config->options;
+    char method[METHOD_TEXT_MAX];
+    (void)snprintf(method, sizeof method, "%.*s", (int)attempt->method.len, attempt->method.ptr);
     struct sink_request request = {
         .url = attempt->url != NULL ? attempt->url : item->config->url,
-        .method = endpoint_method_name(attempt->method),
+        .method = method,
         .timeout_ms = options->timeout_ms != 0 ? options->timeout_ms
                                                : deliverer->settings->delivery_timeout_ms,
         .policy = item->config->policy,
@@ -138,7 +141,7 @@ static struct judgement judge(const struct deliverer *deliverer, const struct it
         .failure = result->failure,
         .status_code = result->status_code,
         .delivery_hint = result->delivery_hint,
-        .disable_on_gone = settings->disable_on_gone,
+        .disable_on_gone = settings->disable_on_gone && !item->config->options->is_steady,
     };
     struct judgement judgement = {.verdict = verdict_of_http(&input), .is_final = true};
     judgement.is_success = judgement.verdict.verdict == VERDICT_SUCCESS;
@@ -151,7 +154,8 @@ static struct judgement judge(const struct deliverer *deliverer, const struct it
     int64_t after_us;
     if (result->retry_after.ptr != NULL &&
         retry_after_parse(result->retry_after, now_us, &after_us)) {
-        delay_us = retry_apply_after(delay_us, after_us, settings->retry_after_cap_us);
+        int64_t cap_us = item->config->options->is_steady ? delay_us : settings->retry_after_cap_us;
+        delay_us = retry_apply_after(delay_us, after_us, cap_us);
     }
     judgement.is_final = false;
     judgement.next_attempt_at_us = now_us + delay_us;
@@ -164,7 +168,8 @@ static void judge_endpoint(struct deliverer *deliverer, struct item *item,
 {
     struct lane *lane = item->lane;
     struct record_job *record = &item->attempt->record;
-    bool can_disable = !lane->is_disabling && !lane->config->is_disabled;
+    bool can_disable =
+        !lane->is_disabling && !lane->config->is_disabled && !item->config->options->is_steady;
     if (judgement->verdict.disables_endpoint && can_disable) {
         record->disable_reason = "the receiver asked for it";
         lane->is_disabling = true; /* nothing more goes out, and it is disabled once */
@@ -238,6 +243,7 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
         .next_attempt_at_us = judgement->next_attempt_at_us,
         .has_attempt = true,
         .order_key = item->order_key,
+        .format = item->config->format,
         .is_success = judgement->is_success,
         .status_code = result->status_code,
         .duration_ms = result->duration_us / CLOCK_US_PER_MS,
@@ -276,7 +282,8 @@ void attempt_result(void *context, const struct sink_result *result)
     if (attempt->is_unsent) {
         give_probe_back(item);
     } else {
-        health_report(deliverer, lane, result, judgement.verdict.counts_for_breaker);
+        health_report(deliverer, lane, result,
+                      judgement.verdict.counts_for_breaker && !item->config->options->is_steady);
     }
     fill_record(deliverer, item, result, &judgement);
     judge_endpoint(deliverer, item, &judgement);

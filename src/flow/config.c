@@ -263,7 +263,8 @@ static enum ph_error read_row_extras(struct store *store, struct db_statement *r
     return error;
 }
 
-/* The programs as they are run; that they compile was checked when they were saved. */
+/* The programs as they are run (that they compile was checked when they were saved), and the
+ * format. */
 static enum ph_error read_row_programs(struct endpoint_config *config, struct diag *diag)
 {
     const struct endpoint_options *options = config->options;
@@ -274,7 +275,16 @@ static enum ph_error read_row_programs(struct endpoint_config *config, struct di
     if (error == PH_OK && options->transform.ptr != NULL && !options->is_transform_off) {
         error = jq_program_new(options->transform, "transform", diag, &config->transform);
     }
-    return error == PH_OK ? PH_OK : broken_row(diag, config->id, "programs");
+    if (error != PH_OK) {
+        return broken_row(diag, config->id, "programs");
+    }
+    if (options->format.ptr != NULL) {
+        config->format = delivery_format_find(options->format);
+        if (config->format == NULL) {
+            return broken_row(diag, config->id, "format");
+        }
+    }
+    return PH_OK;
 }
 
 /* A snapshot from the current row; the keys are read later, by another statement. */

@@ -12,6 +12,7 @@
 
 #include "core/signature.h"
 #include "flow/endpoint_options.h"
+#include "flow/format.h"
 #include "jq/program.h"
 #include "sinks/sink.h"
 #include "store/store.h"
@@ -51,6 +52,7 @@ struct endpoint_config {
     struct jq_program *filter;                      /* NULL = none */
     struct jq_program *transform;                   /* NULL also while it is switched off */
     const char *token_url;                          /* of OAuth2 credentials, else NULL */
+    const struct delivery_format *format;           /* NULL = the payload is sent */
     const struct sink_policy *policy;               /* NULL = the common way to connect */
     struct endpoint_extras *extras;                 /* what these point into; NULL = nothing */
 };

@@ -171,6 +171,7 @@ static void attempt_free(struct attempt *attempt)
     if (attempt != NULL) {
         message_body_unref(attempt->body);
         buf_done(&attempt->signature);
+        buf_done(&attempt->own_signature);
         buf_wipe(&attempt->authorization);
         arena_done(&attempt->arena);
         free(attempt->headers);

@@ -66,8 +66,9 @@ struct inbox_notice {
     int64_t due_us;                       /* INBOX_DUE */
 };
 
-/* Content-Type, Content-Encoding, two sets of signature headers, trace, Authorization. */
-#define ITEM_HEADERS_FIXED 10
+/* Content-Type, Content-Encoding, two sets of signature headers and one more, trace,
+ * Authorization. */
+#define ITEM_HEADERS_FIXED 12
 
 /* A delivery in memory: in the inbox, in a lane's window, in flight, or being recorded. */
 struct item {
@@ -111,6 +112,7 @@ struct attempt {
     char trace_parent[TRACE_PARENT_TEXT_MAX];
     struct sink_header *headers;
     struct buf signature;
+    struct buf own_signature;  /* hmac */
     struct buf authorization;  /* value of the header, empty = none */
     struct message_body *body; /* what is sent instead of the item's, NULL = the item's */
     char *response;            /* copy for the record */
@@ -123,8 +125,8 @@ struct attempt {
     struct arena arena; /* of `transformed` */
     bool is_transformed;
     struct jq_transformed transformed;
-    char *url;                   /* of the transform, NULL = the endpoint's */
-    enum endpoint_method method; /* the transform's or the endpoint's */
+    char *url;           /* of the transform, NULL = the endpoint's */
+    struct slice method; /* the transform's or the endpoint's */
 
     struct list_node in_token; /* of the lane's token, while it waits for one */
 };

@@ -163,6 +163,8 @@ static void read_signature(struct reader *parent, struct endpoint_signature *sig
         .is_set = true,
         .is_hmac = slice_equal_text(read_text(&reader, "scheme"), "hmac-sha256"),
         .is_base64 = slice_equal_text(read_text(&reader, "encoding"), "base64"),
+        .with_standard = read_flag(&reader, "withStandard"),
+        .is_none = read_flag(&reader, "none"),
         .header = read_text(&reader, "header"),
         .prefix = read_text(&reader, "prefix"),
     };
@@ -187,6 +189,9 @@ enum ph_error endpoint_options_read(struct slice json, struct arena *arena, stru
         .is_transform_off = read_flag(&reader, "transformOff"),
         .variables = read_raw(&reader, "variables"),
         .transform_updated_us = read_int(&reader, "transformUpdatedAt"),
+        .is_steady = read_flag(&reader, "steady"),
+        .format = read_text(&reader, "format"),
+        .format_config = read_raw(&reader, "formatConfig"),
     };
     struct slice method = read_text(&reader, "method");
     struct slice ordering = read_text(&reader, "ordering");
@@ -224,6 +229,12 @@ void endpoint_signature_write(struct json_out *out, const struct endpoint_signat
     json_out_begin_object(out);
     json_out_member_text(out, "scheme", signature->is_hmac ? "hmac-sha256" : "standard");
     json_out_member_string(out, "header", signature->header);
+    if (signature->with_standard) {
+        json_out_member_bool(out, "withStandard", true);
+    }
+    if (signature->is_none) {
+        json_out_member_bool(out, "none", true);
+    }
     if (signature->is_hmac) {
         json_out_member_text(out, "encoding", signature->is_base64 ? "base64" : "hex");
         json_out_member_string(out, "prefix", signature->prefix);
@@ -252,7 +263,8 @@ bool endpoint_options_are_default(const struct endpoint_options *options)
            options->ordering == ENDPOINT_ORDERING_NONE && !options->is_gzip &&
            !options->signature.is_set && options->filter.ptr == NULL &&
            options->transform.ptr == NULL && options->variables.ptr == NULL &&
-           !options->is_transform_off && options->transform_updated_us == 0;
+           !options->is_transform_off && options->transform_updated_us == 0 &&
+           !options->is_steady && options->format.ptr == NULL;
 }
 
 void endpoint_options_write(struct json_out *out, const struct endpoint_options *options)
@@ -285,6 +297,13 @@ void endpoint_options_write(struct json_out *out, const struct endpoint_options 
         json_out_member_raw(out, "variables", options->variables);
     }
     write_int(out, "transformUpdatedAt", options->transform_updated_us);
+    if (options->is_steady) {
+        json_out_member_bool(out, "steady", true);
+    }
+    write_text(out, "format", options->format);
+    if (options->format_config.ptr != NULL) {
+        json_out_member_raw(out, "formatConfig", options->format_config);
+    }
     json_out_end_object(out);
 }
 

@@ -38,6 +38,8 @@ struct endpoint_signature {
     bool is_set;
     bool is_hmac;        /* hmac-sha256 of the body alone; else the standard text */
     bool is_base64;      /* of the hmac; else hex */
+    bool with_standard;  /* the standard headers beside the hmac */
+    bool is_none;        /* no signature, no id and no time: headers of ours stay away */
     struct slice header; /* SLICE_NONE = the standard one's usual names */
     struct slice prefix; /* before the hmac, may be SLICE_NONE */
 };
@@ -56,6 +58,11 @@ struct endpoint_options {
     bool is_transform_off;
     struct slice variables; /* of the transform: JSON object, SLICE_NONE = none */
     int64_t transform_updated_us;
+
+    /* Of surfaces; not in the native API. */
+    bool is_steady;             /* no failure, 410 or breaker disables it or holds it back */
+    struct slice format;        /* name (flow/format.h), SLICE_NONE = the payload is sent */
+    struct slice format_config; /* JSON object for the format, SLICE_NONE = none */
 };
 
 /* Nothing set. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What comes before an attempt is sent: the endpoint's filter decides whether, its transform
- * decides what, and an access token is had. Programs run in the pool's processes (jq/pool.h), so
- * nothing here waits: an attempt goes on when its answer is in the inbox. Runs on the deliverer's
- * thread but for `program_done`.
+ * What comes before an attempt is sent: the endpoint's filter decides whether, its transform or its
+ * format decides what, and an access token is had. Programs run in the pool's processes
+ * (jq/pool.h), so nothing here waits: an attempt goes on when its answer is in the inbox. Runs on
+ * the deliverer's thread but for `program_done`.
  *
  * Both programs run for each attempt: a transform's result is not kept, and a filter that failed
  * the last time may have been mended. An attempt that was asked for by hand is not filtered.
@@ -138,8 +138,62 @@ static void run_program(struct deliverer *deliverer, struct item *item, struct j
     }
 }
 
+/* What a transform or a format gave takes the place of what would be sent. */
+static void take_request(struct item *item)
+{
+    struct attempt *attempt = item->attempt;
+    const struct jq_transformed *given = &attempt->transformed;
+    if (given->url.ptr != NULL) {
+        attempt->url = arena_dup(&attempt->arena, given->url);
+    }
+    if (given->method.ptr != NULL) {
+        attempt->method = given->method;
+    }
+    attempt->body = message_body_new(given->body, &item->body->trace);
+    attempt->is_transformed = true;
+    attempt->stage = ATTEMPT_STAGE_TRANSFORMED;
+}
+
+/* The surface's own form of the message. */
+static enum ph_error format_request(struct deliverer *deliverer, struct item *item,
+                                    struct diag *diag)
+{
+    struct attempt *attempt = item->attempt;
+    const struct endpoint_config *config = item->config;
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, EVENT_ARENA_BYTES);
+    struct message_row row;
+    struct slice payload;
+    enum ph_error error = message_find(deliverer->store, config->application_id, item->message_id,
+                                       &arena, diag, &row);
+    if (error == PH_OK) {
+        error = message_payload(deliverer->store, item->message_id, &arena, diag, &payload);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    const struct format_event event = {
+        .codec = &deliverer->store->codec,
+        .message_id = item->message_id,
+        .endpoint_id = config->id,
+        .event_type = row.event_type,
+        .event_id = row.event_id,
+        .payload = payload,
+        .config = config->options->format_config,
+        .attempts = item->attempts,
+    };
+    error = config->format->render(&event, &attempt->arena, diag, &attempt->transformed);
+    if (error == PH_OK) {
+        take_request(item);
+    } else {
+        attempt->transformed = (struct jq_transformed){0};
+    }
+    return error;
+}
+
 void prepare(struct deliverer *deliverer, struct item *item)
 {
+    struct diag diag;
     struct attempt *attempt = item->attempt;
     const struct endpoint_config *config = item->config;
     if (attempt->stage == ATTEMPT_STAGE_NEW && config->filter != NULL && item->manual_id == 0) {
@@ -147,6 +201,9 @@ void prepare(struct deliverer *deliverer, struct item *item)
     } else if (attempt->stage != ATTEMPT_STAGE_TRANSFORMED && config->transform != NULL) {
         attempt->stage = ATTEMPT_STAGE_FILTERED;
         run_program(deliverer, item, config->transform, JQ_TRANSFORM);
+    } else if (attempt->stage != ATTEMPT_STAGE_TRANSFORMED && config->format != NULL &&
+               format_request(deliverer, item, &diag) != PH_OK) {
+        attempt_fail_unsent(deliverer, item, diag.text);
     } else if (token_is_ready(deliverer, item)) {
         attempt_send(deliverer, item);
     }
@@ -161,7 +218,7 @@ static void fail(struct deliverer *deliverer, struct item *item, const char *pro
     attempt_fail_unsent(deliverer, item, text);
 }
 
-/* What the transform gave takes the place of what would be sent. */
+/* Reads what the transform gave. */
 static void take_transformed(struct deliverer *deliverer, struct item *item)
 {
     struct attempt *attempt = item->attempt;
@@ -173,15 +230,7 @@ static void take_transformed(struct deliverer *deliverer, struct item *item)
         fail(deliverer, item, diag.field[0] != '\0' ? diag.field : "transform", diag.text);
         return;
     }
-    if (transformed->url.ptr != NULL) {
-        attempt->url = arena_dup(&attempt->arena, transformed->url);
-    }
-    if (transformed->method.ptr != NULL) {
-        (void)endpoint_method_parse(transformed->method, &attempt->method);
-    }
-    attempt->body = message_body_new(transformed->body, &item->body->trace);
-    attempt->is_transformed = true;
-    attempt->stage = ATTEMPT_STAGE_TRANSFORMED;
+    take_request(item);
     prepare(deliverer, item);
 }
 

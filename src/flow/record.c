@@ -103,6 +103,31 @@ static enum ph_error record_one(struct writer *writer, struct record_job *job, s
     return error;
 }
 
+/* Tells the surfaces of what was recorded; they may read. */
+static enum ph_error tell_formats(struct writer *writer, struct list_node *jobs, struct diag *diag)
+{
+    enum ph_error error = PH_OK;
+    LIST_FOR_EACH(node, next, jobs)
+    {
+        const struct record_job *job = LIST_ELEMENT(node, struct record_job, node);
+        if (error != PH_OK || job->format == NULL || job->format->recorded == NULL ||
+            !job->has_attempt) {
+            continue;
+        }
+        const struct format_outcome outcome = {
+            .message_id = job->message_id,
+            .endpoint_id = job->endpoint_id,
+            .state = job->state,
+            .is_manual = job->manual_id != 0,
+            .is_success = job->is_success,
+            .status_code = job->status_code,
+            .attempt_id = job->attempt_id,
+        };
+        error = job->format->recorded(&writer->txn, &outcome, diag);
+    }
+    return error;
+}
+
 enum ph_error record_batch(struct writer *writer, struct list_node *jobs, struct diag *diag)
 {
     enum ph_error error = db_pipeline_begin(writer->store->db, diag);
@@ -113,7 +138,8 @@ enum ph_error record_batch(struct writer *writer, struct list_node *jobs, struct
         }
     }
     enum ph_error end_error = db_pipeline_end(writer->store->db, error == PH_OK ? diag : NULL);
-    return error != PH_OK ? error : end_error;
+    error = error != PH_OK ? error : end_error;
+    return error != PH_OK ? error : tell_formats(writer, jobs, diag);
 }
 
 static void count(struct metrics *metrics, const struct record_job *job)

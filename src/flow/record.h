@@ -7,6 +7,7 @@
 #define PH_FLOW_RECORD_H
 
 #include "core/delivery_state.h"
+#include "flow/format.h"
 #include "flow/writer.h"
 
 struct record_job {
@@ -21,7 +22,8 @@ struct record_job {
     int64_t next_attempt_at_us; /* when state is pending */
     bool has_attempt;           /* false: ended without one, by a filter; `reason` says so */
     enum delivery_reason reason;
-    int64_t order_key; /* of the delivery, 0 = none */
+    int64_t order_key;                    /* of the delivery, 0 = none */
+    const struct delivery_format *format; /* whose surface wants to know, NULL = nobody's */
     bool is_success;
     int status_code;
     int64_t duration_ms;

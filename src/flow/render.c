@@ -83,6 +83,7 @@ static enum ph_error sign_hmac(struct attempt *attempt, struct diag *diag)
 {
     const struct endpoint_signature *signature = &attempt->item->config->options->signature;
     const struct endpoint_config *config = attempt->item->config;
+    struct buf *text = &attempt->own_signature;
     if (config->key_count == 0 ||
         signing_key_scheme(config->keys[0].key) != SIGNATURE_HMAC_SHA256) {
         return diag_set(diag, PH_INVALID, NULL,
@@ -91,57 +92,67 @@ static enum ph_error sign_hmac(struct attempt *attempt, struct diag *diag)
     }
     uint8_t mac[HMAC_BYTES];
     signature_hmac(HMAC_BYTES * 8, signing_key_bytes(config->keys[0].key), body_of(attempt), mac);
-    buf_append_slice(&attempt->signature, signature->prefix);
+    buf_append_slice(text, signature->prefix);
     if (signature->is_base64) {
-        base64_append(&attempt->signature, mac, sizeof mac);
+        base64_append(text, mac, sizeof mac);
     } else {
-        hex_append(&attempt->signature, mac, sizeof mac);
+        hex_append(text, mac, sizeof mac);
     }
     return PH_OK;
 }
 
 static enum ph_error sign(struct attempt *attempt, int64_t now_us, struct diag *diag)
 {
+    const struct endpoint_signature *signature = &attempt->item->config->options->signature;
     (void)snprintf(attempt->timestamp_text, sizeof attempt->timestamp_text, "%lld",
                    (long long)(now_us / CLOCK_US_PER_S));
     buf_init(&attempt->signature, SIGNATURE_TEXT_MAX);
-    if (attempt->item->config->options->signature.is_hmac) {
-        return sign_hmac(attempt, diag);
+    buf_init(&attempt->own_signature, SIGNATURE_TEXT_MAX);
+    if ((!signature->is_hmac || signature->with_standard) && !signature->is_none) {
+        sign_standard(attempt, now_us);
     }
-    sign_standard(attempt, now_us);
-    return PH_OK;
+    return signature->is_hmac ? sign_hmac(attempt, diag) : PH_OK;
 }
 
 /* Id, time and signature under one prefix (standard-webhooks spec section 1), the signature only
- * where it has no name of its own. */
+ * where it has no other name. */
 static void add_signature_headers(struct gathering *headers, const char *const names[3],
-                                  bool has_own_name)
+                                  bool has_other_name)
 {
     struct attempt *attempt = headers->attempt;
     add(headers, names[0], slice_of(attempt->id_text));
     add(headers, names[1], slice_of(attempt->timestamp_text));
-    if (!has_own_name) {
+    if (!has_other_name && attempt->signature.len > 0) {
         add(headers, names[2], buf_slice(&attempt->signature));
+    }
+}
+
+static void add_standard_headers(struct gathering *headers, enum signature_headers which,
+                                 bool has_other_name)
+{
+    static const char *const webhook_names[3] = {"webhook-id", "webhook-timestamp",
+                                                 "webhook-signature"};
+    static const char *const svix_names[3] = {"svix-id", "svix-timestamp", "svix-signature"};
+    if (which != SIGNATURE_HEADERS_SVIX) {
+        add_signature_headers(headers, webhook_names, has_other_name);
+    }
+    if (which != SIGNATURE_HEADERS_WEBHOOK) {
+        add_signature_headers(headers, svix_names, has_other_name);
     }
 }
 
 static void add_signature(struct gathering *headers, enum signature_headers which)
 {
-    static const char *const webhook_names[3] = {"webhook-id", "webhook-timestamp",
-                                                 "webhook-signature"};
-    static const char *const svix_names[3] = {"svix-id", "svix-timestamp", "svix-signature"};
     struct attempt *attempt = headers->attempt;
     const struct endpoint_signature *signature = &attempt->item->config->options->signature;
-    bool has_own_name = signature->header.ptr != NULL;
-    if (which != SIGNATURE_HEADERS_SVIX) {
-        add_signature_headers(headers, webhook_names, has_own_name);
+    bool has_other_name = !signature->is_hmac && signature->header.ptr != NULL;
+    if (!signature->is_none) {
+        add_standard_headers(headers, which, has_other_name);
     }
-    if (which != SIGNATURE_HEADERS_WEBHOOK) {
-        add_signature_headers(headers, svix_names, has_own_name);
-    }
-    if (has_own_name && attempt->signature.len > 0) {
+    const struct buf *own = signature->is_hmac ? &attempt->own_signature : &attempt->signature;
+    if (signature->header.ptr != NULL && own->len > 0) {
         attempt->headers[headers->count++] =
-            (struct sink_header){signature->header, buf_slice(&attempt->signature)};
+            (struct sink_header){signature->header, buf_slice(own)};
     }
 }
 
@@ -211,13 +222,16 @@ static void add_custom_headers(struct gathering *headers)
     struct attempt *attempt = headers->attempt;
     const struct endpoint_config *config = attempt->item->config;
     struct slice authorization = SLICE_LITERAL("Authorization");
-    bool is_authorized = attempt->authorization.len > 0 && !is_transformed(attempt, authorization);
+    bool is_authorized = attempt->authorization.len > 0 &&
+                         !is_transformed(attempt, authorization) &&
+                         !slice_equal_nocase(config->options->signature.header, authorization);
     if (is_authorized) {
         add(headers, "Authorization", buf_slice(&attempt->authorization));
     }
     for (size_t index = 0; index < config->header_count; index++) {
         struct slice name = config->headers[index].name;
         if (!(is_authorized && slice_equal_nocase(name, authorization)) &&
+            !slice_equal_nocase(name, config->options->signature.header) &&
             !is_transformed(attempt, name)) {
             attempt->headers[headers->count++] = config->headers[index];
         }
