@@ -80,8 +80,10 @@ static enum ph_error begin_read(void *call, struct diag *diag, struct store **re
     return api_begin_read(call, diag, ret_store);
 }
 
-static enum ph_error authenticate(struct api_call *call, enum api_auth auth, struct diag *diag)
+static enum ph_error authenticate(struct api_call *call, const void *data, struct diag *diag)
 {
+    const struct api_operation *operation = data;
+    enum api_auth auth = operation->auth;
     if (auth == API_AUTH_NONE) {
         return PH_OK;
     }
@@ -101,9 +103,10 @@ static enum ph_error authenticate(struct api_call *call, enum api_auth auth, str
                             &call->principal);
 }
 
-void api_handle(struct http_request *request)
+void api_run(struct http_request *request,
+             enum ph_error (*judge)(struct api_call *call, const void *context, struct diag *diag),
+             const void *context, api_function *function)
 {
-    const struct api_operation *operation = http_route_of(request)->data;
     struct api_thread *thread = http_thread_context(request);
     struct diag diag = {0};
     struct api_call *call = arena_calloc(http_arena(request), 1, sizeof *call);
@@ -113,14 +116,21 @@ void api_handle(struct http_request *request)
     call->thread = thread;
     call->arena = http_arena(request);
     call->codec = flow_id_codec(call->api->flow);
-    enum ph_error error = authenticate(call, operation->auth, &diag);
+    call->respond_error = http_respond_error;
+    enum ph_error error = judge == NULL ? PH_OK : judge(call, context, &diag);
     if (error == PH_OK) {
-        error = operation->function(call, &diag);
+        error = function(call, &diag);
     }
     end_read(thread);
     if (error != PH_OK) {
-        http_respond_error(request, &diag);
+        call->respond_error(request, &diag);
     }
+}
+
+void api_handle(struct http_request *request)
+{
+    const struct api_operation *operation = http_route_of(request)->data;
+    api_run(request, authenticate, operation, operation->function);
 }
 
 enum ph_error api_begin_read(struct api_call *call, struct diag *diag, struct store **ret_store)
@@ -266,6 +276,8 @@ static void finish_job(struct general_job *general, enum ph_error error, const s
 {
     struct api_job *job = PH_CONTAINER_OF(general, struct api_job, job);
     struct http_request *request = job->call->request;
+    void (*respond_error)(struct http_request * request, const struct diag *diag) =
+        job->call->respond_error;
     struct buf body = job->answer.body; /* the job goes with the request's arena */
     int status = job->status;
     if (error == PH_OK && !job->is_replayed && job->committed != NULL) {
@@ -279,7 +291,7 @@ static void finish_job(struct general_job *general, enum ph_error error, const s
     if (error != PH_OK) {
         struct diag copy = *diag;
         buf_done(&body);
-        http_respond_error(request, &copy);
+        respond_error(request, &copy);
     } else if (body.len == 0) {
         buf_done(&body);
         http_respond_empty(request, status);
@@ -312,10 +324,12 @@ void api_enqueue(struct api_job *job)
     struct diag diag;
     if (writer_submit(flow_writer(job->call->api->flow), &job->job, &diag) != PH_OK) {
         struct http_request *request = job->call->request;
+        void (*respond_error)(struct http_request * request, const struct diag *diag) =
+            job->call->respond_error;
         if (job->ended != NULL) {
             job->ended(job);
         }
-        http_respond_error(request, &diag);
+        respond_error(request, &diag);
     }
 }
 

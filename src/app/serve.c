@@ -12,8 +12,10 @@
 #include "http/server.h"
 #include "store/keyring.h"
 #include "store/store.h"
+#include "surfaces/surface.h"
 
 #define DRAIN_EXTRA_MS 5000
+#define SURFACE_LISTENERS_MAX 8
 #define SNAPSHOT_ENDPOINTS_MAX 100000
 
 struct server {
@@ -25,7 +27,9 @@ struct server {
     struct keyring *keyring;
     struct flow *flow;
     struct api *api;
+    struct surfaces *surfaces;
     struct http_server *http;
+    struct http_server *surface_http[SURFACE_LISTENERS_MAX];
     char *jwt_secret_path;
     struct care_context care;
     struct control *control;
@@ -112,7 +116,7 @@ static void read_http(struct server *server, const struct options *options,
                       struct http_server_options *ret_http)
 {
     size_t route_count;
-    const struct http_route *routes = api_routes(&route_count);
+    const struct http_route *routes = surfaces_routes(server->surfaces, &route_count);
     const char *cert = option_text(options, OPTION_TLS_CERT_FILE);
     const char *key = option_text(options, OPTION_TLS_KEY_FILE);
     bool is_tls = cert[0] != '\0';
@@ -143,6 +147,52 @@ static void read_http(struct server *server, const struct options *options,
     };
 }
 
+/* "CERT,KEY", or one file for both. The texts point into `buffer`. */
+static void split_tls(const char *text, char *buffer, size_t size, struct http_server_options *http)
+{
+    (void)snprintf(buffer, size, "%s", text);
+    char *comma = strchr(buffer, ',');
+    if (comma != NULL) {
+        *comma = '\0';
+    }
+    http->tls_cert_file = buffer[0] == '\0' ? NULL : buffer;
+    http->tls_key_file = buffer[0] == '\0' ? NULL : comma != NULL ? comma + 1 : buffer;
+}
+
+/* The surfaces' own listeners; `is_start` or a reload. */
+static enum ph_error serve_surfaces(struct server *server, const struct options *options,
+                                    bool is_start, struct diag *diag)
+{
+    static const struct {
+        const char *name;
+        enum option_id listen;
+        enum option_id tls;
+    } rows[] = {
+        {"dbt", OPTION_SURFACE_LISTEN_DBT, OPTION_SURFACE_TLS_DBT},
+        {"magpie", OPTION_SURFACE_LISTEN_MAGPIE, OPTION_SURFACE_TLS_MAGPIE},
+    };
+    _Static_assert(PH_ARRAY_LENGTH(rows) <= SURFACE_LISTENERS_MAX, "one listener each");
+    enum ph_error error = PH_OK;
+    for (size_t index = 0; error == PH_OK && index < PH_ARRAY_LENGTH(rows); index++) {
+        struct http_server_options http;
+        char files[8192];
+        size_t address_count;
+        const char *const *addresses = option_list(options, rows[index].listen, &address_count);
+        read_http(server, options, &http);
+        http.routes = surface_root_routes(server->surfaces, surface_find(rows[index].name),
+                                          &http.route_count);
+        http.threads = 1;
+        split_tls(option_text(options, rows[index].tls), files, sizeof files, &http);
+        if (is_start && address_count > 0) {
+            error = http_server_start(&http, addresses, address_count, diag,
+                                      &server->surface_http[index]);
+        } else if (!is_start && server->surface_http[index] != NULL) {
+            error = http_server_reload(server->surface_http[index], &http, diag);
+        }
+    }
+    return error;
+}
+
 static enum ph_error start_http(struct server *server, const struct options *options,
                                 struct diag *diag)
 {
@@ -159,6 +209,7 @@ static enum ph_error start_http(struct server *server, const struct options *opt
         server->url = buf_take(&url, NULL);
         const char *public_url = option_text(options, OPTION_PUBLIC_URL);
         api_set_public_url(server->api, public_url[0] != '\0' ? public_url : server->url);
+        error = serve_surfaces(server, options, true, diag);
     }
     return error;
 }
@@ -187,6 +238,51 @@ static void start_control(struct server *server, const struct options *options)
         PH_OK) {
         log_write(server->log, LOG_CONFIG_WARNING, LOG_TEXT("error", diag.text));
     }
+}
+
+/* What a surface names is in the table: its own rows. */
+static enum option_id id_of(const char *key)
+{
+    enum option_id id;
+    PH_ASSERT(option_find(slice_of(key), &id));
+    return id;
+}
+
+static const char *text_of(const void *options, const char *key)
+{
+    return option_text(options, id_of(key));
+}
+
+static double number_of(const void *options, const char *key)
+{
+    enum option_id id = id_of(key);
+    enum option_type type = option_row(id)->type;
+    if (type == OPTION_TYPE_SECONDS || type == OPTION_TYPE_HOURS || type == OPTION_TYPE_DAYS) {
+        return (double)option_us(options, id) / CLOCK_US_PER_S;
+    }
+    return type == OPTION_TYPE_NUMBER ? option_number(options, id)
+                                      : (double)option_int(options, id);
+}
+
+static bool is_set(const void *options, const char *key)
+{
+    return option_is_set(options, id_of(key));
+}
+
+static enum ph_error start_surfaces(struct server *server, const struct options *options,
+                                    struct diag *diag)
+{
+    const struct surface_environment environment = {
+        .api = server->api,
+        .flow = server->flow,
+        .log = server->log,
+        .metrics = &server->metrics,
+        .option_text = text_of,
+        .option_number = number_of,
+        .option_is_set = is_set,
+        .options = options,
+    };
+    return surfaces_start(&environment, diag, &server->surfaces);
 }
 
 static enum ph_error start_parts(struct server *server, const struct options *options,
@@ -220,6 +316,7 @@ static enum ph_error start_parts(struct server *server, const struct options *op
         error = open_keyring(server, options, diag);
     }
     flow.keyring = server->keyring;
+    surfaces_register_formats();
     if (error == PH_OK) {
         error = flow_start(&flow, diag, &server->flow);
     }
@@ -236,6 +333,10 @@ static enum ph_error start_parts(struct server *server, const struct options *op
         .metrics = &server->metrics,
     };
     server->api = api_new(&api);
+    error = start_surfaces(server, options, diag);
+    if (error != PH_OK) {
+        return error;
+    }
     start_control(server, options);
     return start_http(server, options, diag);
 }
@@ -263,8 +364,14 @@ void server_stop(struct server *server)
     if (server->http != NULL) {
         http_server_stop(server->http, server->drain_ms);
     }
+    for (size_t index = 0; index < SURFACE_LISTENERS_MAX; index++) {
+        if (server->surface_http[index] != NULL) {
+            http_server_stop(server->surface_http[index], server->drain_ms);
+        }
+    }
     control_stop(server->control);
     flow_stop(server->flow, server->drain_ms);
+    surfaces_stop(server->surfaces);
     api_free(server->api);
     keyring_free(server->keyring);
     secret_done(&server->jwt_secret);
@@ -335,6 +442,10 @@ static void apply(struct server *server, const struct options *options)
     if (http_server_reload(server->http, &http, &diag) != PH_OK) {
         log_failure(server, &diag);
     }
+    if (serve_surfaces(server, options, false, &diag) != PH_OK) {
+        log_failure(server, &diag);
+    }
+    surfaces_reload(server->surfaces, options);
 }
 
 void server_reload(struct server *server, struct options *running, struct options *options)

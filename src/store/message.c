@@ -238,11 +238,17 @@ static enum ph_error select_number(struct store *store, const char *sql, struct 
 enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t *ret_id)
 {
     static const char *const queries[] = {
-        "SELECT max(id) FROM message",        "SELECT max(id) FROM attempt",
-        "SELECT max(id) FROM endpoint",       "SELECT max(id) FROM application",
-        "SELECT max(id) FROM event_type",     "SELECT max(id) FROM endpoint_secret",
-        "SELECT max(id) FROM manual_attempt", "SELECT max(issued_before_id) FROM token_expiry",
-        "SELECT max(id) FROM sink",           "SELECT max(id) FROM integration",
+        "SELECT max(id) FROM message",
+        "SELECT max(id) FROM attempt",
+        "SELECT max(id) FROM endpoint",
+        "SELECT max(id) FROM application",
+        "SELECT max(id) FROM event_type",
+        "SELECT max(id) FROM endpoint_secret",
+        "SELECT max(id) FROM manual_attempt",
+        "SELECT max(id) FROM surface_token",
+        "SELECT max(issued_before_id) FROM token_expiry",
+        "SELECT max(id) FROM sink",
+        "SELECT max(id) FROM integration",
         "SELECT max(id) FROM task",
     };
     int64_t newest = 0;
