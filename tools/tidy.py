@@ -141,8 +141,8 @@ def include_faults(path, line, own_parts, own_ring, parts):
         yield path, line, f"{own_parts[0]}/ may not include {target}: it stands above"
     elif target_ring == own_ring and parts[0] != own_parts[0]:
         yield path, line, f"{own_parts[0]}/ may not include {target}: it stands beside"
-    elif parts[0] == "surfaces" and len(parts) > 2 and own_parts[0] == "surfaces" \
-            and parts[1] != own_parts[1]:
+    elif parts[0] == "surfaces" and len(parts) > 2 and len(own_parts) > 2 \
+            and own_parts[0] == "surfaces" and parts[1] != own_parts[1]:
         yield path, line, f"one surface may not include another's {target}"
     if parts[-1].endswith("_int.h") and tuple(parts[:-1]) != own_parts[:-1]:
         yield path, line, f"{target} is private to its folder"
