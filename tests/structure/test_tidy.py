@@ -48,11 +48,11 @@ class Rules(unittest.TestCase):
     def test_include_of_a_lower_ring_is_fine(self):
         self.expect(tidy.rule_includes, {"src/flow/flow.c": LICENCE + '#include "core/id.h"\n'})
 
-    def test_include_between_the_api_and_a_surface(self):
+    def test_include_of_a_surface_by_the_api(self):
         self.expect(tidy.rule_includes, {
-            "src/api/api.h": LICENCE,
-            "src/surfaces/dbt/dbt.c": LICENCE + '#include "api/api.h"\n'},
-            "src/surfaces/dbt/dbt.c:2")
+            "src/surfaces/surface.h": LICENCE,
+            "src/api/api.c": LICENCE + '#include "surfaces/surface.h"\n'},
+            "src/api/api.c:2")
 
     def test_include_between_surfaces(self):
         self.expect(tidy.rule_includes, {
