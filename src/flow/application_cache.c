@@ -124,3 +124,12 @@ enum ph_error application_cache_get(struct application_cache *cache, struct stor
     *ret_config = cached->config;
     return PH_OK;
 }
+
+void application_cache_forget(struct application_cache *cache,
+                              const struct application_config *config)
+{
+    struct cached_application *cached = map_get(&cache->by_id, (uint64_t)config->id);
+    if (cached != NULL && cached->config == config) {
+        drop(cache, cached);
+    }
+}

@@ -23,7 +23,8 @@ struct application_cache {
 
 void application_cache_init(struct application_cache *cache, size_t max);
 void application_cache_done(struct application_cache *cache);
-/* A new batch: what was checked before is checked again. */
+/* A new batch, or the batch itself may have changed an application: what was checked before is
+ * checked again. */
 void application_cache_begin_batch(struct application_cache *cache);
 /* The snapshot as of the open transaction; borrowed, valid until the next call of this function
  * or of _done: take a reference to keep it. PH_NOT_FOUND when the application does not exist in
@@ -32,5 +33,9 @@ PH_NODISCARD enum ph_error application_cache_get(struct application_cache *cache
                                                  struct store *store, struct slice org,
                                                  int64_t application_id, struct diag *diag,
                                                  struct application_config **ret_config);
+/* The snapshot was read from what is rolled back now: it is read anew. Another one of the same
+ * application stays. */
+void application_cache_forget(struct application_cache *cache,
+                              const struct application_config *config);
 
 #endif

@@ -98,7 +98,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     jq.metrics = options->metrics;
     jq.log = options->log;
     flow->jq = jq_pool_new(&jq);
-    error = writer_start(&flow->options, diag, &flow->writer);
+    error = writer_start(&flow->options, flow->settings, diag, &flow->writer);
     if (error == PH_OK) {
         error = live_hub_start(&flow->options, diag, &flow->live);
     }
@@ -130,7 +130,7 @@ enum ph_error flow_start_writer(const struct flow_options *options, struct diag 
     struct flow *flow = ph_calloc(1, sizeof *flow);
     flow->options = *options;
     flow->settings = settings_holder_new(&options->settings);
-    enum ph_error error = writer_start(&flow->options, diag, &flow->writer);
+    enum ph_error error = writer_start(&flow->options, flow->settings, diag, &flow->writer);
     if (error != PH_OK) {
         free_flow(flow, 0);
         return error;

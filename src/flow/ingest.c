@@ -56,9 +56,21 @@ static enum ph_error make_application(struct writer *writer, struct ingest_job *
     return error;
 }
 
-static enum ph_error resolve_application(struct writer *writer, struct ingest_job *job,
-                                         struct diag *diag)
+/* Often a batch is for one application: the one of the job before may be taken again. */
+static bool has_target_of(const struct ingest_job *job, const struct ingest_job *other)
 {
+    return other->application != NULL && other->application_id == job->application_id &&
+           slice_equal(other->org, job->org) &&
+           (job->application_id != 0 || slice_equal(other->application_uid, job->application_uid));
+}
+
+static enum ph_error resolve_application(struct writer *writer, const struct ingest_job *before,
+                                         struct ingest_job *job, struct diag *diag)
+{
+    if (before != NULL && has_target_of(job, before)) {
+        job->application = before->application;
+        return PH_OK;
+    }
     int64_t id = job->application_id;
     enum ph_error error = PH_OK;
     if (id == 0) {
@@ -77,7 +89,8 @@ static enum ph_error resolve_application(struct writer *writer, struct ingest_jo
         }
     }
     if (error == PH_OK) {
-        job->application = application_config_ref(config);
+        effects_hold_application(&writer->effects, config);
+        job->application = config;
     }
     return error;
 }
@@ -188,7 +201,10 @@ static enum ph_error find_answer(struct writer *writer, struct list_node *jobs,
 static enum ph_error prepare_job(struct writer *writer, struct list_node *jobs,
                                  struct ingest_job *job, struct diag *diag)
 {
-    enum ph_error error = resolve_application(writer, job, diag);
+    const struct ingest_job *before =
+        job->node.previous == jobs ? NULL
+                                   : LIST_ELEMENT(job->node.previous, struct ingest_job, node);
+    enum ph_error error = resolve_application(writer, before, job, diag);
     if (error == PH_OK) {
         bind_key(job);
         error = find_answer(writer, jobs, job, diag);
@@ -210,7 +226,7 @@ static enum ph_error prepare_job(struct writer *writer, struct list_node *jobs,
     return error;
 }
 
-static void add_delivery(struct batch_effects *effects, struct ingest_job *job,
+static void add_delivery(struct batch_effects *effects, const struct ingest_job *job,
                          struct endpoint_config *config)
 {
     if (effects->delivery_count == effects->delivery_capacity) {
@@ -219,7 +235,8 @@ static void add_delivery(struct batch_effects *effects, struct ingest_job *job,
         effects->deliveries = ph_realloc(effects->deliveries, effects->delivery_capacity *
                                                                   sizeof effects->deliveries[0]);
     }
-    effects->deliveries[effects->delivery_count++] = (struct batch_delivery){job, config};
+    effects->deliveries[effects->delivery_count++] =
+        (struct batch_delivery){config, job->body, job->message_id, job->deliver_at_us};
 }
 
 /* Deliveries of one endpoint with equal keys keep the order of their messages. A message without a
@@ -308,7 +325,6 @@ static enum ph_error insert_job(struct writer *writer, struct ingest_job *job, s
 
 static void reset_results(struct ingest_job *job)
 {
-    application_config_unref(job->application);
     job->application = NULL;
     job->message_id = 0;
     job->is_replayed = false;
@@ -347,25 +363,17 @@ void ingest_hand_over(struct writer *writer)
     for (size_t index = 0; index < effects->delivery_count; index++) {
         const struct batch_delivery *delivery = &effects->deliveries[index];
         struct deliverer *deliverer = writer_deliverer_of(writer, delivery->config->shard);
-        int64_t due_us = delivery->job->deliver_at_us;
-        if (due_us > writer->txn.now_us ||
+        if (delivery->due_us > writer->txn.now_us ||
             delivery->config->options->ordering != ENDPOINT_ORDERING_NONE) {
-            deliverer_push_due(deliverer, delivery->config, due_us);
+            deliverer_push_due(deliverer, delivery->config, delivery->due_us);
         } else {
-            deliverer_push_fresh(deliverer, delivery->config, delivery->job->message_id,
-                                 writer->txn.now_us, delivery->job->body);
+            deliverer_push_fresh(deliverer, delivery->config, delivery->message_id,
+                                 writer->txn.now_us, delivery->body);
         }
     }
     metrics_add(writer->options.metrics, METRIC_DELIVERIES_CREATED,
                 (int64_t)effects->delivery_count);
-    effects->delivery_count = 0;
-}
-
-static void answer(struct ingest_job *job)
-{
-    application_config_unref(job->application);
-    job->application = NULL;
-    job->done(job);
+    metrics_add(writer->options.metrics, METRIC_MESSAGES_ACCEPTED, (int64_t)effects->emitted);
 }
 
 void ingest_answer(struct writer *writer, struct list_node *jobs)
@@ -383,19 +391,17 @@ void ingest_answer(struct writer *writer, struct list_node *jobs)
                              writer->txn.now_us);
             }
         }
-        answer(job);
+        job->done(job);
     }
 }
 
-void ingest_fail(struct writer *writer, struct list_node *jobs, enum ph_error error,
-                 const struct diag *diag)
+void ingest_fail(struct list_node *jobs, enum ph_error error, const struct diag *diag)
 {
-    (void)writer;
     struct list_node *node;
     while ((node = list_take_first(jobs)) != NULL) {
         struct ingest_job *job = LIST_ELEMENT(node, struct ingest_job, node);
         job->error = error;
         job->diag = *diag;
-        answer(job);
+        job->done(job);
     }
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ingest: one batch of messages into the store, matched against their applications' endpoints in
- * the same transaction. Runs on the writer thread.
+ * Ingest: messages into the store, matched against their applications' endpoints in the same
+ * transaction. Runs on the writer thread. Two ways in:
+ *
+ *   a message alone   a job of its own (writer_submit_ingest); the writer takes what is queued as
+ *                     one batch
+ *   with something    a general job emits in its own transaction (ingest_in, ingest_list_in): the
+ *                     message exists exactly when the change that caused it does (outbox)
  */
 #ifndef PH_FLOW_INGEST_H
 #define PH_FLOW_INGEST_H
@@ -54,9 +59,51 @@ struct ingest_job {
     enum ph_error error;
     struct diag diag;
     int64_t submitted_boot_us;
-    struct application_config *application; /* held by the writer until the batch ends */
+    struct application_config *application; /* held by the writer until `done` */
 
-    void (*done)(struct ingest_job *job);
+    void (*done)(struct ingest_job *job); /* not called for those of ingest_list_in */
 };
+
+/* --- inside the `run` of a general job -------------------------------------------------------- */
+
+/* A message that a job emits. What is left out is none, or the default. All that it points to need
+ * live for the call only. */
+struct ingest_message {
+    struct slice org; /* may be SLICE_NONE with an id */
+    int64_t application_id;
+    struct slice application_uid; /* when the id is 0 */
+    struct slice event_type;
+    struct slice event_id;
+    const struct slice *channels;
+    size_t channel_count; /* 0..INGEST_CHANNELS_MAX */
+    struct slice ordering_key;
+    struct slice payload;  /* JSON text, sent as it is */
+    struct slice raw_body; /* sent in place of the payload */
+    int64_t deliver_at_us;
+    int64_t payload_retention_us; /* 0 = as the server's settings say */
+    const struct trace *trace;
+};
+
+/*
+ * Emits a message. It is matched against the endpoints as they are at this point of the
+ * transaction, the job's own changes included. When the job succeeds and the batch is committed,
+ * its deliveries go to the deliverers and it counts as accepted; else nothing of it is left, and
+ * since `run` may be called again, it must emit anew each time.
+ *
+ * PH_NOT_FOUND no such application; PH_CONFLICT the application has a message with this event id:
+ * with these two nothing was written, and the job may go on. After any other error it must fail
+ * with that error.
+ */
+PH_NODISCARD enum ph_error ingest_in(struct writer_txn *txn, const struct ingest_message *message,
+                                     struct diag *diag, int64_t *ret_message_id);
+/*
+ * Emits many at once: the `ingest_job`s of the list, in its order, which stays as it is. They need
+ * no `done` and must have no key; they and what they point to live until the general job's `done`.
+ * What happened to each stands in its `error`, as above, and `diag`; the call fails only with the
+ * errors after which the job must fail. The general job says how many they are
+ * (general_job.messages).
+ */
+PH_NODISCARD enum ph_error ingest_list_in(struct writer_txn *txn, struct list_node *jobs,
+                                          struct diag *diag);
 
 #endif

@@ -15,9 +15,11 @@
 #include "store/delivery.h"
 #include "store/message.h"
 
-/* Jobs of one transaction; more wait for the next one. */
+/* Jobs of one transaction; more wait for the next one. General jobs that emit messages have room
+ * for so many of their own. */
 #define BATCH_INGESTS_MAX 1024
 #define BATCH_GENERALS_MAX 256
+#define BATCH_EMITTED_MAX 1024
 /* The log is begun anew from this many times the size that the keeper begins at. */
 #define WAL_RESTART_TIMES 4
 /* Pause after a transaction that failed with records in it. */
@@ -88,8 +90,14 @@ static void wake(struct writer *writer)
     }
 }
 
+/* What a general job counts in the queue. */
+static size_t weight_of(const struct general_job *job)
+{
+    return job->messages == 0 ? 1 : job->messages;
+}
+
 static enum ph_error enqueue(struct writer *writer, struct list_node *list, struct list_node *node,
-                             struct diag *diag)
+                             size_t weight, struct diag *diag)
 {
     enum ph_error error = PH_OK;
     (void)pthread_mutex_lock(&writer->lock);
@@ -99,33 +107,42 @@ static enum ph_error enqueue(struct writer *writer, struct list_node *list, stru
         error = diag_set(diag, PH_BUSY, NULL, "%zu writes are waiting already", writer->queued);
     } else {
         list_append(list, node);
-        writer->queued++;
+        writer->queued += weight;
         wake(writer);
     }
     (void)pthread_mutex_unlock(&writer->lock);
     return error;
 }
 
-enum ph_error writer_submit(struct writer *writer, struct general_job *job, struct diag *diag)
+/* The same for what brings messages, which a full log refuses too. */
+static enum ph_error enqueue_messages(struct writer *writer, struct list_node *list,
+                                      struct list_node *node, size_t count, struct diag *diag)
 {
-    return enqueue(writer, &writer->generals, &job->node, diag);
-}
-
-enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job, struct diag *diag)
-{
-    job->submitted_boot_us = clock_boot_us();
     enum ph_error error = PH_OK;
     if (writer_wal_bytes(writer) > writer->options.settings.wal_bytes_max) {
         error = diag_set(diag, PH_BUSY, NULL,
                          "the store's write-ahead log is full: does another program keep a read "
                          "transaction open?");
     } else {
-        error = enqueue(writer, &writer->ingests, &job->node, diag);
+        error = enqueue(writer, list, node, count, diag);
     }
     if (error != PH_OK) {
-        metrics_add(writer->options.metrics, METRIC_MESSAGES_REFUSED_BUSY, 1);
+        metrics_add(writer->options.metrics, METRIC_MESSAGES_REFUSED_BUSY, (int64_t)count);
     }
     return error;
+}
+
+enum ph_error writer_submit(struct writer *writer, struct general_job *job, struct diag *diag)
+{
+    return job->messages == 0
+               ? enqueue(writer, &writer->generals, &job->node, 1, diag)
+               : enqueue_messages(writer, &writer->generals, &job->node, job->messages, diag);
+}
+
+enum ph_error writer_submit_ingest(struct writer *writer, struct ingest_job *job, struct diag *diag)
+{
+    job->submitted_boot_us = clock_boot_us();
+    return enqueue_messages(writer, &writer->ingests, &job->node, 1, diag);
 }
 
 void writer_submit_record(struct writer *writer, struct record_job *job)
@@ -179,6 +196,26 @@ static size_t take(struct list_node *from, struct list_node *to, size_t limit)
     return count;
 }
 
+/* Moves general jobs: not so many that they emit more messages than a transaction should have,
+ * unless the first one alone does. *ret_weight is what they count in the queue. */
+static size_t take_generals(struct list_node *from, struct list_node *to, size_t *ret_weight)
+{
+    size_t count = 0;
+    size_t weight = 0;
+    size_t emitted = 0;
+    for (; count < BATCH_GENERALS_MAX && !list_is_empty(from); count++) {
+        const struct general_job *job = LIST_ELEMENT(from->next, struct general_job, node);
+        if (emitted > 0 && emitted + job->messages > BATCH_EMITTED_MAX) {
+            break;
+        }
+        emitted += job->messages;
+        weight += weight_of(job);
+        list_append(to, list_take_first(from));
+    }
+    *ret_weight = weight;
+    return count;
+}
+
 /* Waits for jobs and takes a batch, and a job to run after it (else NULL). False when the writer
  * stops and nothing is left. */
 static bool next_batch(struct writer *writer, struct batch *batch, struct general_job **ret_between)
@@ -190,11 +227,11 @@ static bool next_batch(struct writer *writer, struct batch *batch, struct genera
         writer->is_waiting = true;
         (void)pthread_cond_wait(&writer->has_jobs, &writer->lock);
     }
-    batch->count = take(&writer->records, &batch->records, SIZE_MAX);
-    size_t taken = take(&writer->ingests, &batch->ingests, BATCH_INGESTS_MAX) +
-                   take(&writer->generals, &batch->generals, BATCH_GENERALS_MAX);
-    batch->count += taken;
-    writer->queued -= taken;
+    size_t ingests = take(&writer->ingests, &batch->ingests, BATCH_INGESTS_MAX);
+    size_t weight;
+    batch->count = take(&writer->records, &batch->records, SIZE_MAX) + ingests +
+                   take_generals(&writer->generals, &batch->generals, &weight);
+    writer->queued -= ingests + weight;
     struct list_node *between = list_take_first(&writer->betweens);
     (void)pthread_mutex_unlock(&writer->lock);
     *ret_between = between == NULL ? NULL : LIST_ELEMENT(between, struct general_job, node);
@@ -202,16 +239,6 @@ static bool next_batch(struct writer *writer, struct batch *batch, struct genera
 }
 
 /* --- one transaction: the writer thread --------------------------------------------------- */
-
-static void clear_effects(struct batch_effects *effects)
-{
-    effects->changed_endpoints.count = 0;
-    effects->expunged_messages.count = 0;
-    effects->manual_endpoints.count = 0;
-    effects->due_endpoints.count = 0;
-    effects->cancelled_endpoints.count = 0;
-    effects->delivery_count = 0;
-}
 
 /* One closure in its savepoint. Returns an error only when the whole transaction is gone. */
 static enum ph_error run_general(struct writer *writer, struct general_job *job, struct diag *diag)
@@ -232,11 +259,7 @@ static enum ph_error run_general(struct writer *writer, struct general_job *job,
         return db_savepoint_release(db, diag);
     }
     db_savepoint_rollback(db);
-    writer->effects.changed_endpoints.count = before.changed_endpoints.count;
-    writer->effects.expunged_messages.count = before.expunged_messages.count;
-    writer->effects.manual_endpoints.count = before.manual_endpoints.count;
-    writer->effects.due_endpoints.count = before.due_endpoints.count;
-    writer->effects.cancelled_endpoints.count = before.cancelled_endpoints.count;
+    effects_cut(writer, &before);
     return PH_OK;
 }
 
@@ -261,7 +284,7 @@ static enum ph_error run_stages(struct writer *writer, struct batch *batch, stru
 /* Runs and commits. On error nothing of the batch is in the store. */
 static enum ph_error run_transaction(struct writer *writer, struct batch *batch, struct diag *diag)
 {
-    clear_effects(&writer->effects);
+    effects_clear(&writer->effects);
     application_cache_begin_batch(&writer->applications);
     writer->txn = (struct writer_txn){writer->store, clock_wall_us(), writer};
     enum ph_error error = db_begin(writer->store->db, diag);
@@ -282,6 +305,7 @@ static enum ph_error run_transaction(struct writer *writer, struct batch *batch,
     }
     db_rollback(writer->store->db);
     metrics_add(writer->options.metrics, METRIC_STORE_ROLLBACKS, 1);
+    effects_clear(&writer->effects);
     /* Snapshots read inside the lost transaction may carry version numbers that come again. */
     application_cache_done(&writer->applications);
     application_cache_init(&writer->applications, writer->applications.max);
@@ -355,11 +379,11 @@ static void announce(struct writer *writer, const struct batch *batch)
             live_announce(writer->live, job->application_id);
         }
     }
-    LIST_FOR_EACH(node, next, &batch->ingests)
-    {
-        const struct ingest_job *job = LIST_ELEMENT(node, struct ingest_job, node);
-        if (job->error == PH_OK && !job->is_replayed) {
-            live_announce(writer->live, job->application->id);
+    /* A batch holds the application of every message in it. */
+    for (size_t index = 0; index < writer->effects.hold_count; index++) {
+        const struct application_config *application = writer->effects.holds[index].application;
+        if (application != NULL) {
+            live_announce(writer->live, application->id);
         }
     }
     live_announce_end(writer->live);
@@ -377,6 +401,7 @@ static void finish(struct writer *writer, struct batch *batch)
     }
     ingest_answer(writer, &batch->ingests);
     finish_generals(&batch->generals);
+    effects_clear(&writer->effects);
 }
 
 /* A failure is told once, and once that it is over. */
@@ -397,10 +422,9 @@ static void set_failing(struct writer *writer, bool is_failing)
     atomic_store_explicit(&writer->is_failing, is_failing, memory_order_relaxed);
 }
 
-static void fail_jobs(struct writer *writer, struct batch *batch, enum ph_error error,
-                      const struct diag *diag)
+static void fail_jobs(struct batch *batch, enum ph_error error, const struct diag *diag)
 {
-    ingest_fail(writer, &batch->ingests, error, diag);
+    ingest_fail(&batch->ingests, error, diag);
     LIST_FOR_EACH(node, next, &batch->generals)
     {
         struct general_job *job = LIST_ELEMENT(node, struct general_job, node);
@@ -450,7 +474,7 @@ static void run_alone(struct writer *writer, struct batch *single)
         }
         finish(writer, single);
     } else {
-        fail_jobs(writer, single, error, &diag);
+        fail_jobs(single, error, &diag);
         keep_records(writer, &single->records);
     }
 }
@@ -490,7 +514,7 @@ static void run_batch(struct writer *writer, struct batch *batch)
         run_one_by_one(writer, batch);
         return;
     }
-    fail_jobs(writer, batch, error, &diag);
+    fail_jobs(batch, error, &diag);
     keep_records(writer, &batch->records);
 }
 
@@ -574,20 +598,15 @@ static void free_writer(struct writer *writer)
     application_cache_done(&writer->applications);
     auto_key_done(&writer->auto_keys);
     store_close(writer->store);
-    free(writer->effects.changed_endpoints.ids);
-    free(writer->effects.expunged_messages.ids);
-    free(writer->effects.manual_endpoints.ids);
-    free(writer->effects.due_endpoints.ids);
-    free(writer->effects.cancelled_endpoints.ids);
-    free(writer->effects.deliveries);
+    effects_done(&writer->effects);
     free(writer->deliverers);
     (void)pthread_cond_destroy(&writer->has_jobs);
     (void)pthread_mutex_destroy(&writer->lock);
     free(writer);
 }
 
-enum ph_error writer_start(const struct flow_options *options, struct diag *diag,
-                           struct writer **ret_writer)
+enum ph_error writer_start(const struct flow_options *options, struct settings_holder *settings,
+                           struct diag *diag, struct writer **ret_writer)
 {
     struct store *store;
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &store);
@@ -597,6 +616,7 @@ enum ph_error writer_start(const struct flow_options *options, struct diag *diag
     store->keyring = options->keyring;
     struct writer *writer = ph_calloc(1, sizeof *writer);
     writer->options = *options;
+    writer->settings = settings;
     writer->store = store;
     list_init(&writer->records);
     list_init(&writer->ingests);

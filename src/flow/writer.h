@@ -27,6 +27,7 @@ struct deliverer;
 struct live_hub;
 struct ingest_job;
 struct record_job;
+struct settings_holder;
 
 /* What a general job sees while its transaction is open. */
 struct writer_txn {
@@ -55,12 +56,16 @@ struct general_job {
     /* Any error rolls back this job's savepoint only. */
     enum ph_error (*run)(struct general_job *job, struct writer_txn *txn, struct diag *diag);
     void (*done)(struct general_job *job, enum ph_error error, const struct diag *diag);
+    /* How many messages `run` emits, if many: it counts as so many writes of the queue and of a
+     * transaction, and is refused where a message is. 0 for all others. */
+    unsigned messages;
     /* The writer's. */
     enum ph_error error;
     struct diag diag;
 };
 
-/* PH_BUSY when the queue is full, PH_SHUTTING_DOWN at the end; `done` is not called then. */
+/* PH_BUSY when the queue is full (it takes a last one that does not fit wholly), PH_SHUTTING_DOWN
+ * at the end; `done` is not called then. */
 PH_NODISCARD enum ph_error writer_submit(struct writer *writer, struct general_job *job,
                                          struct diag *diag);
 /* `run` is called between two batches, where no transaction is open; one such job a batch. Never
@@ -75,7 +80,9 @@ void writer_submit_record(struct writer *writer, struct record_job *job);
 
 /* --- for flow.c ----------------------------------------------------------------------------- */
 
-PH_NODISCARD enum ph_error writer_start(const struct flow_options *options, struct diag *diag,
+/* `settings` must outlive the writer. */
+PH_NODISCARD enum ph_error writer_start(const struct flow_options *options,
+                                        struct settings_holder *settings, struct diag *diag,
                                         struct writer **ret_writer);
 /* The deliverers must be set before the first job; the writer does not own them. */
 void writer_set_deliverers(struct writer *writer, struct deliverer **deliverers, size_t count);

@@ -27,8 +27,16 @@ void id_list_add(struct id_list *list, int64_t id);
 
 /* A delivery inserted in this batch, to be handed over after the commit. */
 struct batch_delivery {
-    struct ingest_job *job;
-    struct endpoint_config *config; /* kept alive by job->application */
+    struct endpoint_config *config; /* of an application that the batch holds */
+    struct message_body *body;      /* of a job of the batch, or held */
+    int64_t message_id;
+    int64_t due_us; /* wall clock, 0 = at once */
+};
+
+/* What the jobs and deliveries of a batch point to; one of the two, the other is NULL. */
+struct batch_hold {
+    struct application_config *application;
+    struct message_body *body;
 };
 
 /* What hangs on a batch until it is committed. */
@@ -41,6 +49,10 @@ struct batch_effects {
     struct batch_delivery *deliveries;
     size_t delivery_count;
     size_t delivery_capacity;
+    struct batch_hold *holds;
+    size_t hold_count;
+    size_t hold_capacity;
+    size_t emitted; /* messages of general jobs */
 };
 
 struct writer {
@@ -61,8 +73,9 @@ struct writer {
 
     /* The writer thread's own. */
     struct flow_options options;
-    bool has_failed;          /* the last batch */
-    int64_t wal_restarted_us; /* boot clock, last try */
+    struct settings_holder *settings; /* of the moment; borrowed */
+    bool has_failed;                  /* the last batch */
+    int64_t wal_restarted_us;         /* boot clock, last try */
     struct store *store;
     struct id_clock id_clock;
     struct application_cache applications;
@@ -89,8 +102,19 @@ void ingest_hand_over(struct writer *writer);
 /* After the commit: answers the jobs; the list is empty afterwards. */
 void ingest_answer(struct writer *writer, struct list_node *jobs);
 /* The batch failed: answers every job with the error; the list is empty afterwards. */
-void ingest_fail(struct writer *writer, struct list_node *jobs, enum ph_error error,
-                 const struct diag *diag);
+void ingest_fail(struct list_node *jobs, enum ph_error error, const struct diag *diag);
+
+/* --- emit.c --- */
+
+/* Keeps what deliveries and jobs point to until the batch ends. Takes a reference of its own to the
+ * application, and the caller's to the body. */
+void effects_hold_application(struct batch_effects *effects, struct application_config *config);
+void effects_hold_body(struct batch_effects *effects, struct message_body *body);
+/* A savepoint was rolled back: what came after `mark`, a copy from before it, is forgotten. */
+void effects_cut(struct writer *writer, const struct batch_effects *mark);
+/* The batch has ended, one way or the other. */
+void effects_clear(struct batch_effects *effects);
+void effects_done(struct batch_effects *effects);
 
 /* The deliverer that owns the endpoint's shard. */
 struct deliverer *writer_deliverer_of(const struct writer *writer, int64_t shard);

@@ -18,6 +18,7 @@ struct rig_endpoint {
     const char *event_types;
     const char *channels;
     const char *headers;
+    const char *options; /* JSON object, NULL = none */
     bool is_disabled;
     /* For rig_add_endpoint. */
     const struct flow_rig *rig;
@@ -50,6 +51,7 @@ static inline enum ph_error rig_add_endpoint(struct rig_write *write, struct wri
         .channels = slice_of(endpoint->channels),
         .metadata = TEXT("{}"),
         .headers = endpoint->headers == NULL ? TEXT("{}") : slice_of(endpoint->headers),
+        .options = slice_of(endpoint->options),
         .created_at_us = txn->now_us,
         .updated_at_us = txn->now_us,
     };
