@@ -130,6 +130,11 @@ void reference_type(struct buf *page, json_t *schema)
         append_joined(page, values, append_value);
         return;
     }
+    json_t *constant = json_object_get(schema, "const");
+    if (constant != NULL) {
+        append_value(page, constant);
+        return;
+    }
     json_t *type = json_object_get(schema, "type");
     if (type == NULL) {
         buf_append_text(page, "anything");
@@ -194,6 +199,18 @@ static void append_members(struct buf *page, json_t *schema, json_t *members)
     buf_append_text(page, "</table>\n");
 }
 
+/* Objects that are one of several kinds have a table for each besides. */
+static void append_kinds(struct buf *page, json_t *schema)
+{
+    size_t index;
+    json_t *kind;
+    json_array_foreach(json_object_get(schema, "oneOf"), index, kind)
+    {
+        buf_append_text(page, index == 0 ? "<p>One of:</p>\n" : "<p>or:</p>\n");
+        append_members(page, kind, json_object_get(kind, "properties"));
+    }
+}
+
 void reference_schemas(struct buf *page, json_t *components)
 {
     const char *name;
@@ -210,6 +227,7 @@ void reference_schemas(struct buf *page, json_t *components)
             buf_append_text(page, "</p>\n");
         } else {
             append_members(page, schema, members);
+            append_kinds(page, schema);
         }
     }
 }

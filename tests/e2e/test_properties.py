@@ -160,7 +160,7 @@ def run(server, document, garden, folder):
     command += [str(folder / "openapi.json"), "--url", server.url, "-H", f"Authorization: Bearer {server.org_token}"]
     command += ["--report", "ndjson", "--report-ndjson-path", str(folder / "events")]
     if SANITIZED:
-        command += ["--phases", "examples,coverage"]
+        command += ["--phases", "coverage"]
     for option, variable in (("--max-examples", "EXAMPLES"), ("--seed", "SEED")):
         value = os.environ.get(f"POSTHORN_PROPERTY_{variable}")
         command += [option, value] if value else []

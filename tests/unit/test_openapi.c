@@ -397,9 +397,36 @@ static void test_page_names_types(void **state)
         "array of <a href=\"#A\">A</a>, at most 3 items");
     check_type("{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}}",
                "object of string");
+    check_type("{\"const\":\"basic\"}", "<code>&quot;basic&quot;</code>");
     check_type("{\"enum\":[\"a\",2]}", "<code>&quot;a&quot;</code> or <code>2</code>");
     check_type("{\"anyOf\":[{\"$ref\":\"#/components/schemas/A\"},{\"type\":\"null\"}]}",
                "<a href=\"#A\">A</a> or null");
+}
+
+static void test_page_shows_kinds(void **state)
+{
+    (void)state;
+    json_t *components =
+        json_loads("{\"schemas\":{\"A\":{\"properties\":{\"k\":{\"type\":\"string\"}},\"oneOf\":["
+                   "{\"required\":[\"x\"],\"properties\":{\"x\":{\"type\":\"integer\"}}},"
+                   "{\"properties\":{\"y\":{}}}]}}}",
+                   0, NULL);
+    assert_non_null(components);
+    BUF_AUTO struct buf page;
+    buf_init(&page, 4096);
+    reference_schemas(&page, components);
+    static const char *const parts[] = {
+        "<h3 id=\"A\">A</h3>", "<code>k</code><td>string<td>\n</table>\n<p>One of:</p>\n<table>",
+        "<code>x</code> *<td>integer<td>\n</table>\n<p>or:</p>\n<table>",
+        "<code>y</code><td>anything<td>\n</table>\n"};
+    const char *rest = buf_text(&page);
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(parts); index++) {
+        rest = strstr(rest, parts[index]);
+        if (rest == NULL) {
+            fail_msg("the page has no %s where it belongs:\n%s", parts[index], buf_text(&page));
+        }
+    }
+    json_decref(components);
 }
 
 static void test_page_examples(void **state)
@@ -430,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_page_stands_alone),
         cmocka_unit_test(test_page_escapes),
         cmocka_unit_test(test_page_names_types),
+        cmocka_unit_test(test_page_shows_kinds),
         cmocka_unit_test(test_page_examples),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
