@@ -266,10 +266,11 @@ enum ph_error api_poller_consumer_poll(struct api_call *call, struct diag *diag)
         job->sink_id = poll.sink.id;
         return api_submit(call, &job->job, run_consumer, diag);
     }
+    struct buf page = job->page; /* the job goes with the request */
     if (error == PH_OK) {
-        http_respond_json(call->request, 200, &job->page);
+        http_respond_json(call->request, 200, &page);
     }
-    buf_done(&job->page);
+    buf_done(&page);
     return error;
 }
 

@@ -221,6 +221,41 @@ static void test_pages_go_by_the_bytes_of_names(void **state)
     store_rig_close(&rig);
 }
 
+static bool has_a_dot(void *context, struct slice name)
+{
+    (*(int *)context)++;
+    return slice_find(name, '.') < name.len;
+}
+
+static void test_all_but_some_are_archived(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    struct diag diag = {0};
+    static const char *const names[] = {"B", "a.b", "ab", "z"};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
+        add(&rig, 10 + (int64_t)index, names[index]);
+    }
+    struct event_type_row row = row_of(20, "ab");
+    row.org = OTHER_ORG;
+    insert(&rig, &row);
+    row = row_of(21, "archived");
+    row.is_archived = true;
+    insert(&rig, &row);
+    int asked = 0;
+    CONTRACT_OK(event_type_archive_others(rig.store, ORG, LATER_US, has_a_dot, &asked, &diag),
+                &diag);
+    assert_int_equal(asked, 4);
+    assert_true(is_active(&rig, ORG, "a.b"));
+    assert_false(is_active(&rig, ORG, "B"));
+    assert_false(is_active(&rig, ORG, "ab"));
+    assert_false(is_active(&rig, ORG, "z"));
+    assert_true(is_active(&rig, OTHER_ORG, "ab"));
+    assert_true(found(&rig, "z").updated_at_us == LATER_US);
+    assert_true(found(&rig, "archived").updated_at_us == NOW_US);
+    store_rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +263,7 @@ int main(void)
         CONTRACT_BOTH(test_changes_and_the_archive),
         CONTRACT_BOTH(test_a_name_is_taken_once_in_an_organisation),
         CONTRACT_BOTH(test_pages_go_by_the_bytes_of_names),
+        CONTRACT_BOTH(test_all_but_some_are_archived),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }
