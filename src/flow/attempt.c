@@ -226,6 +226,22 @@ static void log_outcome(const struct deliverer *deliverer, const struct item *it
     }
 }
 
+/* Why a delivery ends failed, when its schedule still had attempts or it was not sent at all. */
+static enum delivery_reason end_reason(const struct item *item, const struct judgement *judgement)
+{
+    if (judgement->is_success || !judgement->is_final) {
+        return DELIVERY_REASON_NONE;
+    }
+    if (item->is_overdue) {
+        return DELIVERY_REASON_BREAKER;
+    }
+    if (item->body == NULL) {
+        return DELIVERY_REASON_EXPUNGED;
+    }
+    return judgement->verdict.verdict == VERDICT_RETRY ? DELIVERY_REASON_NONE
+                                                       : DELIVERY_REASON_ABORTED;
+}
+
 static void fill_record(struct deliverer *deliverer, struct item *item,
                         const struct sink_result *result, const struct judgement *judgement)
 {
@@ -240,6 +256,7 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
         .state = judgement->is_success ? DELIVERY_SUCCEEDED
                  : judgement->is_final ? DELIVERY_FAILED
                                        : DELIVERY_PENDING,
+        .reason = end_reason(item, judgement),
         .next_attempt_at_us = judgement->next_attempt_at_us,
         .has_attempt = true,
         .order_key = item->order_key,

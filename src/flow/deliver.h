@@ -26,6 +26,7 @@ struct deliverer_options {
     struct resolver *resolver;
     struct jq_pool *jq;
     struct application_throttles *application_throttles;
+    struct holds *holds;
     unsigned index; /* owns the shards with shard % count == index */
     unsigned count;
 };

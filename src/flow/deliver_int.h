@@ -24,6 +24,7 @@
 #include "core/throttle.h"
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
+#include "flow/hold.h"
 #include "jq/event.h"
 #include "jq/pool.h"
 #include "sinks/http.h"
@@ -180,6 +181,8 @@ struct lane {
     struct throttle throttle;
     struct application_throttle *application_throttle; /* NULL = no limit */
     int64_t reserved_us;       /* boot clock, of a reservation in it; 0 = none */
+    enum hold_kind hold;       /* as shown to others */
+    int64_t hold_until_us;     /* boot clock, likewise */
     struct list_node in_ready; /* of its tenant's ready, or alone */
     struct list_node in_idle;
     struct heap_node timer; /* boot clock */
@@ -307,6 +310,11 @@ int64_t health_schedule_us(const struct deliverer *deliverer, const struct lane 
 /* An attempt has ended, and no longer counts in lane->in_flight. */
 void health_report(struct deliverer *deliverer, struct lane *lane, const struct sink_result *result,
                    bool counts_for_breaker);
+
+/* Shows others (hold.h) what holds the lane's due deliveries back, until when (boot time, INT64_MAX
+ * = not known). Cheap when it is what is shown already. */
+void health_show_hold(struct deliverer *deliverer, struct lane *lane, enum hold_kind kind,
+                      int64_t until_boot_us);
 
 /* --- attempt.c ----------------------------------------------------------------------------------
  */

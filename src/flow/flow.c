@@ -3,6 +3,7 @@
 
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
+#include "flow/hold.h"
 #include "flow/keep.h"
 #include "flow/live.h"
 #include "flow/settings.h"
@@ -21,6 +22,7 @@ struct flow {
     struct resolver *resolver;
     struct jq_pool *jq;
     struct application_throttles *application_throttles;
+    struct holds *holds;
     struct deliverer *deliverers[DELIVER_THREADS_MAX];
     size_t deliverer_count;
     struct keeper *keeper;
@@ -43,6 +45,7 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
         deliverer_free(flow->deliverers[index]);
     }
     application_throttles_free(flow->application_throttles);
+    holds_free(flow->holds);
     settings_holder_free(flow->settings);
     resolver_free(flow->resolver);
     if (flow->is_sending) {
@@ -63,6 +66,7 @@ static enum ph_error start_deliverers(struct flow *flow, struct diag *diag)
             .resolver = flow->resolver,
             .jq = flow->jq,
             .application_throttles = flow->application_throttles,
+            .holds = flow->holds,
             .index = index,
             .count = count,
         };
@@ -94,6 +98,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     flow->settings = settings_holder_new(&options->settings);
     flow->is_sending = true;
     flow->application_throttles = application_throttles_new();
+    flow->holds = holds_new();
     struct jq_pool_options jq = options->settings.jq;
     jq.metrics = options->metrics;
     jq.log = options->log;
@@ -159,6 +164,11 @@ struct jq_pool *flow_jq(struct flow *flow)
 struct live_hub *flow_live(struct flow *flow)
 {
     return flow->live;
+}
+
+struct holds *flow_holds(struct flow *flow)
+{
+    return flow->holds;
 }
 
 const char *flow_store_address(const struct flow *flow)

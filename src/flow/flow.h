@@ -21,6 +21,7 @@
 #include "jq/pool.h"
 
 struct flow;
+struct holds;
 struct keyring;
 struct live_hub;
 struct writer;
@@ -84,6 +85,8 @@ void flow_stop(struct flow *flow, int64_t drain_ms);
 struct writer *flow_writer(struct flow *flow);
 struct jq_pool *flow_jq(struct flow *flow);
 struct live_hub *flow_live(struct flow *flow);
+/* What holds endpoints back now (flow/hold.h); any thread. */
+struct holds *flow_holds(struct flow *flow);
 /* Takes new settings while running. Attempts in flight end under the former ones; changed subnets
  * close kept connections. Main thread. */
 void flow_reload(struct flow *flow, const struct flow_settings *settings);

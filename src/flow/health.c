@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What attempts tell about an endpoint: its circuit breaker and how much it takes at once. */
+/* What attempts tell about an endpoint: its circuit breaker and how much it takes at once; and what
+ * of that is shown to others. */
 #include "base/clock.h"
 #include "flow/deliver_int.h"
 
@@ -82,4 +83,20 @@ void health_report(struct deliverer *deliverer, struct lane *lane, const struct 
         }
         tell_change(deliverer, lane);
     }
+}
+
+void health_show_hold(struct deliverer *deliverer, struct lane *lane, enum hold_kind kind,
+                      int64_t until_boot_us)
+{
+    if (lane->hold == kind && lane->hold_until_us == until_boot_us) {
+        return;
+    }
+    lane->hold = kind;
+    lane->hold_until_us = until_boot_us;
+    int64_t offset_us = clock_wall_us() - clock_boot_us();
+    const struct hold hold = {
+        .kind = kind,
+        .until_us = until_boot_us == INT64_MAX ? 0 : until_boot_us + offset_us,
+    };
+    holds_set(deliverer->options.holds, lane->endpoint_id, &hold);
 }

@@ -183,6 +183,7 @@ void lane_free(struct deliverer *deliverer, struct lane *lane)
     drop_window(deliverer, lane, &lane->manual.items);
     drop_window(deliverer, lane, &lane->replays.items);
     PH_ASSERT(lane->items.count == 0);
+    health_show_hold(deliverer, lane, HOLD_NONE, 0);
     leave_idle(deliverer, lane);
     health_reset(deliverer, lane);
     tenant_leave(deliverer, lane);
@@ -579,10 +580,27 @@ static int64_t wake_time(const struct deliverer *deliverer, const struct lane *l
     return at_us > lane->not_before_us ? at_us : lane->not_before_us;
 }
 
+/* Shows what keeps the lane's due deliveries back. */
+static void show_hold(struct deliverer *deliverer, struct lane *lane, int64_t now_boot_us)
+{
+    int64_t breaker_us = breaker_ready_at(&lane->breaker, now_boot_us);
+    int64_t throttle_us = throttles_ready_at(lane, now_boot_us);
+    if (has_work(lane) && breaker_us > now_boot_us) {
+        health_show_hold(deliverer, lane, HOLD_BREAKER, breaker_us);
+    } else if (has_work(lane) && throttle_us > now_boot_us) {
+        bool is_application = throttle_us == lane->reserved_us;
+        health_show_hold(deliverer, lane,
+                         is_application ? HOLD_APPLICATION_THROTTLE : HOLD_THROTTLE, throttle_us);
+    } else {
+        health_show_hold(deliverer, lane, HOLD_NONE, 0);
+    }
+}
+
 void lane_settle(struct deliverer *deliverer, struct lane *lane)
 {
     int64_t now_us = clock_boot_us();
     int64_t at_us = wake_time(deliverer, lane, now_us);
+    show_hold(deliverer, lane, now_us);
     bool is_ready = at_us <= now_us;
     bool is_idle = at_us == LANE_NEVER && lane->items.count == 0 && !has_work(lane);
     fair_set_ready(deliverer, lane, is_ready);

@@ -19,6 +19,7 @@ struct rig_endpoint {
     const char *channels;
     const char *headers;
     const char *options; /* JSON object, NULL = none */
+    int64_t throttle_rate; /* 0 = none */
     bool is_disabled;
     /* For rig_add_endpoint. */
     const struct flow_rig *rig;
@@ -45,6 +46,7 @@ static inline enum ph_error rig_add_endpoint(struct rig_write *write, struct wri
                                                         : endpoint->rig->application_id,
         .url = slice_of(url),
         .description = TEXT(""),
+        .throttle_rate = endpoint->throttle_rate,
         .version = 1,
         .is_disabled = endpoint->is_disabled,
         .event_types = slice_of(endpoint->event_types),

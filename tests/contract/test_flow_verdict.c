@@ -29,6 +29,7 @@ static void test_retries_end_with_the_schedule(void **state)
     struct rig_delivery delivery = flow_rig_delivery(rig, message_id, endpoint_id);
     assert_int_equal(delivery.attempts, 3);
     assert_int_equal(delivery.next_attempt_at_us, 0);
+    assert_int_equal(delivery.reason, DELIVERY_REASON_NONE);
     assert_int_equal(attempt_count(rig, message_id), 3);
     assert_int_equal(flow_rig_number(rig,
                                      "SELECT count(*) FROM attempt WHERE message_id = $1"
@@ -90,6 +91,7 @@ static void test_gone_disables_the_endpoint(void **state)
     struct rig_delivery first = flow_rig_delivery(rig, ids[0], endpoint_id);
     assert_int_equal(first.state, DELIVERY_FAILED);
     assert_int_equal(first.attempts, 1);
+    assert_int_equal(first.reason, DELIVERY_REASON_ABORTED);
     assert_in_range(receiver_count(receiver), 1, 2);
     assert_int_equal(
         flow_rig_number(rig, "SELECT disabled FROM endpoint WHERE id = $1", endpoint_id), 1);
@@ -153,6 +155,8 @@ static void test_a_receiver_may_end_a_delivery(void **state)
     int64_t message_id = flow_rig_send(rig, "a", "{}");
     RIG_UNTIL(flow_rig_is(rig, message_id, endpoint_id, DELIVERY_FAILED));
     assert_int_equal(flow_rig_delivery(rig, message_id, endpoint_id).attempts, 1);
+    assert_int_equal(flow_rig_delivery(rig, message_id, endpoint_id).reason,
+                     DELIVERY_REASON_ABORTED);
     assert_int_equal(
         flow_rig_number(rig, "SELECT disabled FROM endpoint WHERE id = $1", endpoint_id), 0);
     flow_rig_close(rig);
