@@ -45,12 +45,16 @@ static struct slice without_cut_character(struct slice text)
 
 void attempt_write_response(struct json_out *out, struct slice response)
 {
+    attempt_write_cut_response(out, response, RESPONSE_KEPT_BYTES);
+}
+
+void attempt_write_cut_response(struct json_out *out, struct slice response, size_t kept_bytes)
+{
     if (response.ptr == NULL) {
         json_out_string(out, SLICE_LITERAL("EXPUNGED"));
         return;
     }
-    struct slice text =
-        response.len >= RESPONSE_KEPT_BYTES ? without_cut_character(response) : response;
+    struct slice text = response.len >= kept_bytes ? without_cut_character(response) : response;
     if (is_utf8(text)) {
         json_out_string(out, text);
         return;

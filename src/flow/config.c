@@ -102,22 +102,33 @@ static bool name_set_has(const struct name_set *set, struct slice name)
     return bsearch(&name, set->names, set->count, sizeof name, compare_names) != NULL;
 }
 
-bool endpoint_config_matches(const struct endpoint_config *config, struct slice event_type,
-                             const struct slice *channels, size_t channel_count)
+static bool has_any(const struct name_set *set, const struct slice *names, size_t count)
 {
-    if (config->is_disabled ||
-        (!config->event_types.is_any && !name_set_has(&config->event_types, event_type))) {
-        return false;
-    }
-    if (config->channels.is_any) {
-        return true;
-    }
-    for (size_t index = 0; index < channel_count; index++) {
-        if (name_set_has(&config->channels, channels[index])) {
+    for (size_t index = 0; index < count; index++) {
+        if (name_set_has(set, names[index])) {
             return true;
         }
     }
     return false;
+}
+
+static enum endpoint_match match(const struct endpoint_config *config, struct slice event_type,
+                                 const struct slice *channels, size_t channel_count)
+{
+    if (!config->event_types.is_any && !name_set_has(&config->event_types, event_type)) {
+        return ENDPOINT_WANTS_OTHER_TYPES;
+    }
+    if (!config->channels.is_any && !has_any(&config->channels, channels, channel_count)) {
+        return ENDPOINT_WANTS_OTHER_CHANNELS;
+    }
+    return ENDPOINT_WANTS_IT;
+}
+
+bool endpoint_config_matches(const struct endpoint_config *config, struct slice event_type,
+                             const struct slice *channels, size_t channel_count)
+{
+    return !config->is_disabled &&
+           match(config, event_type, channels, channel_count) == ENDPOINT_WANTS_IT;
 }
 
 /* --- reading -------------------------------------------------------------------------------- */
@@ -425,19 +436,18 @@ enum ph_error application_config_load(struct store *store, int64_t application_i
     return PH_OK;
 }
 
-/* One row: event types and channels. */
-static enum ph_error row_matches(struct db_statement *row, struct slice event_type,
-                                 const struct slice *channels, size_t channel_count,
-                                 struct diag *diag, bool *ret_matches)
+enum ph_error endpoint_match(const struct endpoint_names *names, struct slice event_type,
+                             const struct slice *channels, size_t channel_count, struct diag *diag,
+                             enum endpoint_match *ret_match)
 {
-    struct endpoint_config config = {.id = db_int64(row, 0)};
+    struct endpoint_config config = {.id = names->endpoint_id};
     enum ph_error error = PH_OK;
-    if (!read_names(db_text(row, 1), &config.event_types)) {
+    if (!read_names(names->event_types, &config.event_types)) {
         error = broken_row(diag, config.id, "event types");
-    } else if (!read_names(db_text(row, 2), &config.channels)) {
+    } else if (!read_names(names->channels, &config.channels)) {
         error = broken_row(diag, config.id, "channels");
     } else {
-        *ret_matches = endpoint_config_matches(&config, event_type, channels, channel_count);
+        *ret_match = match(&config, event_type, channels, channel_count);
     }
     name_set_done(&config.event_types);
     name_set_done(&config.channels);
@@ -458,10 +468,14 @@ enum ph_error application_would_match(struct store *store, int64_t application_i
     bool has_row;
     enum ph_error error;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row && !matches) {
-        error = row_matches(select, event_type, channels, channel_count, diag, &matches);
+        const struct endpoint_names names = {db_int64(select, 0), db_text(select, 1),
+                                             db_text(select, 2)};
+        enum endpoint_match result;
+        error = endpoint_match(&names, event_type, channels, channel_count, diag, &result);
         if (error != PH_OK) {
             break;
         }
+        matches = result == ENDPOINT_WANTS_IT;
     }
     db_done(select);
     if (error == PH_OK) {

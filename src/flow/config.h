@@ -86,6 +86,25 @@ PH_NODISCARD enum ph_error application_config_load(struct store *store, int64_t 
 bool endpoint_config_matches(const struct endpoint_config *config, struct slice event_type,
                              const struct slice *channels, size_t channel_count);
 
+enum endpoint_match {
+    ENDPOINT_WANTS_IT,
+    ENDPOINT_WANTS_OTHER_TYPES,
+    ENDPOINT_WANTS_OTHER_CHANNELS
+};
+
+/* What decides that, as it is stored: JSON arrays, SLICE_NONE = all. */
+struct endpoint_names {
+    int64_t endpoint_id; /* for errors */
+    struct slice event_types;
+    struct slice channels;
+};
+/* What keeps a message from an endpoint that is not disabled. PH_STORE when a text is no such
+ * array. Pure. */
+PH_NODISCARD enum ph_error endpoint_match(const struct endpoint_names *names,
+                                          struct slice event_type, const struct slice *channels,
+                                          size_t channel_count, struct diag *diag,
+                                          enum endpoint_match *ret_match);
+
 /* Whether a message would go to any endpoint of the application, without reading secrets. */
 PH_NODISCARD enum ph_error application_would_match(struct store *store, int64_t application_id,
                                                    struct slice event_type,

@@ -128,6 +128,24 @@ class Api:
         wait_for(final, timeout, lambda: f"{message['id']} to reach its end; it stands at {last}")
         return self.attempts(app, message, endpoint_id=endpoint["id"])[::-1]
 
+    # ---- explain ----
+
+    def explain(self, app, message, **params):
+        """What became of a message, by endpoint id."""
+        rows = self.ok("GET", f"/app/{app['id']}/msg/{message['id']}/explain", params=params)["data"]
+        return {row["endpointId"]: row for row in rows}
+
+    def wait_explained(self, app, message, endpoint, decision, reason, timeout=10.0):
+        """The explanation for one endpoint as soon as it is this decision with this reason."""
+        last = []
+
+        def explained():
+            last[:] = [self.explain(app, message).get(endpoint["id"])]
+            row = last[0]
+            return row if row is not None and (row["decision"], row["reason"]) == (decision, reason) else None
+
+        return wait_for(explained, timeout, lambda: f"{message['id']} to be {decision}, {reason}; it is {last}")
+
 
 # ---- checks of error answers ----
 
