@@ -16,6 +16,8 @@
 #define TEXT_MAX_BYTES ((size_t)8 * 1024 * 1024)
 /* Commits that follow each other more quickly are read together. */
 #define PACE_US (5 * CLOCK_US_PER_MS)
+/* Between two pages, at most. */
+#define REST_MAX_US (20 * CLOCK_US_PER_MS)
 /* How often everything is looked at, announced or not; also the pause after a failure. */
 #define LOOK_US CLOCK_US_PER_S
 
@@ -60,7 +62,7 @@ struct live_hub {
     struct store *store; /* NULL until opened, or after it failed */
     struct list_node feeds;
     int64_t looked_us;
-    int64_t round_us;
+    int64_t round_us; /* when the last one began */
     int64_t retry_us; /* after a failure */
     bool has_failed;
     struct arena rows_arena;
@@ -449,32 +451,43 @@ static bool serve(struct live_hub *hub, struct feed *feed, int64_t now_us)
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
+/* With the lock held: whatever happens, unless the hub stops. */
+static void rest(struct live_hub *hub, int64_t wait_us)
+{
+    struct timespec until = clock_deadline(wait_us);
+    int waited = 0;
+    while (!hub->is_stopping && waited == 0) {
+        waited = pthread_cond_timedwait(&hub->changed, &hub->lock, &until);
+    }
+}
+
 /* With the lock held. */
 static void wait_for_work(struct live_hub *hub)
 {
     int64_t now_us = clock_boot_us();
-    struct timespec paced = clock_deadline(PACE_US);
-    int waited = now_us - hub->round_us < PACE_US ? 0 : -1;
-    while (!hub->is_stopping && waited == 0) {
-        waited = pthread_cond_timedwait(&hub->changed, &hub->lock, &paced);
-    }
     bool has_feeds = !list_is_empty(&hub->feeds);
     int64_t left_us = hub->looked_us + LOOK_US - now_us;
     struct timespec until = clock_deadline(left_us > 0 ? left_us : 0);
-    waited = 0;
+    int waited = 0;
     while (!hub->is_woken && !hub->is_stopping && waited == 0) {
         waited = has_feeds ? pthread_cond_timedwait(&hub->changed, &hub->lock, &until)
                            : pthread_cond_wait(&hub->changed, &hub->lock);
     }
 }
 
-/* Takes what has changed; waits for something to do unless there is. False at the end. */
+/* Takes what has changed; waits for something to do unless there is. Whoever catches up with a long
+ * past takes at most half of the thread's time: deliveries have more need of the processor. False
+ * at the end. */
 static bool follow(struct live_hub *hub, bool is_busy)
 {
     struct list_node joined;
     list_init(&joined);
+    int64_t spent_us = clock_boot_us() - hub->round_us;
     lock(hub);
-    if (!is_busy) {
+    if (is_busy) {
+        rest(hub, spent_us < REST_MAX_US ? spent_us : REST_MAX_US);
+    } else {
+        rest(hub, spent_us < PACE_US ? PACE_US : 0);
         wait_for_work(hub);
     }
     hub->is_woken = false;
@@ -500,6 +513,7 @@ static void *hub_main(void *argument)
     bool is_busy = false;
     while (follow(hub, is_busy)) {
         int64_t now_us = clock_boot_us();
+        hub->round_us = now_us;
         bool looks = now_us - hub->looked_us >= LOOK_US;
         is_busy = false;
         LIST_FOR_EACH(node, following, &hub->feeds)
@@ -515,7 +529,6 @@ static void *hub_main(void *argument)
             is_busy = serve(hub, feed, now_us) || is_busy;
         }
         hub->looked_us = looks ? now_us : hub->looked_us;
-        hub->round_us = now_us;
     }
     return NULL;
 }

@@ -363,6 +363,28 @@ static void test_ends(void **state)
     flow_rig_close(rig);
 }
 
+/* Whoever reads the store loses the connection, and makes another one. */
+static void test_a_lost_connection(void **state)
+{
+    struct flow_rig *rig = flow_rig_open(state);
+    struct listener *listener = listen_after(rig, 0);
+    int64_t ids[2];
+    ids[0] = flow_rig_send(rig, "a", "{}");
+    RIG_UNTIL(has_got(listener, 1));
+    /* The hub has opened its own last of all. */
+    assert_int_equal(
+        flow_rig_number(rig,
+                        "SELECT count(pg_terminate_backend(pid)) FROM"
+                        " (SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+                        " ORDER BY backend_start DESC LIMIT 1) AS newest",
+                        0),
+        1);
+    ids[1] = flow_rig_send(rig, "a", "{}");
+    assert_got(listener, ids, 2);
+    leave(listener);
+    flow_rig_close(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +396,7 @@ int main(void)
         CONTRACT_BOTH(test_other_applications_are_not_told),
         CONTRACT_BOTH(test_no_more_than_the_limit),
         CONTRACT_BOTH(test_ends),
+        CONTRACT_POSTGRES(test_a_lost_connection),
     };
     return cmocka_run_group_tests_name("flow_live", tests, contract_begin, contract_end);
 }

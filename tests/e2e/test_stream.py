@@ -14,7 +14,7 @@ from harness.receiver import Reply
 from harness.server import Server
 from harness.stream import Follower
 from harness.tls import Authority
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_who_does_not_read_costs_nobody():
             other.wait_count(len(sent))
             assert other.ids() == [message["id"] for message in sent]
             # Thirty more megabytes are on their way to somebody who does not read.
-            assert server.rss_bytes() - before < 10_000_000 * SLOWNESS
+            assert SANITIZED or server.rss_bytes() - before < 10_000_000
             # It has lost nothing, should it read on.
             assert stuck.ids_until(sent[-1]["id"]) == [message["id"] for message in sent]
             stuck.socket.close()
