@@ -125,7 +125,9 @@ const struct http_route *surface_root_routes(struct surfaces *surfaces,
                                              const struct surface *surface, size_t *ret_count)
 {
     *ret_count = surface->route_count;
-    return surfaces_instance(surfaces, surface)->root;
+    const struct surface_instance *instance = surfaces_instance(surfaces, surface);
+    PH_ASSERT(instance != NULL);
+    return instance->root;
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
