@@ -324,7 +324,7 @@ def test_a_success_clears_the_failure(receiver, path):
 @pytest.mark.smoke
 @pytest.mark.parametrize("how", ["disable", "delete", "delete the application"])
 def test_nothing_is_sent_after_the_end(receiver, path, how):
-    with Server({"retry_schedule": "0.3,0.3"}) as server:
+    with Server({"retry_schedule": "1.5,0.1"}) as server:
         api = server.api()
         app, other = api.new_app(), api.new_app()
         receiver.script(path, Reply(500))

@@ -249,7 +249,7 @@ def test_a_request_that_fails_has_one_line(tmp_path):
     """An answer 501 is said once, with its reason."""
     with Configured(tmp_path, log_level="info") as it:
         api = it.server.api()
-        response = api.post("/auth/logout")
+        response = api.post("/stream")
         assert response.status_code == 501, response.text
         lines = wait_for(lambda: it.lines("request failed"), 5, "the line")
         assert len(lines) == 1 and "status=501" in lines[0] and "not yet implemented" in lines[0], lines
