@@ -33,12 +33,13 @@ enum attempt_status attempt_status_of(const struct delivery_view *view, bool is_
     return ATTEMPT_STATUS_FAIL;
 }
 
+/* `+endpoint_id`: the few attempts of the message are walked, not the many of the endpoint. */
 static enum ph_error read_latest(struct store *store, int64_t message_id, int64_t endpoint_id,
                                  struct diag *diag, int64_t *ret_status)
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT status FROM attempt WHERE message_id = $1"
-                              " AND endpoint_id = $2 ORDER BY id DESC LIMIT 1");
+                              " AND +endpoint_id = $2 ORDER BY id DESC LIMIT 1");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);
     bool has_row;

@@ -53,6 +53,9 @@ enum ph_error replay_messages(struct store *store, int64_t application_id,
     return read_rows(select, rows, limit, diag, ret_count);
 }
 
+/* Here and below `+endpoint_id`: the few attempts of a message are walked, never the many of an
+ * endpoint, though they have the order too. */
+
 /* --- one message -------------------------------------------------------------------------------
  */
 
@@ -61,7 +64,7 @@ static enum ph_error read_newest(struct store *store, int64_t message_id, int64_
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT status, response_code FROM attempt WHERE message_id = $1"
-                              " AND endpoint_id = $2 ORDER BY id DESC LIMIT 1");
+                              " AND +endpoint_id = $2 ORDER BY id DESC LIMIT 1");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);
     enum ph_error error = db_step(select, diag, &view->has_attempt);
@@ -112,7 +115,7 @@ enum ph_error replay_has_success(struct store *store, int64_t message_id, int64_
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT id FROM attempt WHERE message_id = $1"
-                              " AND endpoint_id = $2 AND status = 0 LIMIT 1");
+                              " AND +endpoint_id = $2 AND status = 0 LIMIT 1");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);
     return has_row(select, diag, ret_has_success);
@@ -123,7 +126,7 @@ enum ph_error replay_last_attempt(struct store *store, int64_t message_id, int64
                                   int64_t *ret_attempt_id)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT id FROM attempt WHERE message_id = $1 AND endpoint_id = $2"
+        db_prepare(store->db, "SELECT id FROM attempt WHERE message_id = $1 AND +endpoint_id = $2"
                               " AND id > $3 AND id < $4 ORDER BY id DESC LIMIT 1");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);

@@ -16,7 +16,7 @@ struct usage_attempts {
 PH_NODISCARD enum ph_error usage_count_attempts(struct store *store, int64_t endpoint_id,
                                                 const struct replay_range *range, struct diag *diag,
                                                 struct usage_attempts *ret_attempts);
-/* Pending deliveries of an endpoint of messages within the range, from the index alone. */
+/* Pending deliveries of an endpoint of messages within the range; walks those that are pending. */
 struct usage_pending {
     int64_t untried;
     int64_t tried;
