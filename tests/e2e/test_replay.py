@@ -58,7 +58,8 @@ def publish(server, app, count, threads=4):
 
 
 def task_of(api, task):
-    return api.ok("GET", f"/background-task/{task.id}")
+    """`task` as an operation gave it, or as the SDK did."""
+    return api.ok("GET", f"/background-task/{task['id'] if isinstance(task, dict) else task.id}")
 
 
 def wait_end(api, task, timeout=30.0):
@@ -93,7 +94,7 @@ def test_a_replay_heeds_its_rate(server, api, app, receiver, path):
     # A burst of one second's worth, then 30 each second.
     assert 1.5 <= took <= 8 * SLOWNESS, took
     assert most_in_a_second(requests) <= 75
-    done = wait_for(lambda: (lambda t: t["status"] == "finished" and t)(api.ok("GET", f"/background-task/{task['id']}")))
+    done = wait_end(api, task)
     assert (done["data"]["rate"], done["data"]["messagesSent"]) == (30, 90)
 
 
@@ -121,19 +122,19 @@ def test_a_cancelled_replay_stops(server, api, app, receiver, path):
     url = f"/app/{app['id']}/endpoint/{endpoint['id']}/replay-missing"
     task = api.ok("POST", url, {"since": hour_ago().isoformat(), "rate": 10}, 202)
     receiver.wait(path, 12)
-    running = api.ok("GET", f"/background-task/{task['id']}")
+    running = task_of(api, task)
     assert (running["status"], running["data"]["messagesTotal"], running["data"]["rate"]) == ("running", 200, 10)
     cancelled = api.ok("POST", f"/background-task/{task['id']}/cancel", {})
     assert cancelled["status"] == "failed" and cancelled["data"]["cancelled"] is True
     sent = cancelled["data"]["messagesSent"]
     assert 12 <= sent < 100
-    assert api.ok("GET", f"/background-task/{task['id']}") == cancelled
+    assert task_of(api, task) == cancelled
     again = api.ok("POST", f"/background-task/{task['id']}/cancel", {})
     assert again == cancelled, "a second cancel changes nothing"
     # What had been handed over comes, and nothing else: a later task of the endpoint finds all the rest.
     receiver.wait(path, sent)
     rest = api.ok("POST", url, {"since": hour_ago().isoformat()}, 202)
-    done = wait_for(lambda: (lambda t: t["status"] == "finished" and t)(api.ok("GET", f"/background-task/{rest['id']}")))
+    done = wait_end(api, rest)
     assert done["data"]["messagesSent"] == 200 - sent
     counts = collections.Counter(r.message_id for r in receiver.wait(path, 200))
     assert len(counts) == 200 and set(counts.values()) == {1}
@@ -153,7 +154,8 @@ def test_a_replay_goes_on_after_kill_9(receiver, path):
             server.kill()
             server.start()
         done = wait_end(api, task)
-        assert (done["status"], done["data"]["messagesSent"], done["data"]["messagesTotal"]) == ("finished", count, count)
+        data = done["data"]
+        assert (done["status"], data["messagesSent"], data["messagesTotal"]) == ("finished", count, count)
         url = f"/app/{app['id']}/endpoint/{endpoint['id']}/stats"
         wait_for(lambda: api.ok("GET", url)["success"] >= count, what="all recorded")
         # The store knows of one attempt each; the receiver may have seen again what was under way at a kill.
@@ -201,7 +203,7 @@ def test_unfinished_tasks_are_limited(server, api, app, receiver, path):
     other_endpoint = api.new_endpoint(other, receiver.url(path))
     api.ok("POST", f"/app/{other['id']}/endpoint/{other_endpoint['id']}/replay-missing", send, 202)
     receiver.wait(path, 1)
-    waiting = api.ok("GET", f"/background-task/{tasks[-1]['id']}")
+    waiting = task_of(api, tasks[-1])
     assert waiting["status"] == "running" and waiting["data"]["queued"] is True
     for task in tasks:
         api.ok("POST", f"/background-task/{task['id']}/cancel", {})
