@@ -25,6 +25,7 @@ int command_version(int count, char **arguments);
 int command_send(int count, char **arguments);
 int command_tail(int count, char **arguments);
 int command_listen(int count, char **arguments);
+int command_replay(int count, char **arguments);
 int command_verify(int count, char **arguments);
 int command_doctor(int count, char **arguments);
 int command_key(int count, char **arguments);

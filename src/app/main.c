@@ -41,6 +41,21 @@ static const struct command commands[] = {
      "--since names, and connects again by itself where it was; SIGINT ends it. --app may be left "
      "out when there is only one, or with an application's token. --json prints what the API says "
      "of each, --with-content with payloads and responses. Url and token as for send."},
+    {"replay", command_replay,
+     "replay --app ID --endpoint ID --since TIME [--until TIME] [--failed | --missing | --all] "
+     "[--rate N] [--follow | --detach] [--json] | --task ID | --cancel ID [--url URL] "
+     "[--token TOKEN] [--data DIR]",
+     "send messages to an endpoint again",
+     "--failed, the default, makes one attempt for each message that failed and never succeeded, "
+     "at "
+     "most 10 000; --missing sends what the endpoint never got and would get now; --all sends "
+     "everything again. TIME is an age such as 2h or an RFC 3339 time. The server does it in the "
+     "background and heeds the endpoint's limits; --rate makes it slower (messages per second). "
+     "The "
+     "command follows it to its end; SIGINT ends the command only. --detach prints the task's id "
+     "instead, --task follows one that is under way, --cancel ends one. --json prints the task as "
+     "the API tells it. Exit code 1 when the task failed or was cancelled. Url and token as for "
+     "send."},
     {"listen", command_listen,
      "listen [--listen ADDR:PORT] [--secret whsec_…[,…]] [--status N] [--count N] [--json]",
      "receive webhooks, verify and print them",
