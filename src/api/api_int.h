@@ -47,6 +47,7 @@ void endpoint_write(struct json_out *out, const struct id_codec *codec,
 
 api_function api_not_implemented;
 api_function api_root, api_reference, api_openapi;
+api_function api_redrive;
 api_function api_health_live, api_health_ready, api_metrics, api_health, api_health_ping;
 
 api_function api_application_list, api_application_create, api_application_get;

@@ -337,3 +337,9 @@ def test_answers_that_nobody_reads_do_not_fill_the_memory(receiver):
             assert refused.status_code == 503 and refused.headers["retry-after"] == "1"
             assert api.get(f"/app/{app['id']}").status_code == 200
         wait_for(lambda: api.get(path).status_code == 200, 5, "room for the answer")
+
+
+def test_there_are_no_dead_letters(server, api, app):
+    """What is due stays in the store until it ends, so nothing is ever left to be driven again."""
+    assert api.post("/admin/redrive-dlq").status_code == 204
+    assert server.api(server.app_token(app["id"])).post("/admin/redrive-dlq").status_code == 403
