@@ -122,8 +122,8 @@ enum ph_error api_metrics(struct api_call *call, struct diag *diag)
     return PH_OK;
 }
 
-/* In the original failed tasks of its queue go round once more. There is no such queue here: what is
- * due is read from the store until it ends, so there is never anything to do. */
+/* In the original failed tasks of its queue go round once more. There is no such queue here: what
+ * is due is read from the store until it ends, so there is never anything to do. */
 enum ph_error api_redrive(struct api_call *call, struct diag *diag)
 {
     (void)diag;
