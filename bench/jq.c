@@ -29,7 +29,7 @@ static const char usage[] = "usage: ph-jq --posthorn FILE [options]\n"
                             "Exits 1 when an evaluation "
                             "did not give its result.\n";
 
-enum { PROGRAMS_MAX = 1000, EVENT_BYTES_MAX = 1 << 20 };
+enum { PROGRAMS_MAX = 4000, EVENT_BYTES_MAX = 1 << 20 };
 
 struct run {
     struct jq_pool *pool;

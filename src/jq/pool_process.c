@@ -219,6 +219,19 @@ void process_begin(struct jq_pool *pool, struct process *process, int64_t now_us
     }
 }
 
+/*
+ * Whether the worker is still at the request that it was at when the clock was read. Answers that
+ * came while this thread was elsewhere are taken first: what they took is not the next one's.
+ */
+static bool is_still_at_it(struct jq_pool *pool, struct process *process)
+{
+    const struct list_node *first = process->running.next;
+    int64_t begun_us = process->begun_us;
+    process_receive(pool, process);
+    return process->state == PROCESS_READY && process->running.next == first &&
+           process->begun_us == begun_us;
+}
+
 void process_check_time(struct jq_pool *pool, struct process *process, int64_t now_us)
 {
     if (process->state == PROCESS_STARTING && now_us >= process->check_us) {
@@ -232,6 +245,9 @@ void process_check_time(struct jq_pool *pool, struct process *process, int64_t n
     int64_t cpu_us = 0;
     if (!clock_process_us(process->pid, &cpu_us)) {
         process->check_us = now_us + CHECK_LEAST_US; /* it has ended, which reading finds out */
+        return;
+    }
+    if (!is_still_at_it(pool, process)) {
         return;
     }
     int64_t used_us = cpu_us - process->begun_cpu_us;

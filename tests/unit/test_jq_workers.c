@@ -160,6 +160,96 @@ static void test_a_worker_that_stays_paused_is_replaced(void **state)
     rig_end(&rig);
 }
 
+struct holder {
+    struct rig *rig;
+    pid_t worker;
+};
+
+/* Holds the pool's thread up while the worker goes on with what it has. */
+static void hold(void *context, const struct jq_result *result)
+{
+    struct holder *holder = context;
+    int64_t begun_us = clock_boot_us();
+    int64_t first_us = 0;
+    int64_t now_us = 0;
+    (void)result;
+    (void)clock_process_us(holder->worker, &first_us);
+    while (clock_process_us(holder->worker, &now_us) && now_us - first_us < 600000 &&
+           clock_boot_us() - begun_us < 3000000) {
+        (void)poll(NULL, 0, 5);
+    }
+    pthread_mutex_lock(&holder->rig->mutex);
+    holder->rig->answered++;
+    pthread_cond_broadcast(&holder->rig->changed);
+    pthread_mutex_unlock(&holder->rig->mutex);
+}
+
+/* A program that this one of two workers is the home of. */
+static struct jq_program *program_at_home(const char *text, unsigned home)
+{
+    struct diag diag;
+    struct jq_program *program = NULL;
+    for (unsigned variant = 0; program == NULL; variant++) {
+        char whole[128];
+        uint32_t number;
+        (void)snprintf(whole, sizeof whole, "%s # %u", text, variant);
+        assert_int_equal(jq_program_new(slice_of(whole), "x", &diag, &program), PH_OK);
+        memcpy(&number, program->hash, sizeof number);
+        if (number % 2 != home) {
+            jq_program_unref(program);
+            program = NULL;
+        }
+    }
+    return program;
+}
+
+static void submit_program(struct rig *rig, struct jq_program *program, const char *input,
+                           jq_done_function *done, void *context)
+{
+    struct diag diag;
+    const struct jq_request request = {.program = program,
+                                       .kind = JQ_FILTER,
+                                       .owner = 1,
+                                       .input = ph_strdup(input),
+                                       .input_len = strlen(input),
+                                       .done = done,
+                                       .context = context};
+    assert_int_equal(jq_pool_submit(rig->pool, &request, &diag), PH_OK);
+}
+
+static void test_time_of_others_is_not_held_against_a_program(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct call calls[24];
+    struct call warm_up = {.rig = &rig};
+    struct jq_program *sized = program_at_home("[range(.)] | length >= 0", 0);
+    struct jq_program *other = program_at_home("true", 1);
+    rig_start(&rig, (struct jq_pool_options){.workers = 2, .timeout_us = 300000});
+    /* It is known as a quick one, so that several are sent at a time. */
+    size_t answered = 0;
+    for (; answered < 20; answered++) {
+        submit_program(&rig, sized, "1", call_done, &warm_up);
+        rig_wait(&rig, answered + 1);
+    }
+    struct holder holder = {&rig, only_worker()};
+    submit_program(&rig, other, "1", call_done, &warm_up);
+    rig_wait(&rig, ++answered);
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(calls); index++) {
+        calls[index] = (struct call){.rig = &rig};
+        submit_program(&rig, sized, "200000", call_done, &calls[index]);
+    }
+    submit_program(&rig, other, "1", hold, &holder);
+    rig_wait(&rig, answered + PH_ARRAY_LENGTH(calls) + 1);
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(calls); index++) {
+        assert_string_equal(calls[index].words, "");
+        assert_int_equal(calls[index].outcome, JQ_OK);
+    }
+    jq_program_unref(sized);
+    jq_program_unref(other);
+    rig_end(&rig);
+}
+
 /* Seconds of processor time that the worker may use in all, as the kernel knows it. */
 static int processor_limit_s(pid_t pid)
 {
@@ -502,6 +592,7 @@ int main(int count, char **arguments)
         cmocka_unit_test(test_a_worker_killed_while_idle_comes_back),
         cmocka_unit_test(test_a_paused_worker_is_not_the_programs_fault),
         cmocka_unit_test(test_a_worker_that_stays_paused_is_replaced),
+        cmocka_unit_test(test_time_of_others_is_not_held_against_a_program),
         cmocka_unit_test(test_the_processor_limit_moves_on),
         cmocka_unit_test(test_workers_do_not_outlive_the_server),
         cmocka_unit_test(test_a_full_queue_refuses),
