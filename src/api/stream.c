@@ -32,7 +32,8 @@ struct follower {
     struct http_stream *stream; /* NULL when it was ended */
     const struct id_codec *codec;
     struct message_filter filter;
-    int64_t endpoint_id; /* only attempts to it; 0 = everything */
+    struct slice *event_types; /* of the filter */
+    int64_t endpoint_id;       /* only attempts to it; 0 = everything */
 };
 
 /* What the request asks for. */
@@ -148,7 +149,7 @@ static void expire(void *context, int64_t position)
 
 static void free_follower(struct follower *follower)
 {
-    free((void *)(uintptr_t)follower->filter.event_types);
+    free(follower->event_types);
     free(follower);
 }
 
@@ -233,23 +234,21 @@ static enum ph_error read_query(struct api_call *call, struct diag *diag,
     return error;
 }
 
-/* The texts of the filter in one piece of memory, behind their slices. */
-static struct message_filter copy_filter(const struct message_filter *filter)
+/* The texts in one piece of memory, behind their slices. */
+static struct slice *copy_texts(const struct slice *texts, size_t count)
 {
-    size_t count = filter->event_type_count;
     size_t bytes = 0;
     for (size_t index = 0; index < count; index++) {
-        bytes += filter->event_types[index].len;
+        bytes += texts[index].len;
     }
     struct slice *copies = ph_malloc(count * sizeof *copies + bytes + 1);
     char *place = (char *)(copies + count);
     for (size_t index = 0; index < count; index++) {
-        struct slice text = filter->event_types[index];
-        memcpy(place, text.ptr, text.len);
-        copies[index] = (struct slice){place, text.len};
-        place += text.len;
+        memcpy(place, texts[index].ptr, texts[index].len);
+        copies[index] = (struct slice){place, texts[index].len};
+        place += texts[index].len;
     }
-    return (struct message_filter){.event_types = copies, .event_type_count = count};
+    return copies;
 }
 
 /* Boot clock. */
@@ -285,13 +284,15 @@ static enum ph_error subscribe(struct api_call *call, const struct stream_query 
 
 enum ph_error api_stream(struct api_call *call, struct diag *diag)
 {
-    struct stream_query query;
+    struct stream_query query = {0};
     enum ph_error error = read_query(call, diag, &query);
     if (error != PH_OK) {
         return error;
     }
     struct follower *follower = ph_calloc(1, sizeof *follower);
-    follower->filter = copy_filter(&query.filter);
+    follower->event_types = copy_texts(query.filter.event_types, query.filter.event_type_count);
+    follower->filter = query.filter;
+    follower->filter.event_types = follower->event_types;
     follower->endpoint_id = query.endpoint_id;
     follower->codec = call->codec;
     error = subscribe(call, &query, follower, diag);

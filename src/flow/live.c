@@ -414,8 +414,9 @@ static enum ph_error give_page(struct live_hub *hub, struct feed *feed, int64_t 
 {
     struct event_end end = {0};
     arena_reset(&hub->rows_arena);
-    enum ph_error error = event_page(hub->store, feed->application_id, position, PAGE_EVENTS,
-                                     &hub->rows_arena, diag, hub->rows, &end);
+    const struct event_query query = {feed->application_id, position, PAGE_EVENTS,
+                                      &hub->rows_arena};
+    enum ph_error error = event_page(hub->store, &query, diag, hub->rows, &end);
     bool is_taken = true;
     for (size_t index = 0; error == PH_OK && is_taken && index < end.count; index++) {
         error = give(hub, feed, &hub->rows[index], diag, &is_taken);

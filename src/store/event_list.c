@@ -11,8 +11,8 @@
 #include "store/store_int.h"
 
 /* About two seconds of ids. */
-#define FIRST_SPAN (INT64_C(1) << 32)
-#define SPAN_FACTOR 8
+#define FIRST_WIDTH (INT64_C(1) << 32)
+#define WIDTH_FACTOR 8
 
 static enum ph_error newest_attempt(struct store *store, struct diag *diag, int64_t *ret_id)
 {
@@ -27,18 +27,25 @@ static enum ph_error newest_attempt(struct store *store, struct diag *diag, int6
     return error;
 }
 
-/* How many attempts have ids above `lower` and up to `last`, at most `most`. The order of the join
- * is meant: from each endpoint into its own index. */
-static enum ph_error count_attempts(struct store *store, int64_t application_id, int64_t lower,
-                                    int64_t last, size_t most, struct diag *diag, size_t *ret_count)
+/* Attempts of one application with ids above `lower`, up to `upper`. */
+struct span {
+    int64_t application_id;
+    int64_t lower;
+    int64_t upper;
+};
+
+/* How many there are, at most `most`. The order of the join is meant: from each endpoint into its
+ * own index. */
+static enum ph_error count_attempts(struct store *store, const struct span *span, size_t most,
+                                    struct diag *diag, size_t *ret_count)
 {
     struct db_statement *select = db_prepare(
         store->db, "SELECT count(*) FROM (SELECT 1 FROM endpoint CROSS JOIN attempt"
                    " WHERE endpoint.application_id = $1 AND attempt.endpoint_id = endpoint.id"
                    " AND attempt.id > $2 AND attempt.id <= $3 LIMIT $4) AS found");
-    db_bind_int64(select, 1, application_id);
-    db_bind_int64(select, 2, lower);
-    db_bind_int64(select, 3, last);
+    db_bind_int64(select, 1, span->application_id);
+    db_bind_int64(select, 2, span->lower);
+    db_bind_int64(select, 3, span->upper);
     db_bind_int64(select, 4, (int64_t)most);
     bool has_row;
     enum ph_error error = db_step(select, diag, &has_row);
@@ -50,63 +57,68 @@ static enum ph_error count_attempts(struct store *store, int64_t application_id,
     return error;
 }
 
-/* The greatest id up to which there are no more than `limit` attempts after `after_id`, as far as
- * the spans tell; `last` when that is all. */
-static enum ph_error find_bound(struct store *store, int64_t application_id, int64_t after_id,
-                                int64_t last, size_t limit, struct diag *diag, int64_t *ret_bound)
+/* The greatest id up to which there are no more attempts than the limit, as far as the spans tell;
+ * `last` when that is all. */
+static enum ph_error find_bound(struct store *store, const struct event_query *query, int64_t last,
+                                struct diag *diag, int64_t *ret_bound)
 {
-    int64_t bound = after_id;
-    int64_t span = FIRST_SPAN;
+    int64_t bound = query->after_id;
+    int64_t width = FIRST_WIDTH;
     size_t found = 0;
     while (bound < last) {
-        int64_t to = last - bound > span ? bound + span : last;
+        int64_t to = last - bound > width ? bound + width : last;
+        const struct span span = {query->application_id, bound, to};
         size_t count;
-        enum ph_error error =
-            count_attempts(store, application_id, bound, to, limit - found + 1, diag, &count);
+        enum ph_error error = count_attempts(store, &span, query->limit - found + 1, diag, &count);
         if (error != PH_OK) {
             return error;
         }
-        if (found + count <= limit) {
+        if (found + count <= query->limit) {
             found += count;
             bound = to;
-            span = span > INT64_MAX / SPAN_FACTOR ? INT64_MAX : span * SPAN_FACTOR;
+            width = width > INT64_MAX / WIDTH_FACTOR ? INT64_MAX : width * WIDTH_FACTOR;
         } else if (found > 0) {
             break;
         } else {
-            span = (to - bound + SPAN_FACTOR - 1) / SPAN_FACTOR;
+            width = (to - bound + WIDTH_FACTOR - 1) / WIDTH_FACTOR;
         }
     }
     *ret_bound = bound;
     return PH_OK;
 }
 
-/* The attempts of a span that was found; at most `limit`. */
-static enum ph_error read_attempts(struct store *store, int64_t application_id, int64_t after_id,
-                                   int64_t bound, size_t limit, struct arena *arena,
-                                   struct diag *diag, struct event_row *rows, size_t *ret_count)
+static enum ph_error copy_attempt(struct db_statement *select, const struct event_query *query,
+                                  struct diag *diag, struct event_row *ret_row)
+{
+    struct row_copier copier = {.row = select, .arena = query->arena};
+    *ret_row = (struct event_row){.is_attempt = true};
+    attempt_read_columns(&copier, &ret_row->attempt);
+    ret_row->id = ret_row->attempt.id;
+    ret_row->message.id = ret_row->attempt.message_id;
+    ret_row->message.application_id = query->application_id;
+    ret_row->message.event_type = row_copy_text(&copier, ATTEMPT_COLUMN_COUNT);
+    return row_copier_end(&copier, diag);
+}
+
+/* The attempts up to a bound that was found. */
+static enum ph_error read_attempts(struct store *store, const struct event_query *query,
+                                   int64_t bound, struct diag *diag, struct event_row *rows,
+                                   size_t *ret_count)
 {
     struct db_statement *select = db_prepare(
         store->db, "SELECT " ATTEMPT_COLUMNS ", message.event_type FROM endpoint"
                    " CROSS JOIN attempt JOIN message ON message.id = attempt.message_id"
                    " WHERE endpoint.application_id = $1 AND attempt.endpoint_id = endpoint.id"
                    " AND attempt.id > $2 AND attempt.id <= $3 ORDER BY attempt.id");
-    db_bind_int64(select, 1, application_id);
-    db_bind_int64(select, 2, after_id);
+    db_bind_int64(select, 1, query->application_id);
+    db_bind_int64(select, 2, query->after_id);
     db_bind_int64(select, 3, bound);
     size_t count = 0;
     bool has_row;
     enum ph_error error;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
-        PH_ASSERT(count < limit); /* they were counted in the same snapshot */
-        struct row_copier copier = {.row = select, .arena = arena};
-        struct event_row *row = &rows[count++];
-        *row = (struct event_row){.is_attempt = true};
-        attempt_read_columns(&copier, &row->attempt);
-        row->id = row->attempt.id;
-        row->message.id = row->attempt.message_id;
-        row->message.application_id = application_id;
-        row->message.event_type = row_copy_text(&copier, ATTEMPT_COLUMN_COUNT);
-        error = row_copier_end(&copier, diag);
+        PH_ASSERT(count < query->limit); /* they were counted in the same snapshot */
+        error = copy_attempt(select, query, diag, &rows[count++]);
         if (error != PH_OK) {
             break;
         }
@@ -114,17 +126,6 @@ static enum ph_error read_attempts(struct store *store, int64_t application_id, 
     db_done(select);
     *ret_count = count;
     return error;
-}
-
-static enum ph_error read_messages(struct store *store, int64_t application_id, int64_t after_id,
-                                   size_t limit, struct arena *arena, struct diag *diag,
-                                   struct message_item *items, struct list_end *ret_end)
-{
-    const struct message_query query = {
-        .application_id = application_id,
-        .page = {.lower = after_id, .upper = INT64_MAX, .limit = limit},
-    };
-    return message_page(store, &query, arena, diag, items, ret_end);
 }
 
 /* Merges `messages` up to `bound` into the `attempts` rows that stand at the front, from the end.
@@ -148,34 +149,33 @@ static size_t merge(struct event_row *rows, size_t attempts, const struct messag
     return total;
 }
 
-enum ph_error event_page(struct store *store, int64_t application_id, int64_t after_id,
-                         size_t limit, struct arena *arena, struct diag *diag,
+enum ph_error event_page(struct store *store, const struct event_query *query, struct diag *diag,
                          struct event_row *rows, struct event_end *ret_end)
 {
-    PH_ASSERT(limit >= 1 && limit <= EVENT_PAGE_MAX);
-    PH_AUTO_FREE struct message_item *messages = ph_calloc(limit, sizeof *messages);
+    PH_ASSERT(query->limit >= 1 && query->limit <= EVENT_PAGE_MAX);
+    PH_AUTO_FREE struct message_item *messages = ph_calloc(query->limit, sizeof *messages);
+    const struct message_query wanted = {
+        .application_id = query->application_id,
+        .page = {.lower = query->after_id, .upper = INT64_MAX, .limit = query->limit},
+    };
     struct list_end end = {0};
-    int64_t newest = 0;
-    enum ph_error error =
-        read_messages(store, application_id, after_id, limit, arena, diag, messages, &end);
+    int64_t last = 0;
+    enum ph_error error = message_page(store, &wanted, query->arena, diag, messages, &end);
     if (error == PH_OK) {
-        error = newest_attempt(store, diag, &newest);
+        error = newest_attempt(store, diag, &last);
     }
     if (error != PH_OK) {
         return error;
     }
-    int64_t last = newest;
-    if (end.has_more && end.count > 0) {
-        last = messages[end.count - 1].row.id;
-    } else if (end.count > 0 && messages[end.count - 1].row.id > last) {
-        last = messages[end.count - 1].row.id;
+    int64_t last_message = end.count > 0 ? messages[end.count - 1].row.id : 0;
+    if (end.has_more || last_message > last) {
+        last = last_message;
     }
     int64_t bound = last;
     size_t count = 0;
-    error = find_bound(store, application_id, after_id, last, limit, diag, &bound);
+    error = find_bound(store, query, last, diag, &bound);
     if (error == PH_OK) {
-        error =
-            read_attempts(store, application_id, after_id, bound, limit, arena, diag, rows, &count);
+        error = read_attempts(store, query, bound, diag, rows, &count);
     }
     if (error == PH_OK) {
         *ret_end = (struct event_end){

@@ -18,6 +18,13 @@ struct event_row {
     struct attempt_row attempt; /* without its response */
 };
 
+struct event_query {
+    int64_t application_id;
+    int64_t after_id;    /* events with greater ids */
+    size_t limit;        /* 1..EVENT_PAGE_MAX; of messages and of attempts each */
+    struct arena *arena; /* gets the texts of the rows */
+};
+
 /* How far a page got. */
 struct event_end {
     size_t count;
@@ -26,13 +33,12 @@ struct event_end {
 };
 
 /*
- * The events with ids above `after_id`, oldest first; texts are copied into `arena`. `rows` has
- * room for 2 * limit; limit is 1..EVENT_PAGE_MAX. A page may be short or empty and more follow all
- * the same. The transaction must be one snapshot (db_begin_read).
+ * The events that the query wants, oldest first. `rows` has room for 2 * limit. A page may be short
+ * or empty and more follow all the same. The transaction must be one snapshot (db_begin_read).
  */
-PH_NODISCARD enum ph_error event_page(struct store *store, int64_t application_id, int64_t after_id,
-                                      size_t limit, struct arena *arena, struct diag *diag,
-                                      struct event_row *rows, struct event_end *ret_end);
+PH_NODISCARD enum ph_error event_page(struct store *store, const struct event_query *query,
+                                      struct diag *diag, struct event_row *rows,
+                                      struct event_end *ret_end);
 /* A message's payload or an attempt's response; SLICE_NONE when it is gone. Into `arena`. */
 PH_NODISCARD enum ph_error event_content(struct store *store, const struct event_row *row,
                                          int64_t now_us, struct arena *arena, struct diag *diag,

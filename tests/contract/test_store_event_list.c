@@ -124,9 +124,8 @@ static void page(struct history *history, int64_t after_id, size_t limit)
 {
     struct diag diag = {0};
     arena_reset(&history->rig.arena);
-    CONTRACT_OK(event_page(history->rig.store, APPLICATION, after_id, limit, &history->rig.arena,
-                           &diag, history->rows, &history->end),
-                &diag);
+    const struct event_query query = {APPLICATION, after_id, limit, &history->rig.arena};
+    CONTRACT_OK(event_page(history->rig.store, &query, &diag, history->rows, &history->end), &diag);
     assert_true(history->end.count <= 2 * limit);
     assert_true(history->end.last_id >= after_id);
     assert_true(history->end.last_id > after_id || !history->end.has_more);
@@ -279,8 +278,10 @@ static void test_what_a_row_says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CONTRACT_BOTH(test_each_event_once_and_in_order), CONTRACT_BOTH(test_nothing_happened),
-        CONTRACT_BOTH(test_a_storm_of_attempts_alone),    CONTRACT_BOTH(test_what_a_row_says),
+        CONTRACT_BOTH(test_each_event_once_and_in_order),
+        CONTRACT_BOTH(test_nothing_happened),
+        CONTRACT_BOTH(test_a_storm_of_attempts_alone),
+        CONTRACT_BOTH(test_what_a_row_says),
     };
     return cmocka_run_group_tests_name("store_event_list", tests, contract_begin, contract_end);
 }
