@@ -241,3 +241,100 @@ test("errors", async () => {
   assert.equal((await fails(nobody.application.list(), 401)).code, "authentication_failed");
   assert.equal((await fails(svix.message.create("nobody", { eventType: "a", payload: {} }), 404)).code, "not_found");
 });
+
+const finished = (task) =>
+  waitFor(async () => {
+    const now = await svix.backgroundTask.get(task.id);
+    return now.status !== "running" && now;
+  }, `the end of ${task.id}`);
+
+test("recover, replay and background tasks", async () => {
+  const { app, endpoint, path } = await appWithEndpoint();
+  replies.set(path, Array.from({ length: 3 }, () => [500, "no"]));
+  const since = new Date(Date.now() - 60000);
+  const message = await svix.message.create(app.id, { eventType: "a.b", payload: {} });
+  await waitFor(() => requests.filter((r) => r.path === path).length === 3, "all attempts");
+  const task = await svix.endpoint.recover(app.id, endpoint.id, { since });
+  assert.equal(task.task, "endpoint.recover");
+  assert.equal((await finished(task)).status, "finished");
+  await waitFor(() => requests.filter((r) => r.path === path).length === 4, "the recovered message");
+  const late = await svix.endpoint.create(app.id, { url: `${base}${path}-late` });
+  await finished(await svix.endpoint.replayMissing(app.id, late.id, { since }));
+  await waitFor(() => requests.some((r) => r.path === `${path}-late`), "the missing message");
+  await finished(await svix.endpoint.bulkReplay(app.id, late.id, { since, eventTypes: ["a.b"] }));
+  await waitFor(() => requests.filter((r) => r.path === `${path}-late`).length === 2, "the replayed message");
+  assert.ok((await svix.backgroundTask.list()).data.some((row) => row.id === task.id));
+  const stats = await svix.endpoint.getStats(app.id, endpoint.id);
+  assert.deepEqual([stats.success, stats.fail], [1, 3]);
+  assert.equal((await svix.message.bulkExpungeContent(app.id, { ids: [message.id] })).results[message.id], "expunged");
+});
+
+test("transformation", async () => {
+  const { app, endpoint } = await appWithEndpoint();
+  await svix.endpoint.transformation.patch(app.id, endpoint.id, { code: "{body: {was: .data.n}}", enabled: true });
+  const shown = await svix.endpoint.transformation.get(app.id, endpoint.id);
+  assert.deepEqual([shown.code, shown.enabled], ["{body: {was: .data.n}}", true]);
+  const request = await delivered(await svix.message.create(app.id, { eventType: "a", payload: { n: 5 } }));
+  assert.equal(request.body.toString(), '{"was":5}');
+});
+
+test("portal access and the application's own token", async () => {
+  const { app, endpoint } = await appWithEndpoint();
+  const access = await svix.authentication.appPortalAccess(app.id, { readOnly: true });
+  assert.ok(access.url.includes(access.token));
+  const own = new Svix(access.token, { serverUrl: SERVER });
+  assert.equal((await own.endpoint.get(app.id, endpoint.id)).id, endpoint.id);
+  await fails(own.endpoint.delete(app.id, endpoint.id), 403);
+  await svix.authentication.expireAll(app.id, {});
+  await fails(own.endpoint.get(app.id, endpoint.id), 401);
+});
+
+test("integration", async () => {
+  const app = await svix.application.create({ name: "JS" });
+  const made = await svix.integration.create(app.id, { name: "One" });
+  assert.equal((await svix.integration.get(app.id, made.id)).name, "One");
+  const { key } = await svix.integration.rotateKey(app.id, made.id);
+  assert.deepEqual((await new Svix(key, { serverUrl: SERVER }).endpoint.list(app.id)).data, []);
+  assert.equal((await svix.integration.list(app.id)).data.length, 1);
+  await svix.integration.delete(app.id, made.id);
+  await fails(svix.integration.get(app.id, made.id), 404);
+});
+
+test("polling", async () => {
+  const app = await svix.application.create({ name: "JS" });
+  const response = await fetch(`${SERVER}/api/v1/app/${app.id}/sink`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${TOKEN}` },
+    body: JSON.stringify({ type: "poller" }),
+  });
+  assert.equal(response.status, 201);
+  const sink = await response.json();
+  const ids = [];
+  for (let n = 0; n < 5; n++) {
+    ids.push((await svix.message.create(app.id, { eventType: "a", payload: { n } })).id);
+  }
+  const first = await svix.message.poller.poll(app.id, sink.id, { limit: 3 });
+  const second = await svix.message.poller.poll(app.id, sink.id, { limit: 3, iterator: first.iterator });
+  assert.deepEqual([...first.data, ...second.data].map((message) => message.id), ids);
+  assert.deepEqual([first.done, second.done], [false, true]);
+  const seek = await svix.message.poller.consumerSeek(app.id, sink.id, "c", { after: new Date(0) });
+  assert.equal(typeof seek.iterator, "string");
+  assert.equal((await svix.message.poller.consumerPoll(app.id, sink.id, "c")).data.length, 5);
+});
+
+test("examples and precheck", async () => {
+  const { app, endpoint, path } = await appWithEndpoint();
+  const message = await svix.endpoint.sendExample(app.id, endpoint.id, { eventType: "svix.ping" });
+  await waitFor(() => requests.some((r) => r.path === path && r.headers["webhook-id"] === message.id), "the ping");
+  assert.equal((await svix.message.precheck(app.id, { eventType: "a" })).active, true);
+});
+
+test("statistics", async () => {
+  const app = await svix.application.create({ name: "JS" });
+  const until = new Date();
+  const since = new Date(until - 3600000);
+  const task = await svix.statistics.aggregateAppStats({ since, until, appIds: [app.id, "nobody"] });
+  assert.deepEqual(task.unresolvedAppIds, ["nobody"]);
+  assert.equal((await finished(task)).status, "finished");
+  assert.equal((await finished(await svix.statistics.aggregateEventTypes())).status, "finished");
+});
