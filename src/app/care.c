@@ -12,7 +12,14 @@
 #define PATH_BYTES_MAX 4096
 #define SECRET_FILE_MAX 4096
 
-static const char *const kind_names[] = {[CARE_BACKUP] = "backup", [CARE_PRUNE] = "prune"};
+static const char *const kind_names[] = {
+    [CARE_BACKUP] = "backup",
+    [CARE_PRUNE] = "prune",
+    [CARE_TOKEN_CREATE] = "token create",
+    [CARE_TOKEN_LIST] = "token list",
+    [CARE_TOKEN_REVOKE] = "token revoke",
+};
+_Static_assert(PH_ARRAY_LENGTH(kind_names) == CARE_KIND_COUNT, "one name each");
 
 /* --- requests ----------------------------------------------------------------------------------
  */
@@ -20,7 +27,27 @@ static const char *const kind_names[] = {[CARE_BACKUP] = "backup", [CARE_PRUNE] 
 void care_request_done(struct care_request *request)
 {
     free(request->path);
-    request->path = NULL;
+    free(request->surface);
+    free(request->arguments);
+    free(request->name);
+    free(request->after);
+    *request = (struct care_request){.kind = request->kind};
+}
+
+static void write_text(struct json_out *out, const char *key, const char *text)
+{
+    if (text != NULL) {
+        json_out_member_text(out, key, text);
+    }
+}
+
+static void write_tokens(const struct care_request *request, struct json_out *out)
+{
+    write_text(out, "surface", request->surface);
+    write_text(out, "arguments", request->arguments);
+    write_text(out, "name", request->name);
+    write_text(out, "after", request->after);
+    json_out_member_int(out, "expires_at_us", request->expires_at_us);
 }
 
 void care_request_write(const struct care_request *request, struct buf *text)
@@ -32,6 +59,8 @@ void care_request_write(const struct care_request *request, struct buf *text)
     if (request->kind == CARE_BACKUP) {
         json_out_member_text(&out, "path", request->path);
         json_out_member_bool(&out, "force", request->is_forced);
+    } else if (care_is_of_tokens(request->kind)) {
+        write_tokens(request, &out);
     } else {
         json_out_member_int(&out, "older_than_us", request->older_than_us);
         json_out_member_bool(&out, "dry_run", request->is_dry_run);
@@ -69,6 +98,29 @@ static bool read_kind(const char *name, enum care_kind *ret_kind)
     return false;
 }
 
+static bool read_number(const struct scan_member *member, int64_t *ret_number)
+{
+    return member->type == SCAN_NUMBER && scan_int64(member->value, ret_number) && *ret_number >= 0;
+}
+
+static bool read_of_tokens(const struct scan_member *member, struct slice key, struct arena *arena,
+                           struct care_request *request)
+{
+    if (slice_equal_text(key, "surface")) {
+        return read_text(member, arena, &request->surface);
+    }
+    if (slice_equal_text(key, "arguments")) {
+        return read_text(member, arena, &request->arguments);
+    }
+    if (slice_equal_text(key, "name")) {
+        return read_text(member, arena, &request->name);
+    }
+    if (slice_equal_text(key, "after")) {
+        return read_text(member, arena, &request->after);
+    }
+    return slice_equal_text(key, "expires_at_us") && read_number(member, &request->expires_at_us);
+}
+
 static bool read_member(const struct scan_member *member, struct arena *arena,
                         struct care_request *request, char **command)
 {
@@ -84,10 +136,30 @@ static bool read_member(const struct scan_member *member, struct arena *arena,
         return read_bool(member, &request->is_forced);
     }
     if (slice_equal_text(key, "older_than_us")) {
-        return member->type == SCAN_NUMBER && scan_int64(member->value, &request->older_than_us) &&
-               request->older_than_us >= 0;
+        return read_number(member, &request->older_than_us);
     }
-    return slice_equal_text(key, "dry_run") && read_bool(member, &request->is_dry_run);
+    if (slice_equal_text(key, "dry_run")) {
+        return read_bool(member, &request->is_dry_run);
+    }
+    return read_of_tokens(member, key, arena, request);
+}
+
+/* What a kind cannot do without. */
+static enum ph_error check_request(const struct care_request *request, struct diag *diag)
+{
+    if (request->kind == CARE_BACKUP && request->path == NULL) {
+        return diag_set(diag, PH_INVALID, NULL, "backup wants a path");
+    }
+    if (care_is_of_tokens(request->kind) && request->surface == NULL) {
+        return diag_set(diag, PH_INVALID, NULL, "tokens are of a surface");
+    }
+    if (request->kind == CARE_TOKEN_CREATE && request->arguments == NULL) {
+        return diag_set(diag, PH_INVALID, NULL, "token create wants arguments");
+    }
+    if (request->kind == CARE_TOKEN_REVOKE && request->name == NULL) {
+        return diag_set(diag, PH_INVALID, NULL, "token revoke wants a name or an id");
+    }
+    return PH_OK;
 }
 
 enum ph_error care_request_read(struct slice text, struct diag *diag,
@@ -111,10 +183,10 @@ enum ph_error care_request_read(struct slice text, struct diag *diag,
         }
     }
     if (error == PH_OK && (command == NULL || !read_kind(command, &request.kind))) {
-        error = diag_set(diag, PH_INVALID, NULL, "unknown command; there are backup and prune");
+        error = diag_set(diag, PH_INVALID, NULL, "unknown command");
     }
-    if (error == PH_OK && request.kind == CARE_BACKUP && request.path == NULL) {
-        error = diag_set(diag, PH_INVALID, NULL, "backup wants a path");
+    if (error == PH_OK) {
+        error = check_request(&request, diag);
     }
     if (error != PH_OK) {
         care_request_done(&request);
@@ -245,6 +317,16 @@ static enum ph_error run_prune(const struct care_context *context,
     return error;
 }
 
+static enum ph_error run(const struct care_context *context, const struct care_request *request,
+                         const struct care_watch *watch, struct diag *diag, struct json_out *out)
+{
+    if (care_is_of_tokens(request->kind)) {
+        return care_run_tokens(context, request, diag, out);
+    }
+    return request->kind == CARE_BACKUP ? run_backup(context, request, watch, diag, out)
+                                        : run_prune(context, request, watch, diag, out);
+}
+
 enum ph_error care_run(const struct care_context *context, const struct care_request *request,
                        const struct care_watch *watch, struct diag *diag, struct buf *result)
 {
@@ -252,11 +334,12 @@ enum ph_error care_run(const struct care_context *context, const struct care_req
     struct json_out out;
     json_out_init(&out, result);
     json_out_begin_object(&out);
-    enum ph_error error = request->kind == CARE_BACKUP
-                              ? run_backup(context, request, watch, diag, &out)
-                              : run_prune(context, request, watch, diag, &out);
+    enum ph_error error = run(context, request, watch, diag, &out);
     json_out_end_object(&out);
     json_out_end_document(&out);
+    if (care_is_of_tokens(request->kind)) {
+        return error; /* logged there, without the token */
+    }
     int64_t took_ms = (clock_boot_us() - start_us) / CLOCK_US_PER_MS;
     if (error == PH_OK) {
         log_write(context->log, LOG_CARE_DONE, LOG_TEXT("command", kind_names[request->kind]),

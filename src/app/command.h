@@ -43,6 +43,15 @@ struct command_flag {
     bool *is_given;     /* may be NULL */
 };
 
+#define COMMAND_LIST_MAX 64
+
+/* A flag that may be given several times. */
+struct command_list_flag {
+    const char *name;
+    const char *items[COMMAND_LIST_MAX];
+    size_t count;
+};
+
 struct command_line {
     struct options options;
     const char **rest; /* positional arguments */
@@ -58,6 +67,10 @@ struct command_line {
  */
 bool command_line_read(struct command_line *line, int count, char **arguments,
                        const struct command_flag *flags, size_t flag_count, size_t rest_max);
+/* The same with flags that gather what they are given. */
+bool command_line_read_lists(struct command_line *line, int count, char **arguments,
+                             const struct command_flag *flags, size_t flag_count,
+                             struct command_list_flag *lists, size_t list_count, size_t rest_max);
 void command_line_done(struct command_line *line);
 
 /* "posthorn: " and the words on stderr. */
@@ -96,5 +109,9 @@ PH_NODISCARD char *data_path(const struct options *options, const char *name);
 /* A token: organisation token for application SLICE_NONE. `expires_us` wall clock. Appends it. */
 void token_append(const struct secret *secret, const char *org, const char *application,
                   int64_t now_us, int64_t expires_us, struct buf *text);
+
+/* Prints a token of the native API; `application` NULL = the organisation's, `expires_us` wall
+ * clock, 0 = as usual. Gives the exit code. */
+int token_create_native(const struct options *options, const char *application, int64_t expires_us);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `jwt generate` and `token create`: both sign; nothing is stored. */
+/* `jwt generate` and `token create` of the native API: both sign; nothing is stored. */
 #include "app/command.h"
 #include "base/clock.h"
-#include "core/duration.h"
 #include "store/application.h"
 
 #define TOKEN_TEXT_MAX 16384
@@ -69,54 +68,16 @@ static bool find_application(const struct options *options, const char *name,
     return error == PH_OK;
 }
 
-static int create_token(const struct options *options, const char *application, const char *expires)
+int token_create_native(const struct options *options, const char *application, int64_t expires_us)
 {
-    int64_t now_us = clock_wall_us();
-    int64_t expires_us =
-        now_us + (application == NULL ? ORGANISATION_TOKEN_US : APPLICATION_TOKEN_US);
     char id_text[ID_TEXT_MAX];
-    if (expires != NULL &&
-        duration_parse_expiry(slice_of(expires), now_us, "--expires", NULL, &expires_us) != PH_OK) {
-        command_complain("--expires wants 30d, 12h or an RFC 3339 time, not \"%s\"", expires);
-        return EXIT_USAGE;
+    if (expires_us == 0) {
+        expires_us =
+            clock_wall_us() + (application == NULL ? ORGANISATION_TOKEN_US : APPLICATION_TOKEN_US);
     }
     if (application != NULL && !find_application(options, application, id_text)) {
         return EXIT_FAILED;
     }
     return print_token(options, "", DEFAULT_ORGANISATION, application == NULL ? NULL : id_text,
                        expires_us);
-}
-
-int command_token(int count, char **arguments)
-{
-    const char *surface = "native";
-    const char *application = NULL;
-    const char *expires = NULL;
-    const char *name = NULL;
-    const struct command_flag flags[] = {
-        {"--surface", &surface, NULL},
-        {"--app", &application, NULL},
-        {"--expires", &expires, NULL},
-        {"--name", &name, NULL},
-    };
-    struct command_line line;
-    int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 1)) {
-        const char *verb = line.rest_count == 1 ? line.rest[0] : "";
-        if (strcmp(surface, "native") != 0) {
-            command_complain("unknown surface \"%s\"; this build has native", surface);
-        } else if (strcmp(verb, "create") == 0) {
-            code = create_token(&line.options, application, expires);
-        } else if (strcmp(verb, "list") == 0 || strcmp(verb, "revoke") == 0) {
-            command_complain("native tokens are signed, not stored: there is nothing to %s; the "
-                             "API's expire-all ends those of an application, a new jwt_secret "
-                             "ends all",
-                             verb);
-        } else {
-            command_complain("usage: posthorn token create --surface native [--app ID] "
-                             "[--expires 30d] [--data DIR]");
-        }
-    }
-    command_line_done(&line);
-    return code;
 }

@@ -36,6 +36,10 @@ struct reader {
     int count;
     char **arguments;
     int index; /* of the next argument */
+    const struct command_flag *flags;
+    size_t flag_count;
+    struct command_list_flag *lists;
+    size_t list_count;
 };
 
 /* The value behind `=`, or the next argument. NULL when there is none. */
@@ -81,24 +85,47 @@ static bool read_set(struct reader *reader, const char *value)
     return true;
 }
 
-static bool read_flag(struct reader *reader, const char *argument, const struct command_flag *flags,
-                      size_t flag_count)
+static bool take_flag(struct reader *reader, const struct command_flag *flag, const char *equals)
+{
+    if (flag->is_given != NULL) {
+        *flag->is_given = true;
+    }
+    if (flag->value == NULL) {
+        return true;
+    }
+    *flag->value = take_value(reader, flag->name, equals);
+    return *flag->value != NULL;
+}
+
+static bool take_item(struct reader *reader, struct command_list_flag *list, const char *equals)
+{
+    const char *value = take_value(reader, list->name, equals);
+    if (value == NULL) {
+        return false;
+    }
+    if (list->count == COMMAND_LIST_MAX) {
+        command_complain("%s may be given %d times", list->name, COMMAND_LIST_MAX);
+        return false;
+    }
+    list->items[list->count++] = value;
+    return true;
+}
+
+static bool read_flag(struct reader *reader, const char *argument)
 {
     const char *equals = strchr(argument, '=');
     struct slice name = slice_of(argument);
     if (equals != NULL) {
         name.len = (size_t)(equals - argument);
     }
-    for (size_t index = 0; index < flag_count; index++) {
-        if (slice_equal_text(name, flags[index].name)) {
-            if (flags[index].is_given != NULL) {
-                *flags[index].is_given = true;
-            }
-            if (flags[index].value == NULL) {
-                return true;
-            }
-            *flags[index].value = take_value(reader, flags[index].name, equals);
-            return *flags[index].value != NULL;
+    for (size_t index = 0; index < reader->flag_count; index++) {
+        if (slice_equal_text(name, reader->flags[index].name)) {
+            return take_flag(reader, &reader->flags[index], equals);
+        }
+    }
+    for (size_t index = 0; index < reader->list_count; index++) {
+        if (slice_equal_text(name, reader->lists[index].name)) {
+            return take_item(reader, &reader->lists[index], equals);
         }
     }
     enum option_id id;
@@ -140,11 +167,18 @@ static bool load_sources(struct command_line *line)
 bool command_line_read(struct command_line *line, int count, char **arguments,
                        const struct command_flag *flags, size_t flag_count, size_t rest_max)
 {
+    return command_line_read_lists(line, count, arguments, flags, flag_count, NULL, 0, rest_max);
+}
+
+bool command_line_read_lists(struct command_line *line, int count, char **arguments,
+                             const struct command_flag *flags, size_t flag_count,
+                             struct command_list_flag *lists, size_t list_count, size_t rest_max)
+{
     options_init(&line->options);
     line->rest = ph_calloc((size_t)count + 1, sizeof(char *));
     line->rest_count = 0;
     buf_init(&line->unknown_variables, UNKNOWN_VARIABLES_MAX);
-    struct reader reader = {line, count, arguments, 0};
+    struct reader reader = {line, count, arguments, 0, flags, flag_count, lists, list_count};
     while (reader.index < reader.count) {
         const char *argument = arguments[reader.index++];
         if (argument[0] != '-' || strcmp(argument, "-") == 0) {
@@ -154,7 +188,7 @@ bool command_line_read(struct command_line *line, int count, char **arguments,
                 return false;
             }
             line->rest[line->rest_count++] = argument;
-        } else if (!read_flag(&reader, argument, flags, flag_count)) {
+        } else if (!read_flag(&reader, argument)) {
             return false;
         }
     }

@@ -19,6 +19,7 @@
 
 #define BACKLOG 8
 #define REQUEST_TIMEOUT_MS 5000
+#define OTHER_TIMEOUT_MS 500 /* a backup or a prune waits for it */
 #define PROGRESS_INTERVAL_US (200 * CLOCK_US_PER_MS)
 
 struct control {
@@ -92,7 +93,9 @@ static int accept_client(const struct control *control)
     return fd;
 }
 
-/* Waits between two steps of a request; says no to others meanwhile. */
+static void serve_other(struct control *control, int fd);
+
+/* Waits between two steps of a request; others may have tokens meanwhile. */
 static bool goes_on(void *context, int pause_ms, int64_t done, int64_t total)
 {
     struct call *call = context;
@@ -111,11 +114,10 @@ static bool goes_on(void *context, int pause_ms, int64_t done, int64_t total)
         }
         if (ready > 0) {
             int other = accept_client(call->control);
-            (void)(other >= 0 && send_last(other,
-                                           "another backup or prune is being done: try "
-                                           "again when it has ended",
-                                           SLICE_NONE));
-            control_close(other);
+            if (other >= 0) {
+                serve_other(call->control, other);
+                control_close(other);
+            }
         }
         if (clock_boot_us() >= until_us) {
             break;
@@ -128,12 +130,18 @@ static bool goes_on(void *context, int pause_ms, int64_t done, int64_t total)
     return send_progress(call->fd, done, total);
 }
 
-static void run_request(struct control *control, int fd, struct slice line)
+static void run_request(struct control *control, int fd, struct slice line, bool is_other)
 {
     struct diag diag = {0};
     struct care_request request;
     if (care_request_read(line, &diag, &request) != PH_OK) {
         (void)send_last(fd, diag.text, SLICE_NONE);
+        return;
+    }
+    if (is_other && !care_is_of_tokens(request.kind)) {
+        (void)send_last(fd, "another backup or prune is being done: try again when it has ended",
+                        SLICE_NONE);
+        care_request_done(&request);
         return;
     }
     struct call call = {.control = control, .fd = fd, .told_us = clock_boot_us()};
@@ -145,15 +153,17 @@ static void run_request(struct control *control, int fd, struct slice line)
     care_request_done(&request);
 }
 
-static void serve_client(struct control *control, int fd)
+/* `is_other`: while another request is in work. */
+static void serve_client(struct control *control, int fd, bool is_other)
 {
     BUF_AUTO struct buf pending;
     buf_init(&pending, CARE_REQUEST_BYTES_MAX);
     struct slice line;
-    switch (control_read_line(fd, control->stop_fd, REQUEST_TIMEOUT_MS, &pending, &line)) {
+    int64_t timeout_ms = is_other ? OTHER_TIMEOUT_MS : REQUEST_TIMEOUT_MS;
+    switch (control_read_line(fd, control->stop_fd, timeout_ms, &pending, &line)) {
     case CONTROL_LINE:
         if (line.len + 1 == pending.len) {
-            run_request(control, fd, line);
+            run_request(control, fd, line, is_other);
         } else {
             (void)send_last(fd, "one request a connection", SLICE_NONE);
         }
@@ -167,6 +177,11 @@ static void serve_client(struct control *control, int fd)
     case CONTROL_END:
         break;
     }
+}
+
+static void serve_other(struct control *control, int fd)
+{
+    serve_client(control, fd, true);
 }
 
 static void *control_main(void *argument)
@@ -186,7 +201,7 @@ static void *control_main(void *argument)
         }
         int fd = accept_client(control);
         if (fd >= 0) {
-            serve_client(control, fd);
+            serve_client(control, fd, false);
             control_close(fd);
         }
     }

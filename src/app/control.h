@@ -6,8 +6,8 @@
  *   {"progress":{"done":N,"total":N}}   any number of them
  *   {"result":{…}}  or  {"error":"words","result":{…}}   the last one
  *
- * One request a connection and one request at a time; who comes meanwhile is told so. A client that
- * goes away ends its request.
+ * One request a connection. One backup or prune at a time; who wants another meanwhile is told so,
+ * tokens are made and ended all the same. A client that goes away ends its request.
  *
  * Concurrency: control_start and control_stop are called by the main thread; a thread of its own
  * serves. control_call: any thread of another process.

@@ -22,9 +22,16 @@ static const struct command commands[] = {
      "As the Svix server prints it: `Token (Bearer): ` and the token. `token create` prints the "
      "token alone. The data directory is made when it is missing."},
     {"token", command_token,
-     "token create --surface native [--app ID] [--expires 30d] [--data DIR]", "print a token",
-     "Without --app the organisation's, valid for ten years; with --app (id or uid) one that "
-     "reaches that application only, valid for 7 days. --expires: 30d, 12h or an RFC 3339 time."},
+     "token create|list|revoke --surface native|dbt|magpie [ID or NAME] [--app ID] [--name NAME] "
+     "[--expires 30d] [--data DIR]",
+     "print a token",
+     "Native, without --app the organisation's, valid for ten years; with --app (id or uid) one "
+     "that reaches that application only, valid for 7 days. --expires: 30d, 12h or an RFC 3339 "
+     "time. Tokens of a surface take its flags: for dbt --account N --permission SET (repeatable) "
+     "[--account-name NAME] [--plan team|enterprise] [--kind service|personal]. The running server "
+     "makes them, or this command when there is none. list prints id, name, whom it stands for, "
+     "when it was made, when it ends and what it may do (--json: one object per line); revoke "
+     "takes an id or a name."},
     {"send", command_send,
      "send --app ID --type TYPE [--payload JSON | --file FILE] [--event-id ID] "
      "[--idempotency-key KEY] [--url URL] [--token TOKEN] [--data DIR] [--json]",

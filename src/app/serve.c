@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "app/command.h"
 #include "app/control.h"
+#include "app/environment.h"
 #include "base/clock.h"
 #include "base/usage.h"
 #include "flow/flow.h"
@@ -233,55 +234,22 @@ static void start_control(struct server *server, const struct options *options)
 {
     struct diag diag;
     server->jwt_secret_path = data_path(options, "jwt_secret");
-    server->care = (struct care_context){server->flow, server->jwt_secret_path, server->log};
+    server->care = (struct care_context){server->flow, server->jwt_secret_path, server->log,
+                                         server->surfaces};
     if (control_start(option_text(options, OPTION_DATA), &server->care, &diag, &server->control) !=
         PH_OK) {
         log_write(server->log, LOG_CONFIG_WARNING, LOG_TEXT("error", diag.text));
     }
 }
 
-/* What a surface names is in the table: its own rows. */
-static enum option_id id_of(const char *key)
-{
-    enum option_id id;
-    PH_ASSERT(option_find(slice_of(key), &id));
-    return id;
-}
-
-static const char *text_of(const void *options, const char *key)
-{
-    return option_text(options, id_of(key));
-}
-
-static double number_of(const void *options, const char *key)
-{
-    enum option_id id = id_of(key);
-    enum option_type type = option_row(id)->type;
-    if (type == OPTION_TYPE_SECONDS || type == OPTION_TYPE_HOURS || type == OPTION_TYPE_DAYS) {
-        return (double)option_us(options, id) / CLOCK_US_PER_S;
-    }
-    return type == OPTION_TYPE_NUMBER ? option_number(options, id)
-                                      : (double)option_int(options, id);
-}
-
-static bool is_set(const void *options, const char *key)
-{
-    return option_is_set(options, id_of(key));
-}
-
 static enum ph_error start_surfaces(struct server *server, const struct options *options,
                                     struct diag *diag)
 {
-    const struct surface_environment environment = {
-        .api = server->api,
-        .flow = server->flow,
-        .log = server->log,
-        .metrics = &server->metrics,
-        .option_text = text_of,
-        .option_number = number_of,
-        .option_is_set = is_set,
-        .options = options,
-    };
+    struct surface_environment environment = environment_of(options);
+    environment.api = server->api;
+    environment.flow = server->flow;
+    environment.log = server->log;
+    environment.metrics = &server->metrics;
     return surfaces_start(&environment, diag, &server->surfaces);
 }
 

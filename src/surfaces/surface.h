@@ -30,7 +30,7 @@ struct surface_operation {
 
 /* Options and what a surface may use; lives as long as the surface runs. */
 struct surface_environment {
-    struct api *api;
+    struct api *api; /* NULL: no server, a command makes tokens; nothing else is to be started */
     struct flow *flow;
     struct log *log;
     struct metrics *metrics;
@@ -41,9 +41,23 @@ struct surface_environment {
     const void *options;                                         /* during start and reload only */
 };
 
+/* What a flag of `posthorn token create` gives. */
+enum surface_flag_kind {
+    SURFACE_FLAG_TEXT,
+    SURFACE_FLAG_LIST, /* may be given several times: an array of texts */
+    SURFACE_FLAG_SWITCH,
+};
+
+struct surface_token_flag {
+    const char *flag;   /* "--account" */
+    const char *member; /* of the arguments: "account" */
+    enum surface_flag_kind kind;
+    bool is_required;
+};
+
 /* A request for a token, from the command line. */
 struct surface_token_request {
-    struct slice arguments; /* JSON object: what the surface's flags gave */
+    struct slice arguments; /* JSON object: texts, arrays of texts and true, by the flags' members */
     struct slice name;      /* SLICE_NONE = none */
     int64_t expires_at_us;  /* 0 = the surface's default */
 };
@@ -66,6 +80,12 @@ struct surface {
     /* Answers an error in the surface's form. NULL = the native envelope. Any thread. */
     void (*respond_error)(struct http_request *request, const struct diag *diag);
 
+    /* The flags that make_token knows. */
+    const struct surface_token_flag *token_flags;
+    size_t token_flag_count;
+    /* Looks at the arguments alone, in the command: PH_INVALID with words is wrong usage. NULL =
+     * they are not looked at before. */
+    enum ph_error (*check_token)(struct slice arguments, struct diag *diag);
     /* Makes a token inside the transaction: whatever it stands for may be made along with it.
      * Appends its text. PH_INVALID with words for the command line. NULL = no tokens. */
     enum ph_error (*make_token)(struct surface_instance *instance, struct writer_txn *txn,
