@@ -15,8 +15,6 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-#define DEFAULT_ORGANISATION "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
-
 int command_serve(int count, char **arguments);
 int command_jwt(int count, char **arguments);
 int command_token(int count, char **arguments);

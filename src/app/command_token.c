@@ -50,9 +50,8 @@ static void gather_flags(struct token_command *command)
             }
             if (place == command->flag_count) {
                 PH_ASSERT(command->flag_count < FLAGS_MAX);
-                command->flags[command->flag_count++] =
-                    (struct given_flag){.name = row->flag,
-                                        .is_switch = row->kind == SURFACE_FLAG_SWITCH};
+                command->flags[command->flag_count++] = (struct given_flag){
+                    .name = row->flag, .is_switch = row->kind == SURFACE_FLAG_SWITCH};
             }
             PH_ASSERT(command->flags[place].is_switch == (row->kind == SURFACE_FLAG_SWITCH));
         }
@@ -280,7 +279,8 @@ static void print_row(struct slice row, struct arena *arena)
     print_cell(result_text(row, "subject", arena), "-", "\t");
     print_cell(result_text(row, "createdAt", arena), "-", "\t");
     struct slice revoked = result_text(row, "revokedAt", arena);
-    print_cell(revoked.ptr != NULL ? SLICE_LITERAL("revoked") : result_text(row, "expiresAt", arena),
+    print_cell(revoked.ptr != NULL ? SLICE_LITERAL("revoked")
+                                   : result_text(row, "expiresAt", arena),
                "never", "\t");
     print_cell(result_text(row, "grants", arena), "-", "\n");
 }
@@ -385,9 +385,9 @@ static int run(const struct token_command *command, const struct command_line *l
         command_complain("--app is for native tokens");
         return EXIT_USAGE;
     }
-    return is_revoke                      ? revoke(&line->options, surface, line->rest[1])
+    return is_revoke                     ? revoke(&line->options, surface, line->rest[1])
            : strcmp(verb, "create") == 0 ? create(command, &line->options, surface)
-                                          : list(command, &line->options, surface);
+                                         : list(command, &line->options, surface);
 }
 
 int command_token(int count, char **arguments)

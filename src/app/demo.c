@@ -13,6 +13,7 @@
 #include "app/command.h"
 #include "app/inspect.h"
 #include "base/clock.h"
+#include "store/application.h"
 
 #define TEXT_MAX 65536
 #define TOKEN_TEXT_MAX 4096

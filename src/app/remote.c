@@ -4,6 +4,7 @@
 #include "app/command.h"
 #include "app/file.h"
 #include "base/clock.h"
+#include "store/application.h"
 
 #define TEXT_MAX 65536
 #define TOKEN_STEP_US (INT64_C(3600) * CLOCK_US_PER_S)

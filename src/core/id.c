@@ -2,21 +2,15 @@
 #include "core/id.h"
 
 #include "base/siphash.h"
+#include "core/ksuid.h"
 
 #define KSUID_BYTES 20
 #define TAIL_BYTES 12
-#define LIMBS 5 /* of 32 bits */
 #define NODE_SHIFT 16
 #define TICK_SHIFT 23
 #define COUNTER_MASK INT64_C(0xffff)
 #define TICKS_PER_S 250
 #define SECONDS_MAX INT64_C(0xffffffff)
-
-/* Base-62 digits are made five at a time: one division of the long number gives five digits. */
-#define GROUP_DIGITS 5
-#define GROUP_VALUE 916132832u /* 62^5 */
-
-static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 struct prefix_row {
     const char *text;
@@ -63,7 +57,7 @@ static uint32_t load_big32(const uint8_t *bytes)
 
 /* The KSUID as a number of five limbs, most significant first. */
 static void make_limbs(const struct id_codec *codec, enum id_kind kind, int64_t id,
-                       uint32_t ret_limbs[LIMBS])
+                       uint32_t ret_limbs[KSUID_LIMBS])
 {
     uint8_t tail[TAIL_BYTES];
     make_tail(codec, kind, id, tail);
@@ -79,78 +73,24 @@ size_t id_format(const struct id_codec *codec, enum id_kind kind, int64_t id,
                  char ret_text[ID_TEXT_MAX])
 {
     PH_ASSERT((unsigned)kind < ID_KIND_COUNT && id >= 0);
-    uint32_t limbs[LIMBS];
+    uint32_t limbs[KSUID_LIMBS];
     make_limbs(codec, kind, id, limbs);
     size_t length = prefixes[kind].length;
     memcpy(ret_text, prefixes[kind].text, length);
     char *ksuid = ret_text + length;
-    unsigned first = 0; /* limbs before it are zero by now */
-    int position = ID_KSUID_LENGTH;
-    while (position > 0) {
-        uint64_t rest = 0;
-        for (unsigned index = first; index < LIMBS; index++) {
-            rest = rest << 32 | limbs[index];
-            limbs[index] = (uint32_t)(rest / GROUP_VALUE);
-            rest %= GROUP_VALUE;
-        }
-        while (first < LIMBS && limbs[first] == 0) {
-            first++;
-        }
-        uint32_t group = (uint32_t)rest;
-        for (int count = 0; count < GROUP_DIGITS && position > 0; count++) {
-            ksuid[--position] = digits[group % 62];
-            group /= 62;
-        }
-    }
+    ksuid_write(limbs, ksuid);
     ksuid[ID_KSUID_LENGTH] = '\0';
     return length + ID_KSUID_LENGTH;
-}
-
-/* Value of a base-62 digit, or -1. */
-static int digit_value(char byte)
-{
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    if (byte >= 'A' && byte <= 'Z') {
-        return byte - 'A' + 10;
-    }
-    if (byte >= 'a' && byte <= 'z') {
-        return byte - 'a' + 36;
-    }
-    return -1;
-}
-
-/* 27 digits to limbs; false for other characters and for 2^160 or more. */
-static bool parse_limbs(const char *ksuid, uint32_t ret_limbs[LIMBS])
-{
-    memset(ret_limbs, 0, LIMBS * sizeof ret_limbs[0]);
-    for (int position = 0; position < ID_KSUID_LENGTH; position++) {
-        int value = digit_value(ksuid[position]);
-        if (value < 0) {
-            return false;
-        }
-        uint64_t carry = (uint64_t)value;
-        for (int index = LIMBS - 1; index >= 0; index--) {
-            carry += (uint64_t)ret_limbs[index] * 62;
-            ret_limbs[index] = (uint32_t)carry;
-            carry >>= 32;
-        }
-        if (carry != 0) {
-            return false;
-        }
-    }
-    return true;
 }
 
 bool id_parse(const struct id_codec *codec, enum id_kind kind, struct slice text, int64_t *ret_id)
 {
     PH_ASSERT((unsigned)kind < ID_KIND_COUNT);
     size_t prefix = prefixes[kind].length;
-    uint32_t limbs[LIMBS];
+    uint32_t limbs[KSUID_LIMBS];
     if (text.len != prefix + ID_KSUID_LENGTH ||
         memcmp(text.ptr, prefixes[kind].text, prefix) != 0 ||
-        !parse_limbs(text.ptr + prefix, limbs)) {
+        !ksuid_read(text.ptr + prefix, limbs)) {
         return false;
     }
     uint64_t head = (uint64_t)limbs[0] << 32 | limbs[1];
@@ -158,7 +98,7 @@ bool id_parse(const struct id_codec *codec, enum id_kind kind, struct slice text
         return false;
     }
     int64_t id = (int64_t)(head >> 1);
-    uint32_t expected[LIMBS];
+    uint32_t expected[KSUID_LIMBS];
     make_limbs(codec, kind, id, expected);
     if (memcmp(limbs, expected, sizeof limbs) != 0) {
         return false;

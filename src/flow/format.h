@@ -33,6 +33,7 @@ struct format_outcome {
     bool is_manual;
     bool is_success;
     int status_code; /* 0 = no answer */
+    int64_t duration_ms;
     int64_t attempt_id;
 };
 

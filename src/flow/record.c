@@ -121,6 +121,7 @@ static enum ph_error tell_formats(struct writer *writer, struct list_node *jobs,
             .is_manual = job->manual_id != 0,
             .is_success = job->is_success,
             .status_code = job->status_code,
+            .duration_ms = job->duration_ms,
             .attempt_id = job->attempt_id,
         };
         error = job->format->recorded(&writer->txn, &outcome, diag);

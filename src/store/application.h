@@ -10,6 +10,9 @@
 #include "store/page.h"
 #include "store/store.h"
 
+/* The organisation of tokens that name none, and of what surfaces make. */
+#define DEFAULT_ORGANISATION "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
+
 struct application_row {
     int64_t id;
     struct slice org;

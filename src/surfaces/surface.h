@@ -57,7 +57,7 @@ struct surface_token_flag {
 
 /* A request for a token, from the command line. */
 struct surface_token_request {
-    struct slice arguments; /* JSON object: texts, arrays of texts and true, by the flags' members */
+    struct slice arguments; /* JSON object by the flags' members: texts, arrays of texts, true */
     struct slice name;      /* SLICE_NONE = none */
     int64_t expires_at_us;  /* 0 = the surface's default */
 };

@@ -3,8 +3,18 @@
 #include "app/care.h"
 #include "fuzz/fuzz.h"
 
+static bool is_text(const char *left, const char *right)
+{
+    return left == right || (left != NULL && right != NULL && strcmp(left, right) == 0);
+}
+
 static bool is_same(const struct care_request *left, const struct care_request *right)
 {
+    if (care_is_of_tokens(left->kind)) {
+        return right->kind == left->kind && is_text(left->surface, right->surface) &&
+               is_text(left->arguments, right->arguments) && is_text(left->name, right->name) &&
+               is_text(left->after, right->after) && left->expires_at_us == right->expires_at_us;
+    }
     if (left->kind == CARE_BACKUP) {
         return right->kind == CARE_BACKUP && strcmp(left->path, right->path) == 0 &&
                left->is_forced == right->is_forced;

@@ -49,6 +49,37 @@ static void test_requests_go_around(void **state)
     care_request_done(&again);
 }
 
+static void test_requests_for_tokens_go_around(void **state)
+{
+    (void)state;
+    char surface[] = "dbt";
+    char arguments[] = "{\"account\":\"1\",\"permission\":[\"a \\\" b\"]}";
+    char name[] = "for \"me\"";
+    const struct care_request create = {.kind = CARE_TOKEN_CREATE,
+                                        .surface = surface,
+                                        .arguments = arguments,
+                                        .name = name,
+                                        .expires_at_us = 77};
+    struct care_request again = around(&create);
+    assert_int_equal(again.kind, CARE_TOKEN_CREATE);
+    assert_string_equal(again.surface, surface);
+    assert_string_equal(again.arguments, arguments);
+    assert_string_equal(again.name, name);
+    assert_int_equal(again.expires_at_us, 77);
+    care_request_done(&again);
+    const struct care_request list = {.kind = CARE_TOKEN_LIST, .surface = surface, .after = name};
+    again = around(&list);
+    assert_int_equal(again.kind, CARE_TOKEN_LIST);
+    assert_string_equal(again.after, name);
+    care_request_done(&again);
+    const struct care_request revoke = {
+        .kind = CARE_TOKEN_REVOKE, .surface = surface, .name = name};
+    again = around(&revoke);
+    assert_int_equal(again.kind, CARE_TOKEN_REVOKE);
+    assert_string_equal(again.name, name);
+    care_request_done(&again);
+}
+
 static void test_everything_else_is_refused(void **state)
 {
     (void)state;
@@ -73,6 +104,12 @@ static void test_everything_else_is_refused(void **state)
         "{\"command\":\"prune\",\"older_than_us\":99999999999999999999}",
         "{\"command\":\"prune\",\"older_than_us\":\"1\"}",
         "{\"command\":\"prune\"} {}",
+        "{\"command\":\"token list\"}",
+        "{\"command\":\"token create\",\"surface\":\"dbt\"}",
+        "{\"command\":\"token create\",\"surface\":\"dbt\",\"arguments\":{}}",
+        "{\"command\":\"token revoke\",\"surface\":\"dbt\"}",
+        "{\"command\":\"token revoke\",\"surface\":\"\",\"name\":\"x\"}",
+        "{\"command\":\"token list\",\"surface\":\"dbt\",\"expires_at_us\":-1}",
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
         struct care_request request;
@@ -99,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_go_around),
+        cmocka_unit_test(test_requests_for_tokens_go_around),
         cmocka_unit_test(test_everything_else_is_refused),
         cmocka_unit_test(test_results_are_read),
     };

@@ -1,6 +1,93 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "surfaces/dbt/dbt.h"
 
+#include "surfaces/dbt/dbt_int.h"
+#include "surfaces/dbt/format.h"
+
+/* --- routes ----------------------------------------------------------------------------------- */
+
+#define ACCOUNT_V2 "/api/v2/accounts/{account_id}"
+#define ALL_WEBHOOKS "/api/v3/accounts/{account_id}/webhooks"
+#define SUBSCRIPTION ALL_WEBHOOKS "/subscription/{subscription_id}"
+
+#define OPERATION(wanted, operation, name)                                                         \
+    &(const struct surface_operation)                                                              \
+    {                                                                                              \
+        .auth = SURFACE_AUTH_TOKEN, .permission = DBT_PERMISSION_##wanted,                         \
+        .function = (operation), .id = "dbt." name                                                 \
+    }
+#define ROUTE(method, pattern, body_max, wanted, operation, name)                                  \
+    {                                                                                              \
+        HTTP_##method, (pattern), surface_handle, (body_max), OPERATION(wanted, operation, name)   \
+    }
+
+/* A slash at the end of a path is ignored by the router. */
+static const struct http_route routes[] = {
+    ROUTE(GET, "/api/v2/accounts", 0, ANY, dbt_accounts_list, "accounts.list"),
+    ROUTE(GET, "/api/v3/accounts", 0, ANY, dbt_accounts_list, "accounts.list"),
+    ROUTE(GET, ACCOUNT_V2 "/projects", 0, ANY, dbt_nothing_list, "projects.list"),
+    ROUTE(GET, ACCOUNT_V2 "/jobs", 0, ANY, dbt_nothing_list, "jobs.list"),
+    ROUTE(GET, ALL_WEBHOOKS "/subscriptions", 0, WEBHOOKS, dbt_webhook_list, "webhook.list"),
+    ROUTE(POST, ALL_WEBHOOKS "/subscriptions", API_BODY_MAX, WEBHOOKS, dbt_webhook_create,
+          "webhook.create"),
+    ROUTE(GET, SUBSCRIPTION, 0, WEBHOOKS, dbt_webhook_get, "webhook.get"),
+    ROUTE(PUT, SUBSCRIPTION, API_BODY_MAX, WEBHOOKS, dbt_webhook_put, "webhook.update"),
+    ROUTE(DELETE, SUBSCRIPTION, 0, WEBHOOKS, dbt_webhook_delete, "webhook.delete"),
+};
+
+/* --- start and stop --------------------------------------------------------------------------- */
+
+static enum ph_error start(const struct surface_environment *environment, struct diag *diag,
+                           void **ret_state)
+{
+    struct dbt *dbt = ph_calloc(1, sizeof *dbt);
+    dbt->api = environment->api;
+    dbt->flow = environment->flow;
+    dbt->log = environment->log;
+    (void)pthread_mutex_init(&dbt->lock, NULL);
+    *ret_state = dbt;
+    enum ph_error error = dbt_settings_read(environment, diag, &dbt->settings);
+    if (error == PH_OK && dbt->api != NULL) {
+        error = dbt_subscriptions_refresh(dbt, diag);
+    }
+    return error;
+}
+
+static void stop(void *state)
+{
+    struct dbt *dbt = state;
+    (void)pthread_mutex_destroy(&dbt->lock);
+    free(dbt);
+}
+
+static enum ph_error reload(void *state, const struct surface_environment *environment,
+                            struct diag *diag)
+{
+    struct dbt *dbt = state;
+    struct dbt_settings settings;
+    enum ph_error error = dbt_settings_read(environment, diag, &settings);
+    if (error != PH_OK) {
+        return error;
+    }
+    (void)pthread_mutex_lock(&dbt->lock);
+    dbt->settings = settings;
+    (void)pthread_mutex_unlock(&dbt->lock);
+    return dbt_subscriptions_refresh(dbt, diag);
+}
+
 const struct surface surface_dbt = {
     .name = "dbt",
+    .routes = routes,
+    .route_count = PH_ARRAY_LENGTH(routes),
+    .format = &dbt_format,
+    .token_of = dbt_token_of,
+    .authorize = dbt_authorize,
+    .respond_error = dbt_respond_error,
+    .token_flags = dbt_token_flags,
+    .token_flag_count = DBT_TOKEN_FLAG_COUNT,
+    .check_token = dbt_token_check,
+    .make_token = dbt_token_make,
+    .start = start,
+    .stop = stop,
+    .reload = reload,
 };
