@@ -84,7 +84,7 @@ api_function api_message_bulk_expunge, api_message_expunge_all;
 api_function api_endpoint_recover, api_endpoint_replay_missing, api_endpoint_bulk_replay;
 api_function api_endpoint_cancel_messages, api_endpoint_stats, api_endpoint_attempt_stats;
 api_function api_task_list, api_task_get, api_task_cancel;
-api_function api_statistics_applications, api_statistics_event_types;
+api_function api_statistics_applications, api_statistics_event_types, api_attempt_count;
 
 api_function api_attempt_list_by_endpoint, api_attempt_list_by_message;
 api_function api_attempt_get, api_attempt_expunge;

@@ -7,12 +7,14 @@
 #include "api/paging.h"
 #include "api/task.h"
 #include "base/clock.h"
+#include "store/attempt_list.h"
 #include "store/usage.h"
 
 #define DAY_US (INT64_C(86400) * CLOCK_US_PER_S)
 #define HOUR_US (INT64_C(3600) * CLOCK_US_PER_S)
 #define WINDOW_US (28 * DAY_US)
 #define SLACK_US (300 * CLOCK_US_PER_S)
+#define COUNTED_MAX 1000000 /* rows that one call counts: some tenths of a second */
 #define APPLICATIONS_MAX 1000
 #define PARAMETERS_BYTES_MAX ((size_t)64 * 1024)
 
@@ -65,29 +67,43 @@ static enum ph_error read_range(struct http_request *request, int64_t unit_us, s
     return PH_OK;
 }
 
-static enum ph_error find_counts(struct api_call *call, int64_t unit_us, struct diag *diag,
-                                 struct usage_attempts *ret_attempts,
-                                 struct usage_pending *ret_pending)
+/* Of the endpoint that the path names, deleted ones too. `ret_pending` may be NULL. */
+static enum ph_error count_in(struct api_call *call, const struct replay_range *range,
+                              struct diag *diag, struct usage_attempts *ret_attempts,
+                              struct usage_pending *ret_pending)
 {
-    struct replay_range range;
     struct store *store;
     int64_t application_id;
     int64_t endpoint_id;
-    enum ph_error error = read_range(call->request, unit_us, diag, &range);
-    if (error == PH_OK) {
-        error = api_begin_read(call, diag, &store);
-    }
+    enum ph_error error = api_begin_read(call, diag, &store);
     if (error == PH_OK) {
         error = api_path_endpoint(call, store, ENDPOINT_WITH_DELETED, diag, &application_id,
                                   &endpoint_id);
     }
     if (error == PH_OK) {
-        error = usage_count_attempts(store, endpoint_id, &range, diag, ret_attempts);
+        error = usage_count_attempts(store, endpoint_id, range, COUNTED_MAX, diag, ret_attempts);
     }
     if (error == PH_OK && ret_pending != NULL) {
-        error = usage_count_pending(store, endpoint_id, &range, diag, ret_pending);
+        error = usage_count_pending(store, endpoint_id, range, COUNTED_MAX, diag, ret_pending);
     }
     return error;
+}
+
+static enum ph_error find_counts(struct api_call *call, int64_t unit_us, struct diag *diag,
+                                 struct usage_attempts *ret_attempts,
+                                 struct usage_pending *ret_pending)
+{
+    struct replay_range range;
+    enum ph_error error = read_range(call->request, unit_us, diag, &range);
+    return error == PH_OK ? count_in(call, &range, diag, ret_attempts, ret_pending) : error;
+}
+
+/* An extension: only answers that are cut have it. */
+static void put_approximated(struct api_answer *answer, bool is_cut)
+{
+    if (is_cut) {
+        json_out_member_bool(&answer->out, "approximated", true);
+    }
 }
 
 enum ph_error api_endpoint_stats(struct api_call *call, struct diag *diag)
@@ -106,6 +122,7 @@ enum ph_error api_endpoint_stats(struct api_call *call, struct diag *diag)
     json_out_member_int(&answer.out, "sending", pending.tried);
     json_out_member_int(&answer.out, "fail", attempts.fail);
     json_out_member_int(&answer.out, "canceled", 0); /* no attempt is ever cancelled */
+    put_approximated(&answer, attempts.is_cut || pending.is_cut);
     json_out_end_object(&answer.out);
     api_answer_send(call, 200, &answer);
     return PH_OK;
@@ -124,6 +141,66 @@ enum ph_error api_endpoint_attempt_stats(struct api_call *call, struct diag *dia
     json_out_member_int(&answer.out, "success", attempts.success);
     json_out_member_int(&answer.out, "fail", attempts.fail);
     json_out_member_int(&answer.out, "canceled", 0);
+    put_approximated(&answer, attempts.is_cut);
+    json_out_end_object(&answer.out);
+    api_answer_send(call, 200, &answer);
+    return PH_OK;
+}
+
+/* --- attempts to an endpoint, counted -----------------------------------------------------------
+ */
+
+/* Filters of the list that no index counts by: to leave one out would count something else. */
+static enum ph_error refuse_filters(struct http_request *request, struct diag *diag)
+{
+    static const char *const names[] = {"channel", "tag", "event_types", "status_code_class"};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
+        if (http_query(request, names[index], 0).ptr != NULL) {
+            return diag_set(diag, PH_BAD_REQUEST, NULL,
+                            "Invalid query parameter `%s`: attempts cannot be counted by it",
+                            names[index]);
+        }
+    }
+    return PH_OK;
+}
+
+enum ph_error api_attempt_count(struct api_call *call, struct diag *diag)
+{
+    int64_t before_us = 0;
+    int64_t after_us = 0;
+    int64_t status = ATTEMPT_ANY_STATUS;
+    struct usage_attempts attempts;
+    enum ph_error error = refuse_filters(call->request, diag);
+    if (error == PH_OK) {
+        error = query_time(call->request, "before", diag, &before_us);
+    }
+    if (error == PH_OK) {
+        error = query_time(call->request, "after", diag, &after_us);
+    }
+    if (error == PH_OK) {
+        error = query_int(call->request, "status", 0, ATTEMPT_STATUS_COUNT - 1, ATTEMPT_ANY_STATUS,
+                          diag, &status);
+    }
+    int64_t floor = id_floor(after_us);
+    const struct replay_range range = {
+        .after_id = floor > 0 ? floor - 1 : 0,
+        .before_id = before_us == 0 ? INT64_MAX : id_floor(before_us),
+    };
+    if (error == PH_OK) {
+        error = count_in(call, &range, diag, &attempts, NULL);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    int64_t count = status == ATTEMPT_ANY_STATUS ? attempts.success + attempts.fail
+                    : status == ATTEMPT_SUCCESS  ? attempts.success
+                    : status == ATTEMPT_FAIL     ? attempts.fail
+                                                 : 0;
+    struct api_answer answer;
+    api_answer_init(&answer);
+    json_out_begin_object(&answer.out);
+    json_out_member_int(&answer.out, "count", count);
+    json_out_member_bool(&answer.out, "approximated", attempts.is_cut);
     json_out_end_object(&answer.out);
     api_answer_send(call, 200, &answer);
     return PH_OK;

@@ -4,42 +4,50 @@
 #include "store/delivery.h"
 
 enum ph_error usage_count_attempts(struct store *store, int64_t endpoint_id,
-                                   const struct replay_range *range, struct diag *diag,
-                                   struct usage_attempts *ret_attempts)
+                                   const struct replay_range *range, int64_t limit,
+                                   struct diag *diag, struct usage_attempts *ret_attempts)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT count(*), count(CASE WHEN status = 0 THEN 1 END) FROM attempt"
-                              " WHERE endpoint_id = $1 AND id > $2 AND id < $3");
+        db_prepare(store->db, "SELECT count(*), count(CASE WHEN status = 0 THEN 1 END) FROM"
+                              " (SELECT status FROM attempt WHERE endpoint_id = $1 AND id > $2"
+                              " AND id < $3 ORDER BY id DESC LIMIT $4) AS step");
     db_bind_int64(select, 1, endpoint_id);
     db_bind_int64(select, 2, range->after_id);
     db_bind_int64(select, 3, range->before_id);
+    db_bind_int64(select, 4, limit);
     bool is_found;
     enum ph_error error = db_step(select, diag, &is_found);
     if (error == PH_OK) {
+        int64_t count = db_int64(select, 0);
         int64_t success = db_int64(select, 1);
-        *ret_attempts = (struct usage_attempts){success, db_int64(select, 0) - success};
+        *ret_attempts = (struct usage_attempts){success, count - success, count >= limit};
         db_done(select);
     }
     return error;
 }
 
+/* What the range leaves out is walked as well: the limit is on the rows walked. */
 enum ph_error usage_count_pending(struct store *store, int64_t endpoint_id,
-                                  const struct replay_range *range, struct diag *diag,
-                                  struct usage_pending *ret_pending)
+                                  const struct replay_range *range, int64_t limit,
+                                  struct diag *diag, struct usage_pending *ret_pending)
 {
     struct db_statement *select = db_prepare(
-        store->db, "SELECT count(*), count(CASE WHEN attempts = 0 THEN 1 END) FROM delivery"
-                   " WHERE state = 0 AND shard = $1 AND endpoint_id = $2"
-                   " AND message_id > $3 AND message_id < $4");
+        store->db,
+        "SELECT count(*), count(CASE WHEN message_id > $3 AND message_id < $4 THEN 1 END),"
+        " count(CASE WHEN message_id > $3 AND message_id < $4 AND attempts = 0 THEN 1 END) FROM"
+        " (SELECT message_id, attempts FROM delivery WHERE state = 0 AND shard = $1"
+        " AND endpoint_id = $2 LIMIT $5) AS step");
     db_bind_int64(select, 1, delivery_shard(endpoint_id));
     db_bind_int64(select, 2, endpoint_id);
     db_bind_int64(select, 3, range->after_id);
     db_bind_int64(select, 4, range->before_id);
+    db_bind_int64(select, 5, limit);
     bool is_found;
     enum ph_error error = db_step(select, diag, &is_found);
     if (error == PH_OK) {
-        int64_t untried = db_int64(select, 1);
-        *ret_pending = (struct usage_pending){untried, db_int64(select, 0) - untried};
+        int64_t untried = db_int64(select, 2);
+        *ret_pending = (struct usage_pending){untried, db_int64(select, 1) - untried,
+                                              db_int64(select, 0) >= limit};
         db_done(select);
     }
     return error;

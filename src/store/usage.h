@@ -8,21 +8,26 @@
 
 #include "store/replay.h"
 
-/* Attempts of an endpoint within the range, from the index alone. */
+/* The newest attempts of an endpoint within the range, from the index alone, `limit` at most. */
 struct usage_attempts {
     int64_t success;
     int64_t fail;
+    bool is_cut; /* the limit was reached: there may be more */
 };
 PH_NODISCARD enum ph_error usage_count_attempts(struct store *store, int64_t endpoint_id,
-                                                const struct replay_range *range, struct diag *diag,
+                                                const struct replay_range *range, int64_t limit,
+                                                struct diag *diag,
                                                 struct usage_attempts *ret_attempts);
-/* Pending deliveries of an endpoint of messages within the range; walks those that are pending. */
+/* Pending deliveries of an endpoint of messages within the range; walks those that are pending,
+ * `limit` at most. */
 struct usage_pending {
     int64_t untried;
     int64_t tried;
+    bool is_cut;
 };
 PH_NODISCARD enum ph_error usage_count_pending(struct store *store, int64_t endpoint_id,
-                                               const struct replay_range *range, struct diag *diag,
+                                               const struct replay_range *range, int64_t limit,
+                                               struct diag *diag,
                                                struct usage_pending *ret_pending);
 
 /* The application's next `limit` messages in the range, with what hangs on them. */

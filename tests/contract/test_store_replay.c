@@ -514,16 +514,26 @@ static void test_counts(void **state)
     record(&rig, 2, DELIVERY_SUCCEEDED);
     const struct replay_range range = {11, INT64_MAX};
     struct usage_attempts attempts;
-    CONTRACT_OK(usage_count_attempts(rig.store, ENDPOINT, &range, &diag, &attempts), &diag);
+    CONTRACT_OK(usage_count_attempts(rig.store, ENDPOINT, &range, 10, &diag, &attempts), &diag);
     assert_int_equal(attempts.success, 1);
     assert_int_equal(attempts.fail, 2);
-    CONTRACT_OK(usage_count_attempts(rig.store, OTHER_ENDPOINT, &range, &diag, &attempts), &diag);
+    assert_false(attempts.is_cut);
+    CONTRACT_OK(usage_count_attempts(rig.store, ENDPOINT, &range, 2, &diag, &attempts), &diag);
+    assert_int_equal(attempts.success, 0); /* the newest two */
+    assert_int_equal(attempts.fail, 2);
+    assert_true(attempts.is_cut);
+    CONTRACT_OK(usage_count_attempts(rig.store, OTHER_ENDPOINT, &range, 10, &diag, &attempts),
+                &diag);
     assert_int_equal(attempts.success + attempts.fail, 0);
     struct usage_pending pending;
     const struct replay_range early = {0, 4};
-    CONTRACT_OK(usage_count_pending(rig.store, ENDPOINT, &early, &diag, &pending), &diag);
+    CONTRACT_OK(usage_count_pending(rig.store, ENDPOINT, &early, 10, &diag, &pending), &diag);
     assert_int_equal(pending.untried, 1);
     assert_int_equal(pending.tried, 1);
+    assert_false(pending.is_cut);
+    CONTRACT_OK(usage_count_pending(rig.store, ENDPOINT, &early, 1, &diag, &pending), &diag);
+    assert_true(pending.untried + pending.tried <= 1);
+    assert_true(pending.is_cut);
     struct usage_messages messages;
     CONTRACT_OK(usage_count_messages(rig.store, APPLICATION, &everything, 3, &diag, &messages),
                 &diag);
@@ -636,8 +646,8 @@ static void run_all(struct store_rig *rig)
     bool flag;
     CONTRACT_OK(replay_messages(store, APPLICATION, &everything, rows, 4, &diag, &count), &diag);
     CONTRACT_OK(replay_attempts(store, ENDPOINT, &everything, rows, 4, &diag, &count), &diag);
-    CONTRACT_OK(usage_count_attempts(store, ENDPOINT, &everything, &diag, &attempts), &diag);
-    CONTRACT_OK(usage_count_pending(store, ENDPOINT, &everything, &diag, &pending), &diag);
+    CONTRACT_OK(usage_count_attempts(store, ENDPOINT, &everything, 4, &diag, &attempts), &diag);
+    CONTRACT_OK(usage_count_pending(store, ENDPOINT, &everything, 4, &diag, &pending), &diag);
     CONTRACT_OK(usage_count_messages(store, APPLICATION, &everything, 4, &diag, &messages), &diag);
     CONTRACT_OK(usage_next_application(store, TEXT("org_a"), 0, &diag, &number), &diag);
     CONTRACT_OK(delivery_cancel_before(store, 9, NOW_US, &diag, &cursor, &number, &flag), &diag);

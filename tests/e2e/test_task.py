@@ -456,6 +456,17 @@ def test_stats_of_an_endpoint(api, svix, app, endpoint, receiver, path):
     assert counts(until=middle) == (2, 0, 0, 0, 0)
     attempts = svix.endpoint.get_attempt_stats(app["id"], endpoint["id"])
     assert (attempts.success, attempts.fail, attempts.canceled) == (2, 3, 0)
+    url = f"/app/{app['id']}/attempt/endpoint/{endpoint['id']}/count"
+    for params, count in (
+        ({}, 5),
+        ({"status": 0}, 2),
+        ({"status": 2}, 3),
+        ({"status": 1}, 0),
+        ({"before": middle.isoformat()}, 2),
+        ({"after": middle.isoformat(), "status": 2}, 3),
+    ):
+        assert api.ok("GET", url, params=params) == {"count": count, "approximated": False}, params
+    is_error(api.get(url, params={"channel": "x"}), 400, "generic_error")
     url = f"/app/{app['id']}/endpoint/{endpoint['id']}/stats"
     for since, until in (
         (ago(days=28, minutes=10), None),
