@@ -257,7 +257,7 @@ static int64_t end_of(const struct api_call *call)
     int64_t life_us = call->principal.application_id != 0 ? APPLICATION_LIFE_US : LIFE_US;
     if (call->principal.token_exp_s != 0) {
         int64_t left_us =
-            (call->principal.token_exp_s + JWT_LEEWAY_S) * CLOCK_US_PER_S - clock_wall_us();
+            (call->principal.token_exp_s + JWT_LEEWAY_S + 1) * CLOCK_US_PER_S - clock_wall_us();
         life_us = left_us < life_us ? left_us : life_us;
     }
     return clock_boot_us() + life_us;

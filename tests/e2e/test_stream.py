@@ -9,6 +9,7 @@ import time
 
 import httpx
 import pytest
+from harness import jwt
 from harness.api import is_error, is_invalid, unique
 from harness.receiver import Reply
 from harness.server import Server
@@ -154,6 +155,26 @@ def test_who_may_follow(server, api, app, org, follow):
     response = api.get(f"/app/{app['id']}/stream", headers={"Authorization": ""})
     is_error(response, 401, "authentication_failed")
     is_error(api.get("/app/app_none/stream"), 404, "not_found")
+
+
+def test_a_stream_ends_with_its_token():
+    """In order, and with where it stood: the next token goes on from there."""
+    secret = "a secret of the tests, long enough"
+    with Server(env={"POSTHORN_JWT_SECRET": secret}) as server:
+        api = server.api()
+        app = api.new_app()
+        now = int(time.time())
+        # It is past its end, and the server tolerates fifteen minutes: five seconds are left.
+        token = jwt.make(secret, sub="org_23rb8YdGqMT0qIzpgGwdXfHirMu", iat=now - 5000, nbf=now - 5000, exp=now - 895)
+        with Follower(server, token, app["id"]) as follower:
+            message = api.send(app)
+            assert follower.wait_count(1)[0].id == message["id"]
+            follower.wait_over()
+            assert not follower.is_broken and follower.last_id.startswith("pos_")
+            assert Follower(server, token, app["id"]).response.status_code == 401
+            missed = api.send(app)
+            with Follower(server, api.token, app["id"], last=follower.last_id) as later:
+                assert later.wait_count(1)[0].id == missed["id"]
 
 
 def test_wrong_requests(api, app):
