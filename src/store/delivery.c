@@ -39,41 +39,40 @@ enum ph_error delivery_insert(struct store *store, const struct delivery_insert_
     return db_exec(insert, diag);
 }
 
-/* The first pending delivery of an order becomes due, or as late as its message asked for. */
-static enum ph_error release_next(struct store *store, int64_t endpoint_id, int64_t order_key,
-                                  int64_t now_us, struct diag *diag)
+/* The first pending delivery of an order becomes due at $3, or as late as its message asked for. $1
+ * is the endpoint, $4 the time of those that wait; `key` gives the order. */
+#define RELEASE(key)                                                                               \
+    "UPDATE delivery SET next_attempt_at = coalesce((SELECT deliver_at FROM message"               \
+    " WHERE message.id = delivery.message_id AND deliver_at > $3), $3)"                            \
+    " WHERE endpoint_id = $1 AND state = 0 AND next_attempt_at = $4 AND message_id ="              \
+    " (SELECT min(message_id) FROM delivery WHERE state = 0 AND endpoint_id = $1"                  \
+    " AND order_key = " key " AND generation >= (SELECT generation FROM endpoint WHERE id = $1))"
+
+static enum ph_error release(struct store *store, const char *sql, int64_t endpoint_id,
+                             int64_t key_or_message, int64_t now_us, struct diag *diag)
 {
-    struct db_statement *update = db_prepare(
-        store->db, "UPDATE delivery SET next_attempt_at = coalesce((SELECT deliver_at FROM message"
-                   " WHERE message.id = delivery.message_id AND deliver_at > $3), $3)"
-                   " WHERE endpoint_id = $1 AND state = 0 AND next_attempt_at = $4 AND message_id ="
-                   " (SELECT min(message_id) FROM delivery WHERE state = 0 AND endpoint_id = $1"
-                   " AND order_key = $2"
-                   " AND generation >= (SELECT generation FROM endpoint WHERE id = $1))");
+    struct db_statement *update = db_prepare(store->db, sql);
     db_bind_int64(update, 1, endpoint_id);
-    db_bind_int64(update, 2, order_key);
+    db_bind_int64(update, 2, key_or_message);
     db_bind_int64(update, 3, now_us);
     db_bind_int64(update, 4, DELIVERY_WAITS_US);
     return db_exec(update, diag);
 }
 
-/* As release_next, behind a delivery that has just ended and whose key is not known. */
+static enum ph_error release_next(struct store *store, int64_t endpoint_id, int64_t order_key,
+                                  int64_t now_us, struct diag *diag)
+{
+    return release(store, RELEASE("$2"), endpoint_id, order_key, now_us, diag);
+}
+
+/* Behind a delivery that has just ended and whose key is not known. */
 static enum ph_error release_behind(struct store *store, int64_t message_id, int64_t endpoint_id,
                                     int64_t now_us, struct diag *diag)
 {
-    struct db_statement *update = db_prepare(
-        store->db, "UPDATE delivery SET next_attempt_at = coalesce((SELECT deliver_at FROM message"
-                   " WHERE message.id = delivery.message_id AND deliver_at > $3), $3)"
-                   " WHERE endpoint_id = $1 AND state = 0 AND next_attempt_at = $4 AND message_id ="
-                   " (SELECT min(message_id) FROM delivery WHERE state = 0 AND endpoint_id = $1"
-                   " AND order_key = (SELECT order_key FROM delivery WHERE message_id = $2"
-                   " AND endpoint_id = $1)"
-                   " AND generation >= (SELECT generation FROM endpoint WHERE id = $1))");
-    db_bind_int64(update, 1, endpoint_id);
-    db_bind_int64(update, 2, message_id);
-    db_bind_int64(update, 3, now_us);
-    db_bind_int64(update, 4, DELIVERY_WAITS_US);
-    return db_exec(update, diag);
+    return release(store,
+                   RELEASE("(SELECT order_key FROM delivery WHERE message_id = $2"
+                           " AND endpoint_id = $1)"),
+                   endpoint_id, message_id, now_us, diag);
 }
 
 static enum ph_error record_manual(struct store *store, const struct delivery_outcome *outcome,
