@@ -178,6 +178,7 @@ enum ph_error sandbox_enter(size_t memory_bytes, struct diag *diag)
         return diag_set(diag, PH_IO, NULL, "cannot give up descriptors and privileges: %s",
                         strerror(errno));
     }
+    (void)prctl(PR_SET_NAME, "jq-worker", 0, 0, 0); /* it was started as /proc/self/exe */
     if (!set_limits(memory_bytes)) {
         return diag_set(diag, PH_IO, NULL, "cannot set limits of memory and processor time: %s",
                         strerror(errno));
