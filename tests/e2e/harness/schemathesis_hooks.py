@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
 
 FACTS = json.loads(Path(os.environ["PROPERTIES_FACTS"]).read_text())
 NUMBERS = itertools.count(1)
@@ -41,7 +42,8 @@ def before_call(context, case, kwargs):
     CALLS[operation] += 1
     own = FACTS["values"].get(operation, {})
     common = FACTS["values"][""]
-    for name, value in (case.path_parameters or {}).items():
+    is_wrong = case.meta is not None and case.meta.is_negative_at(ParameterLocation.PATH)
+    for name, value in ({} if is_wrong else case.path_parameters or {}).items():
         known = own.get(name, common.get(name))
         # One of eight later ones stays as it was generated: what does not exist is to be answered well, too.
         if known and (CALLS[operation] <= 2 or digest((name, value, case.query, case.body)) % 8):
