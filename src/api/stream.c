@@ -21,8 +21,8 @@
 #define ROOM_BYTES ((size_t)64 * 1024)
 /* A client comes back by itself, and then its token is judged again. An application's may have been
  * ended meanwhile. */
-#define LIFE_US (3600 * CLOCK_US_PER_S)
-#define APPLICATION_LIFE_US (600 * CLOCK_US_PER_S)
+#define LIFE_S INT64_C(3600)
+#define APPLICATION_LIFE_S INT64_C(600)
 
 /* The first bytes; they bring the head along. Milliseconds after which a client comes back. */
 #define OPENING "retry: 2000\n\n"
@@ -254,13 +254,15 @@ static struct slice *copy_texts(const struct slice *texts, size_t count)
 /* Boot clock. */
 static int64_t end_of(const struct api_call *call)
 {
-    int64_t life_us = call->principal.application_id != 0 ? APPLICATION_LIFE_US : LIFE_US;
+    int64_t life_s = call->principal.application_id != 0 ? APPLICATION_LIFE_S : LIFE_S;
     if (call->principal.token_exp_s != 0) {
-        int64_t left_us =
-            (call->principal.token_exp_s + JWT_LEEWAY_S + 1) * CLOCK_US_PER_S - clock_wall_us();
-        life_us = left_us < life_us ? left_us : life_us;
+        /* It has not ended, or not by more than the tolerance. */
+        int64_t left_s = call->principal.token_exp_s - clock_wall_us() / CLOCK_US_PER_S;
+        if (left_s < life_s - JWT_LEEWAY_S - 1) {
+            life_s = left_s + JWT_LEEWAY_S + 1;
+        }
     }
-    return clock_boot_us() + life_us;
+    return clock_boot_us() + life_s * CLOCK_US_PER_S;
 }
 
 static enum ph_error subscribe(struct api_call *call, const struct stream_query *query,
