@@ -149,6 +149,7 @@ enum ph_error ingest_in(struct writer_txn *txn, const struct ingest_message *mes
         .payload = message->payload,
         .raw_body = message->raw_body,
         .payload_retention_us = retention_us(txn->writer, message),
+        .only_endpoint_id = message->only_endpoint_id,
         .body = message_body_new(sent, message->trace),
     };
     effects_hold_body(&txn->writer->effects, job.body);

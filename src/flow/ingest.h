@@ -81,6 +81,7 @@ struct ingest_message {
     struct slice raw_body; /* sent in place of the payload */
     int64_t deliver_at_us;
     int64_t payload_retention_us; /* 0 = as the server's settings say */
+    int64_t only_endpoint_id;     /* as of an ingest_job */
     const struct trace *trace;
 };
 
