@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Subcommands: one file each, one row each in main.c. A command gets its own arguments (without
- * the program and its name) and returns the exit code: 0 done, 1 failed, 2 wrong usage.
- * Main thread.
+ * Subcommands: one file each, one row each in command_table.c. A command gets its own arguments
+ * (without the program and its name) and returns the exit code: 0 done, 1 failed, 2 wrong usage.
+ * What it takes stands in its `struct command`: the arguments are read by it, and help, man page,
+ * docs/reference/commands.md and shell completion are made from it. Main thread.
  */
 #ifndef PH_APP_COMMAND_H
 #define PH_APP_COMMAND_H
+
+#include <stddef.h>
 
 #include "app/option.h"
 #include "base/log.h"
@@ -15,40 +18,80 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE 2
 
-int command_serve(int count, char **arguments);
-int command_jwt(int count, char **arguments);
-int command_token(int count, char **arguments);
-int command_migrate(int count, char **arguments);
-int command_version(int count, char **arguments);
-int command_send(int count, char **arguments);
-int command_tail(int count, char **arguments);
-int command_listen(int count, char **arguments);
-int command_replay(int count, char **arguments);
-int command_verify(int count, char **arguments);
-int command_doctor(int count, char **arguments);
-int command_key(int count, char **arguments);
-int command_backup(int count, char **arguments);
-int command_restore(int count, char **arguments);
-int command_prune(int count, char **arguments);
-int command_jq_worker(int count, char **arguments);
+#define DEFAULT_ORGANISATION "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
 
-/* --- arguments ------------------------------------------------------------------------------ */
+/* --- what a command takes -------------------------------------------------------------------- */
 
-/* A flag of one command, beside those of the option table. */
-struct command_flag {
-    const char *name;   /* "--app" */
-    const char **value; /* gets the argument; NULL = a switch */
-    bool *is_given;     /* may be NULL */
+enum flag_kind {
+    FLAG_SWITCH, /* sets a bool */
+    FLAG_VALUE,  /* sets a const char *; the last one counts */
+    FLAG_LIST,   /* adds to a struct flag_values */
 };
 
-#define COMMAND_LIST_MAX 64
+#define FLAG_REQUIRED 1u
+#define FLAG_HIDDEN 2u /* a former name: read, and in no document */
+#define FLAG_ONCE 4u   /* a list of which the last item counts */
 
-/* A flag that may be given several times. */
-struct command_list_flag {
-    const char *name;
-    const char *items[COMMAND_LIST_MAX];
+#define FLAG_VALUES_MAX 64
+
+struct flag_values {
+    const char *items[FLAG_VALUES_MAX];
     size_t count;
 };
+
+struct flag_row {
+    const char *name; /* "--app" */
+    enum flag_kind kind;
+    unsigned traits;
+    size_t offset; /* of what it sets in the command's own struct */
+    /* What stands for the value in documents; FILE and DIR, a|b|c are what completion offers. NULL
+     * for a switch. */
+    const char *value;
+    const char *help; /* a sentence */
+};
+
+/* Of commands that talk to a server (remote.h), in a struct that has `url` and `token`. */
+#define FLAG_URL(type)                                                                             \
+    {                                                                                              \
+        "--url", FLAG_VALUE, 0, offsetof(type, url), "URL",                                        \
+            "The server's address; else POSTHORN_URL, else the server that runs on --data."        \
+    }
+#define FLAG_TOKEN(type)                                                                           \
+    {                                                                                              \
+        "--token", FLAG_VALUE, 0, offsetof(type, token), "TOKEN",                                  \
+            "The token; else POSTHORN_TOKEN, else one that is made with the secret of --data. "    \
+            "Prefer the "                                                                          \
+            "variable: other users of the machine see command lines."                              \
+    }
+#define FLAG_JSON(type, words)                                                                     \
+    {                                                                                              \
+        "--json", FLAG_SWITCH, 0, offsetof(type, is_json), NULL, words                             \
+    }
+
+struct command {
+    const char *name;
+    int (*run)(int count, char **arguments);
+    const char *arguments; /* those without a flag, as in a usage line; NULL = none */
+    size_t argument_max;
+    const struct flag_row *flags;
+    size_t flag_count;
+    /* More flags, known when the program runs; NULL = none. */
+    const struct flag_row *(*more_flags)(size_t *ret_count);
+    const enum option_id *options; /* of the option table, that matter most */
+    size_t option_count;
+    bool takes_options;   /* all of the option table matter */
+    const char *help;     /* what it does, in a line without a full stop; NULL = not for people */
+    const char *details;  /* paragraphs with line breaks between; "" = nothing more to say */
+    const char *examples; /* lines; "" = none */
+};
+
+/* All commands, in the order in which they are listed. */
+const struct command *const *command_table(size_t *ret_count);
+const struct command *command_find(const char *name); /* NULL = none */
+/* The flags one after the other; NULL at the end. */
+const struct flag_row *command_flag(const struct command *command, size_t index);
+
+/* --- arguments ------------------------------------------------------------------------------ */
 
 struct command_line {
     struct options options;
@@ -59,20 +102,31 @@ struct command_line {
 
 /*
  * Reads configuration (file, environment) and arguments: --set KEY=VALUE, flags of the option table
- * (--data, --listen …, as `--flag VALUE` or `--flag=VALUE`), the command's own flags, at most
- * `rest_max` positional ones. False after it has told the person what was wrong: exit with
- * EXIT_USAGE. Finish with command_line_done in either case.
+ * (--data, --listen …, as `--flag VALUE` or `--flag=VALUE`), the command's own flags into `values`,
+ * its positional ones; behind `--` all are positional. False after it has told the person what was
+ * wrong: exit with EXIT_USAGE. Finish with command_line_done in either case.
  */
-bool command_line_read(struct command_line *line, int count, char **arguments,
-                       const struct command_flag *flags, size_t flag_count, size_t rest_max);
-/* The same with flags that gather what they are given. */
-bool command_line_read_lists(struct command_line *line, int count, char **arguments,
-                             const struct command_flag *flags, size_t flag_count,
-                             struct command_list_flag *lists, size_t list_count, size_t rest_max);
+bool command_read(struct command_line *line, const struct command *command, int count,
+                  char **arguments, void *values);
 void command_line_done(struct command_line *line);
 
 /* "posthorn: " and the words on stderr. */
 PH_PRINTF(1, 2) void command_complain(const char *format, ...);
+/* The same with the usage line; gives EXIT_USAGE. */
+int command_complain_usage(const struct command *command);
+
+/* --- documents, made from the table ---------------------------------------------------------- */
+
+/* "posthorn send --app ID …". */
+void command_append_usage(const struct command *command, struct buf *text);
+void command_write_names(struct buf *text);                                 /* one a line */
+void command_write_overview(struct buf *text);                              /* posthorn help */
+void command_write_help(const struct command *command, struct buf *text);   /* … help NAME */
+void command_write_man(struct buf *text);                                   /* posthorn(1) */
+void command_write_man_of(const struct command *command, struct buf *text); /* posthorn-NAME(1) */
+void command_write_markdown(struct buf *text); /* docs/reference/commands.md */
+/* The word that stands for an option's value: "DIR", "debug|info|warn|error". */
+void command_append_option_value(const struct option_row *row, struct buf *text);
 
 /* --- the data directory ------------------------------------------------------------------------
  */

@@ -61,19 +61,49 @@ static int run_backup(const struct options *options, const char *file, bool is_f
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-int command_backup(int count, char **arguments)
+struct backup_arguments {
+    bool is_forced;
+};
+
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--force", FLAG_SWITCH, 0, offsetof(struct backup_arguments, is_forced), NULL,
+     "Replaces an existing FILE."},
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_backup = {
+    .name = "backup",
+    .run = run,
+    .arguments = "FILE",
+    .argument_max = 1,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "copy the SQLite store to one file, while the server runs or not",
+    .details =
+        "The running server makes the copy, with its rights, in small steps that let ingest go on; "
+        "without a server this command does. Every message acknowledged before is in it, and the "
+        "file jwt_secret of the data directory; a master key is not. Until it is whole and synced "
+        "it is in FILE.partial. For PostgreSQL use pg_dump.",
+    .examples = "posthorn backup /backup/posthorn.db --force --data /var/lib/posthorn",
+};
+
+static int run(int count, char **arguments)
 {
-    bool is_forced = false;
-    const struct command_flag flags[] = {{"--force", NULL, &is_forced}};
+    struct backup_arguments given = {0};
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 1)) {
+    if (command_read(&line, &command_backup, count, arguments, &given)) {
         const char *file = line.rest_count == 1 ? line.rest[0] : "";
         size_t length = strlen(file);
         if (length == 0 || file[length - 1] == '/') {
-            command_complain("usage: posthorn backup FILE [--force] [--data DIR]");
+            code = command_complain_usage(&command_backup);
         } else {
-            code = run_backup(&line.options, file, is_forced);
+            code = run_backup(&line.options, file, given.is_forced);
         }
     }
     command_line_done(&line);

@@ -153,14 +153,35 @@ static void check_server(struct doctor *doctor)
     say(doctor, answers, "server is ready", "it runs and does not answer well; see its log");
 }
 
-int command_doctor(int count, char **arguments)
+static int run_doctor(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--full", FLAG_SWITCH, 0, offsetof(struct doctor, is_full), NULL,
+     "Checks the pages of a SQLite store to the end, not for two seconds; meanwhile the "
+     "write-ahead log of a running server grows."},
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_doctor = {
+    .name = "doctor",
+    .run = run_doctor,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "say what is wrong and what to do",
+    .details = "Looks at the data directory, the store and the server that runs on it. The exit "
+               "code is 1 when something is wrong.",
+    .examples = "",
+};
+
+static int run_doctor(int count, char **arguments)
 {
-    bool is_full = false;
-    const struct command_flag flags[] = {{"--full", NULL, &is_full}};
     struct command_line line;
+    struct doctor doctor = {.options = &line.options};
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
-        struct doctor doctor = {.options = &line.options, .is_full = is_full};
+    if (command_read(&line, &command_doctor, count, arguments, &doctor)) {
         if (check_folder(&doctor)) {
             check_store(&doctor);
             check_server(&doctor);

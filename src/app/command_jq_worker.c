@@ -3,7 +3,7 @@
 #include "app/command.h"
 #include "jq/worker.h"
 
-int command_jq_worker(int count, char **arguments)
+static int run(int count, char **arguments)
 {
     int code = jq_worker_main(count, arguments);
     if (code == EXIT_USAGE) {
@@ -11,3 +11,5 @@ int command_jq_worker(int count, char **arguments)
     }
     return code;
 }
+
+const struct command command_jq_worker = {.name = "jq-worker", .run = run};

@@ -25,14 +25,31 @@ static int print_token(const struct options *options, const char *prefix, const 
     return EXIT_DONE;
 }
 
-int command_jwt(int count, char **arguments)
+static int run_jwt(int count, char **arguments);
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_jwt = {
+    .name = "jwt",
+    .run = run_jwt,
+    .arguments = "generate [ORG]",
+    .argument_max = 2,
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "print an organisation's token",
+    .details = "As the Svix server prints it: `Token (Bearer): ` and the token. `token create` "
+               "prints the token alone. The data directory is made when it is missing.",
+    .examples = "",
+};
+
+static int run_jwt(int count, char **arguments)
 {
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, NULL, 0, 2)) {
+    if (command_read(&line, &command_jwt, count, arguments, NULL)) {
         const char *org = line.rest_count > 1 ? line.rest[1] : DEFAULT_ORGANISATION;
         if (line.rest_count < 1 || strcmp(line.rest[0], "generate") != 0) {
-            command_complain("usage: posthorn jwt generate [ORG] [--data DIR]");
+            code = command_complain_usage(&command_jwt);
         } else if (!slice_starts_with(slice_of(org), "org_")) {
             command_complain("an organisation id begins with org_, not \"%s\"", org);
         } else {

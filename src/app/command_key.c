@@ -188,13 +188,40 @@ static int run_named(const char *name, struct key_command *command)
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-int command_key(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--new-key-file", FLAG_VALUE, 0, offsetof(struct key_command, new_key_file), "FILE",
+     "For rotate: the file with the new master key."},
+};
+
+static const enum option_id shown_options[] = {OPTION_MASTER_KEY_FILE, OPTION_DATA};
+
+const struct command command_key = {
+    .name = "key",
+    .run = run,
+    .arguments = "check|rotate|clean",
+    .argument_max = 1,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "look over sealed secrets, change the master key, remove old copies",
+    .details =
+        "All take the key in use from master_key_file. check opens every secret. rotate wraps the "
+        "data keys with the key of --new-key-file, which must be master_key_file from then on. "
+        "clean writes the store anew, so that secrets that were stored before there was a master "
+        "key are gone from its free space. No server may run on the data directory for rotate and "
+        "clean.",
+    .examples = "posthorn key check --master-key-file /etc/posthorn/key --data /var/lib/posthorn",
+};
+
+static int run(int count, char **arguments)
 {
     struct key_command command = {0};
-    const struct command_flag flags[] = {{"--new-key-file", &command.new_key_file, NULL}};
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 1)) {
+    if (command_read(&line, &command_key, count, arguments, &command)) {
         const char *name = line.rest_count == 1 ? line.rest[0] : "";
         if (strcmp(name, "check") == 0 || strcmp(name, "rotate") == 0 ||
             strcmp(name, "clean") == 0) {
@@ -203,7 +230,7 @@ int command_key(int count, char **arguments)
             code = run_named(name, &command);
             free(command.address);
         } else {
-            command_complain("usage: posthorn key check | rotate --new-key-file FILE | clean");
+            code = command_complain_usage(&command_key);
         }
     }
     command_line_done(&line);

@@ -5,6 +5,8 @@
 #include "app/command.h"
 
 #define UNKNOWN_VARIABLES_MAX 4096
+#define MISSING_BYTES_MAX 1024
+#define USAGE_BYTES_MAX 4096
 
 void command_complain(const char *format, ...)
 {
@@ -14,6 +16,15 @@ void command_complain(const char *format, ...)
     (void)vfprintf(stderr, format, arguments);
     (void)fputc('\n', stderr);
     va_end(arguments);
+}
+
+int command_complain_usage(const struct command *command)
+{
+    BUF_AUTO struct buf usage;
+    buf_init(&usage, USAGE_BYTES_MAX);
+    command_append_usage(command, &usage);
+    command_complain("usage: %s", buf_text(&usage));
+    return EXIT_USAGE;
 }
 
 /* The option whose flag this is ("--http-idle-timeout"). */
@@ -33,13 +44,11 @@ static bool find_option(struct slice flag, enum option_id *ret_id)
 
 struct reader {
     struct command_line *line;
+    const struct command *command;
+    char *values; /* the command's own struct */
     int count;
     char **arguments;
     int index; /* of the next argument */
-    const struct command_flag *flags;
-    size_t flag_count;
-    struct command_list_flag *lists;
-    size_t list_count;
 };
 
 /* The value behind `=`, or the next argument. NULL when there is none. */
@@ -85,26 +94,39 @@ static bool read_set(struct reader *reader, const char *value)
     return true;
 }
 
-static bool take_flag(struct reader *reader, const struct command_flag *flag, const char *equals)
+static const struct flag_row *find_flag(const struct command *command, struct slice name)
 {
-    if (flag->is_given != NULL) {
-        *flag->is_given = true;
+    const struct flag_row *flag = NULL;
+    for (size_t index = 0; (flag = command_flag(command, index)) != NULL; index++) {
+        if (slice_equal_text(name, flag->name)) {
+            break;
+        }
     }
-    if (flag->value == NULL) {
-        return true;
-    }
-    *flag->value = take_value(reader, flag->name, equals);
-    return *flag->value != NULL;
+    return flag;
 }
 
-static bool take_item(struct reader *reader, struct command_list_flag *list, const char *equals)
+static bool take_flag(struct reader *reader, const struct flag_row *flag, const char *equals)
 {
-    const char *value = take_value(reader, list->name, equals);
+    void *place = reader->values + flag->offset;
+    if (flag->kind == FLAG_SWITCH) {
+        if (equals != NULL) {
+            command_complain("%s takes no value", flag->name);
+            return false;
+        }
+        *(bool *)place = true;
+        return true;
+    }
+    const char *value = take_value(reader, flag->name, equals);
     if (value == NULL) {
         return false;
     }
-    if (list->count == COMMAND_LIST_MAX) {
-        command_complain("%s may be given %d times", list->name, COMMAND_LIST_MAX);
+    if (flag->kind == FLAG_VALUE) {
+        *(const char **)place = value;
+        return true;
+    }
+    struct flag_values *list = place;
+    if (list->count == FLAG_VALUES_MAX) {
+        command_complain("%s may be given %d times at most", flag->name, FLAG_VALUES_MAX);
         return false;
     }
     list->items[list->count++] = value;
@@ -118,20 +140,15 @@ static bool read_flag(struct reader *reader, const char *argument)
     if (equals != NULL) {
         name.len = (size_t)(equals - argument);
     }
-    for (size_t index = 0; index < reader->flag_count; index++) {
-        if (slice_equal_text(name, reader->flags[index].name)) {
-            return take_flag(reader, &reader->flags[index], equals);
-        }
-    }
-    for (size_t index = 0; index < reader->list_count; index++) {
-        if (slice_equal_text(name, reader->lists[index].name)) {
-            return take_item(reader, &reader->lists[index], equals);
-        }
+    const struct flag_row *own = find_flag(reader->command, name);
+    if (own != NULL) {
+        return take_flag(reader, own, equals);
     }
     enum option_id id;
     bool is_set = slice_equal_text(name, "--set");
     if (!is_set && !find_option(name, &id)) {
-        command_complain("unknown flag %.*s; see `posthorn help`", SLICE_ARG(name));
+        command_complain("unknown flag %.*s; see `posthorn help %s`", SLICE_ARG(name),
+                         reader->command->name);
         return false;
     }
     PH_AUTO_FREE char *flag = slice_dup(name); /* without the value, which may be a secret */
@@ -141,6 +158,43 @@ static bool read_flag(struct reader *reader, const char *argument)
     }
     return is_set ? read_set(reader, value)
                   : set_option(reader, flag, slice_of(option_row(id)->key), slice_of(value));
+}
+
+static bool take_argument(struct reader *reader, const char *argument)
+{
+    if (reader->line->rest_count == reader->command->argument_max) {
+        command_complain("the argument \"%s\" is one too many; see `posthorn help %s`", argument,
+                         reader->command->name);
+        return false;
+    }
+    reader->line->rest[reader->line->rest_count++] = argument;
+    return true;
+}
+
+static bool is_given(const struct reader *reader, const struct flag_row *flag)
+{
+    const void *place = reader->values + flag->offset;
+    return flag->kind == FLAG_LIST ? ((const struct flag_values *)place)->count > 0
+                                   : *(const char *const *)place != NULL;
+}
+
+/* Names all that is missing, not the first alone. */
+static bool check_required(const struct reader *reader)
+{
+    BUF_AUTO struct buf missing;
+    buf_init(&missing, MISSING_BYTES_MAX);
+    const struct flag_row *flag;
+    for (size_t index = 0; (flag = command_flag(reader->command, index)) != NULL; index++) {
+        if ((flag->traits & FLAG_REQUIRED) != 0 && !is_given(reader, flag)) {
+            buf_append_format(&missing, "%s%s %s", missing.len == 0 ? "" : ", ", flag->name,
+                              flag->value);
+        }
+    }
+    if (missing.len > 0) {
+        command_complain("%s wants %s; see `posthorn help %s`", reader->command->name,
+                         buf_text(&missing), reader->command->name);
+    }
+    return missing.len == 0;
 }
 
 static bool load_sources(struct command_line *line)
@@ -164,35 +218,30 @@ static bool load_sources(struct command_line *line)
     return true;
 }
 
-bool command_line_read(struct command_line *line, int count, char **arguments,
-                       const struct command_flag *flags, size_t flag_count, size_t rest_max)
+static bool read_arguments(struct reader *reader)
 {
-    return command_line_read_lists(line, count, arguments, flags, flag_count, NULL, 0, rest_max);
+    bool has_flags = true;
+    while (reader->index < reader->count) {
+        const char *argument = reader->arguments[reader->index++];
+        bool is_flag = has_flags && argument[0] == '-' && argument[1] != '\0';
+        if (is_flag && strcmp(argument, "--") == 0) {
+            has_flags = false;
+        } else if (!(is_flag ? read_flag(reader, argument) : take_argument(reader, argument))) {
+            return false;
+        }
+    }
+    return check_required(reader);
 }
 
-bool command_line_read_lists(struct command_line *line, int count, char **arguments,
-                             const struct command_flag *flags, size_t flag_count,
-                             struct command_list_flag *lists, size_t list_count, size_t rest_max)
+bool command_read(struct command_line *line, const struct command *command, int count,
+                  char **arguments, void *values)
 {
     options_init(&line->options);
     line->rest = ph_calloc((size_t)count + 1, sizeof(char *));
     line->rest_count = 0;
     buf_init(&line->unknown_variables, UNKNOWN_VARIABLES_MAX);
-    struct reader reader = {line, count, arguments, 0, flags, flag_count, lists, list_count};
-    while (reader.index < reader.count) {
-        const char *argument = arguments[reader.index++];
-        if (argument[0] != '-' || strcmp(argument, "-") == 0) {
-            if (line->rest_count == rest_max) {
-                command_complain("the argument \"%s\" is one too many; see `posthorn help`",
-                                 argument);
-                return false;
-            }
-            line->rest[line->rest_count++] = argument;
-        } else if (!read_flag(&reader, argument)) {
-            return false;
-        }
-    }
-    return load_sources(line);
+    struct reader reader = {line, command, values, count, arguments, 0};
+    return read_arguments(&reader) && load_sources(line);
 }
 
 void command_line_done(struct command_line *line)

@@ -4,8 +4,14 @@
 #include "app/command.h"
 #include "app/inspect.h"
 
-static int run_listen(const struct command_line *line, const char *secret, const char *status,
-                      const char *wanted, bool is_json)
+struct listen_arguments {
+    const char *secret;
+    const char *status;
+    const char *wanted;
+    bool is_json;
+};
+
+static int run_listen(const struct command_line *line, const struct listen_arguments *given)
 {
     struct diag diag;
     int64_t code = 204;
@@ -14,22 +20,23 @@ static int run_listen(const struct command_line *line, const char *secret, const
     const char *address = option_is_set(&line->options, OPTION_LISTEN)
                               ? option_list(&line->options, OPTION_LISTEN, &address_count)[0]
                               : "127.0.0.1:0";
-    if ((status != NULL && !slice_to_int64(slice_of(status), &code)) || code < 200 || code > 599) {
-        command_complain("--status wants 200 to 599, not \"%s\"", status);
+    if ((given->status != NULL && !slice_to_int64(slice_of(given->status), &code)) || code < 200 ||
+        code > 599) {
+        command_complain("--status wants 200 to 599, not \"%s\"", given->status);
         return EXIT_USAGE;
     }
-    if ((wanted != NULL && !slice_to_int64(slice_of(wanted), &count)) || count < 0) {
-        command_complain("--count wants a number from 0, not \"%s\"", wanted);
+    if ((given->wanted != NULL && !slice_to_int64(slice_of(given->wanted), &count)) || count < 0) {
+        command_complain("--count wants a number from 0, not \"%s\"", given->wanted);
         return EXIT_USAGE;
     }
     const struct inspector_options options = {
-        .address = address, .status = (int)code, .is_json = is_json, .count = count};
+        .address = address, .status = (int)code, .is_json = given->is_json, .count = count};
     struct inspector *inspector;
     if (inspector_start(&options, &diag, &inspector) != PH_OK) {
         command_complain("%s", diag.text);
         return EXIT_FAILED;
     }
-    struct slice rest = slice_of(secret);
+    struct slice rest = slice_of(given->secret);
     struct slice part;
     while (slice_next(&rest, ',', &part)) {
         if (inspector_add_key(inspector, part, &diag) != PH_OK) {
@@ -39,7 +46,7 @@ static int run_listen(const struct command_line *line, const char *secret, const
         }
     }
     /* Everything on stdout is JSON when JSON is asked for. */
-    (void)printf(is_json ? "{\"ready\":\"http://%s\"}\n" : "ready http://%s\n",
+    (void)printf(given->is_json ? "{\"ready\":\"http://%s\"}\n" : "ready http://%s\n",
                  inspector_address(inspector));
     (void)fflush(stdout);
     bool are_verified = inspector_wait(inspector);
@@ -47,23 +54,44 @@ static int run_listen(const struct command_line *line, const char *secret, const
     return are_verified ? EXIT_DONE : EXIT_FAILED;
 }
 
-int command_listen(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--secret", FLAG_VALUE, 0, offsetof(struct listen_arguments, secret), "WHSEC",
+     "The endpoint's secret (whsec_…), or several with commas between; without one signatures are "
+     "not checked."},
+    {"--status", FLAG_VALUE, 0, offsetof(struct listen_arguments, status), "N",
+     "What every POST is answered with; 204 when it is not given."},
+    {"--count", FLAG_VALUE, 0, offsetof(struct listen_arguments, wanted), "N",
+     "Ends it after so many, with exit code 1 when a signature did not fit."},
+    FLAG_JSON(struct listen_arguments, "Prints one JSON object per line."),
+};
+
+static const enum option_id shown_options[] = {OPTION_LISTEN};
+
+const struct command command_listen = {
+    .name = "listen",
+    .run = run,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "receive webhooks, verify and print them",
+    .details =
+        "It prints `ready URL` first; without --listen it takes a free port of the loopback. A "
+        "server delivers to private addresses only with allow_subnets.",
+    .examples =
+        "posthorn listen --listen 127.0.0.1:9000 --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+};
+
+static int run(int count, char **arguments)
 {
-    const char *secret = NULL;
-    const char *status = NULL;
-    const char *wanted = NULL;
-    bool is_json = false;
-    const struct command_flag flags[] = {
-        {"--secret", &secret, NULL},
-        {"--status", &status, NULL},
-        {"--count", &wanted, NULL},
-        {"--json", NULL, &is_json},
-    };
+    struct listen_arguments given = {0};
     struct command_line line;
     int code = EXIT_USAGE;
     (void)signal(SIGPIPE, SIG_IGN);
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
-        code = run_listen(&line, secret, status, wanted, is_json);
+    if (command_read(&line, &command_listen, count, arguments, &given)) {
+        code = run_listen(&line, &given);
     }
     command_line_done(&line);
     return code;

@@ -2,11 +2,25 @@
 #include "app/command.h"
 #include "store/store.h"
 
-int command_migrate(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const enum option_id shown_options[] = {OPTION_DATA, OPTION_STORE};
+
+const struct command command_migrate = {
+    .name = "migrate",
+    .run = run,
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "bring the store's schema up to date",
+    .details = "`serve` does that itself.",
+    .examples = "",
+};
+
+static int run(int count, char **arguments)
 {
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, NULL, 0, 0)) {
+    if (command_read(&line, &command_migrate, count, arguments, NULL)) {
         struct diag diag;
         int applied = 0;
         PH_AUTO_FREE char *address = data_store_address(&line.options);

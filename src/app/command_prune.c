@@ -19,32 +19,64 @@ static void print_result(const struct buf *result, bool is_dry_run)
     (void)puts("");
 }
 
-int command_prune(int count, char **arguments)
+struct prune_arguments {
+    const char *age;
+    bool is_dry_run;
+};
+
+static int perform(const struct options *options, const struct prune_arguments *given)
 {
-    const char *age = NULL;
-    struct care_request request = {.kind = CARE_PRUNE};
-    const struct command_flag flags[] = {
-        {"--older-than", &age, NULL},
-        {"--dry-run", NULL, &request.is_dry_run},
-    };
+    struct care_request request = {.kind = CARE_PRUNE, .is_dry_run = given->is_dry_run};
+    struct diag diag;
+    BUF_AUTO struct buf result;
+    buf_init(&result, CARE_RESULT_BYTES_MAX);
+    if (given->age != NULL && !duration_parse(slice_of(given->age), &request.older_than_us)) {
+        command_complain("--older-than wants an age such as 30d or 12h, not \"%s\"", given->age);
+        return EXIT_USAGE;
+    }
+    enum ph_error error = care_perform(options, &request, &diag, &result);
+    if (result.len > 0) { /* what was deleted before an error is told too */
+        print_result(&result, request.is_dry_run);
+    }
+    if (error != PH_OK) {
+        command_complain("%s", diag.text);
+    }
+    return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int run_prune(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--older-than", FLAG_VALUE, 0, offsetof(struct prune_arguments, age), "AGE",
+     "Such as 30d or 12h; the server's retention_days when it is not given."},
+    {"--dry-run", FLAG_SWITCH, 0, offsetof(struct prune_arguments, is_dry_run), NULL,
+     "Only counts."},
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_prune = {
+    .name = "prune",
+    .run = run_prune,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "delete old messages and make the store smaller",
+    .details = "Messages older than the age go with their payloads, deliveries and attempts, in "
+               "small steps, by the running server or else by this command; those with pending "
+               "deliveries stay. A SQLite file shrinks by the free pages; PostgreSQL's autovacuum "
+               "does its part by itself.",
+    .examples = "posthorn prune --older-than 90d --dry-run --data /var/lib/posthorn",
+};
+
+static int run_prune(int count, char **arguments)
+{
+    struct prune_arguments given = {0};
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
-        if (age != NULL && !duration_parse(slice_of(age), &request.older_than_us)) {
-            command_complain("--older-than wants an age such as 30d or 12h, not \"%s\"", age);
-        } else {
-            struct diag diag;
-            BUF_AUTO struct buf result;
-            buf_init(&result, CARE_RESULT_BYTES_MAX);
-            enum ph_error error = care_perform(&line.options, &request, &diag, &result);
-            if (result.len > 0) { /* what was deleted before an error is told too */
-                print_result(&result, request.is_dry_run);
-            }
-            if (error != PH_OK) {
-                command_complain("%s", diag.text);
-            }
-            code = error == PH_OK ? EXIT_DONE : EXIT_FAILED;
-        }
+    if (command_read(&line, &command_prune, count, arguments, &given)) {
+        code = perform(&line.options, &given);
     }
     command_line_done(&line);
     return code;

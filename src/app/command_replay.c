@@ -389,26 +389,59 @@ static int run_existing(struct replay *replay)
     return follow(replay);
 }
 
-int command_replay(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--app", FLAG_VALUE, 0, offsetof(struct replay, application), "ID",
+     "The application, by id or uid."},
+    {"--endpoint", FLAG_VALUE, 0, offsetof(struct replay, endpoint), "ID",
+     "The endpoint, by id or uid."},
+    {"--since", FLAG_VALUE, 0, offsetof(struct replay, since), "TIME",
+     "From this time on: an age such as 2h, or an RFC 3339 time."},
+    {"--until", FLAG_VALUE, 0, offsetof(struct replay, until), "TIME", "Up to this time."},
+    {"--failed", FLAG_SWITCH, 0, offsetof(struct replay, is_failed), NULL,
+     "Makes one attempt for each message that failed and never succeeded, at most 10 000. So it is "
+     "when nothing is said."},
+    {"--missing", FLAG_SWITCH, 0, offsetof(struct replay, is_missing), NULL,
+     "Sends what the endpoint never got and would get now."},
+    {"--all", FLAG_SWITCH, 0, offsetof(struct replay, is_all), NULL, "Sends everything again."},
+    {"--rate", FLAG_VALUE, 0, offsetof(struct replay, rate), "N",
+     "At most so many messages per second."},
+    {"--follow", FLAG_SWITCH, 0, offsetof(struct replay, is_followed), NULL,
+     "Waits for the end, as it does when nothing is said."},
+    {"--detach", FLAG_SWITCH, 0, offsetof(struct replay, is_detached), NULL,
+     "Prints the task's id and does not wait."},
+    {"--task", FLAG_VALUE, 0, offsetof(struct replay, followed), "ID",
+     "Follows a task that is under way."},
+    {"--cancel", FLAG_VALUE, 0, offsetof(struct replay, cancelled), "ID", "Ends a task."},
+    FLAG_JSON(struct replay, "Prints the task as the API tells it."),
+    FLAG_URL(struct replay),
+    FLAG_TOKEN(struct replay),
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_replay = {
+    .name = "replay",
+    .run = run,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "send messages to an endpoint again",
+    .details =
+        "It wants --app, --endpoint and --since, or one task to follow or to end. The server "
+        "does it in the background and heeds the endpoint's limits; the command follows it to "
+        "its end, and SIGINT ends the command only. The exit code is 1 when the task failed "
+        "or was cancelled.",
+    .examples = "posthorn replay --app acme --endpoint mine --since 2h --data /var/lib/posthorn\n"
+                "posthorn replay --app acme --endpoint mine --since 2026-01-05T00:00:00Z --all "
+                "--rate 50 --detach",
+};
+
+static int run(int count, char **arguments)
 {
     struct replay replay = {0};
-    const struct command_flag flags[] = {
-        {"--url", &replay.url, NULL},
-        {"--token", &replay.token, NULL},
-        {"--app", &replay.application, NULL},
-        {"--endpoint", &replay.endpoint, NULL},
-        {"--since", &replay.since, NULL},
-        {"--until", &replay.until, NULL},
-        {"--rate", &replay.rate, NULL},
-        {"--task", &replay.followed, NULL},
-        {"--cancel", &replay.cancelled, NULL},
-        {"--failed", NULL, &replay.is_failed},
-        {"--missing", NULL, &replay.is_missing},
-        {"--all", NULL, &replay.is_all},
-        {"--follow", NULL, &replay.is_followed},
-        {"--detach", NULL, &replay.is_detached},
-        {"--json", NULL, &replay.is_json},
-    };
     struct command_line line;
     int code = EXIT_USAGE;
     catch_signals();
@@ -416,7 +449,7 @@ int command_replay(int count, char **arguments)
     progress_init(&replay.progress);
     buf_init(&replay.task, TEXT_MAX);
     buf_init(&replay.answer, ANSWER_MAX);
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+    if (command_read(&line, &command_replay, count, arguments, &replay)) {
         replay.options = &line.options;
         if (replay.is_failed + replay.is_missing + replay.is_all > 1) {
             command_complain("only one of --failed, --missing and --all can be given");

@@ -250,18 +250,43 @@ static int run_restore(const struct options *options, const char *file, bool is_
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-int command_restore(int count, char **arguments)
+struct restore_arguments {
+    bool is_forced;
+};
+
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--force", FLAG_SWITCH, 0, offsetof(struct restore_arguments, is_forced), NULL,
+     "Moves the store and jwt_secret that are there into a folder replaced-TIME."},
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_restore = {
+    .name = "restore",
+    .run = run,
+    .arguments = "FILE",
+    .argument_max = 1,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "check a backup and put it in place of the store",
+    .details = "Refused while a server runs, when the file is damaged or of a newer version, and "
+               "when there is a store or another jwt_secret. What was pending at the time of the "
+               "backup is sent again. For PostgreSQL use pg_restore.",
+    .examples = "posthorn restore /backup/posthorn.db --data /var/lib/posthorn",
+};
+
+static int run(int count, char **arguments)
 {
-    bool is_forced = false;
-    const struct command_flag flags[] = {{"--force", NULL, &is_forced}};
+    struct restore_arguments given = {0};
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 1)) {
-        if (line.rest_count != 1) {
-            command_complain("usage: posthorn restore FILE [--force] [--data DIR]");
-        } else {
-            code = run_restore(&line.options, line.rest[0], is_forced);
-        }
+    if (command_read(&line, &command_restore, count, arguments, &given)) {
+        code = line.rest_count == 1 ? run_restore(&line.options, line.rest[0], given.is_forced)
+                                    : command_complain_usage(&command_restore);
     }
     command_line_done(&line);
     return code;

@@ -102,28 +102,51 @@ static int run_send(const struct options *options, const struct send_arguments *
     return post(given, remote, buf_slice(&body));
 }
 
-int command_send(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--app", FLAG_VALUE, FLAG_REQUIRED, offsetof(struct send_arguments, application), "ID",
+     "The application, by id or uid."},
+    {"--event-type", FLAG_VALUE, FLAG_REQUIRED, offsetof(struct send_arguments, type), "TYPE",
+     "The event type."},
+    {"--type", FLAG_VALUE, FLAG_HIDDEN, offsetof(struct send_arguments, type), "TYPE", ""},
+    {"--payload", FLAG_VALUE, 0, offsetof(struct send_arguments, payload), "JSON", "The payload."},
+    {"--file", FLAG_VALUE, 0, offsetof(struct send_arguments, file), "FILE",
+     "The payload is in FILE; without either it comes from standard input."},
+    {"--event-id", FLAG_VALUE, 0, offsetof(struct send_arguments, event_id), "ID",
+     "An id of yours; a second message with it is refused."},
+    {"--idempotency-key", FLAG_VALUE, 0, offsetof(struct send_arguments, key), "KEY",
+     "A repeated call with the same key sends nothing and gives the first one's answer."},
+    FLAG_JSON(struct send_arguments, "Prints the whole answer."),
+    FLAG_URL(struct send_arguments),
+    FLAG_TOKEN(struct send_arguments),
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_send = {
+    .name = "send",
+    .run = run,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "send one message and print its id",
+    .details = "",
+    .examples =
+        "posthorn send --app acme --event-type job.run.completed --payload '{\"jobId\": 1}'",
+};
+
+static int run(int count, char **arguments)
 {
-    /* --data is the data directory everywhere, so the payload is --payload. */
     struct send_arguments given = {0};
-    const struct command_flag flags[] = {
-        {"--url", &given.url, NULL},           {"--token", &given.token, NULL},
-        {"--app", &given.application, NULL},   {"--type", &given.type, NULL},
-        {"--payload", &given.payload, NULL},   {"--file", &given.file, NULL},
-        {"--event-id", &given.event_id, NULL}, {"--idempotency-key", &given.key, NULL},
-        {"--json", NULL, &given.is_json},
-    };
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
-        if (given.application == NULL || given.type == NULL) {
-            command_complain("send wants --app and --type");
-        } else {
-            struct remote remote;
-            remote_init(&remote);
-            code = run_send(&line.options, &given, &remote);
-            remote_done(&remote);
-        }
+    if (command_read(&line, &command_send, count, arguments, &given)) {
+        struct remote remote;
+        remote_init(&remote);
+        code = run_send(&line.options, &given, &remote);
+        remote_done(&remote);
     }
     command_line_done(&line);
     return code;

@@ -32,14 +32,43 @@ static void *watch_second_signal(void *argument)
     _exit(EXIT_FAILED);
 }
 
+struct serve_arguments {
+    bool is_demo;
+};
+
+static int run_serve(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--demo", FLAG_SWITCH, 0, offsetof(struct serve_arguments, is_demo), NULL,
+     "Makes an application, endpoints and a receiver, sends sample events and prints each verified "
+     "delivery; without --data in a folder of its own, which is removed at the end."},
+};
+
+static const enum option_id shown_options[] = {OPTION_CONFIG, OPTION_DATA, OPTION_LISTEN,
+                                               OPTION_STORE};
+
+const struct command command_serve = {
+    .name = "serve",
+    .run = run_serve,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .takes_options = true,
+    .help = "run the server",
+    .details = "It prints `ready URL` when it takes requests. SIGTERM ends it when the attempts in "
+               "flight have ended, SIGHUP has it read the configuration again.",
+    .examples = "posthorn serve --data /var/lib/posthorn --listen 0.0.0.0:8071\n"
+                "posthorn serve --demo",
+};
+
 /* Reads the sources anew, as they were given; nothing changes when they have an error. */
 static void reload(struct server *server, struct options *running, int count, char **arguments)
 {
-    bool is_demo = false;
-    const struct command_flag flags[] = {{"--demo", NULL, &is_demo}};
+    struct serve_arguments given = {0};
     struct command_line line;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
-        if (is_demo) {
+    if (command_read(&line, &command_serve, count, arguments, &given)) {
+        if (given.is_demo) {
             demo_prepare_again(&line.options, option_text(running, OPTION_DATA));
         }
         server_reload(server, running, &line.options);
@@ -65,19 +94,18 @@ static void remove_folder(const char *folder)
     }
 }
 
-int command_serve(int count, char **arguments)
+static int run_serve(int count, char **arguments)
 {
-    bool is_demo = false;
-    const struct command_flag flags[] = {{"--demo", NULL, &is_demo}};
+    struct serve_arguments given = {0};
     struct command_line line;
-    if (!command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+    if (!command_read(&line, &command_serve, count, arguments, &given)) {
         command_line_done(&line);
         return EXIT_USAGE;
     }
     if (!option_bool(&line.options, OPTION_CORE_DUMPS)) {
         (void)process_hide_memory();
     }
-    PH_AUTO_FREE char *demo_folder = is_demo ? demo_prepare(&line.options) : NULL;
+    PH_AUTO_FREE char *demo_folder = given.is_demo ? demo_prepare(&line.options) : NULL;
     sigset_t signals;
     block_signals(&signals);
     struct log log;
@@ -100,7 +128,7 @@ int command_serve(int count, char **arguments)
     (void)printf("ready %s\n", server_url(server));
     (void)fflush(stdout);
     log_write(&log, LOG_SERVER_STARTED, LOG_TEXT("url", server_url(server)));
-    struct demo *demo = is_demo ? demo_start(&line.options, server_url(server)) : NULL;
+    struct demo *demo = given.is_demo ? demo_start(&line.options, server_url(server)) : NULL;
     int number;
     while (sigwait(&signals, &number) == 0 && number == SIGHUP) {
         reload(server, &line.options, count, arguments);

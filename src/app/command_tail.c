@@ -28,6 +28,7 @@ struct tail {
     const char *event_types;
     const char *endpoint;
     const char *since;
+    const char *wanted;
     bool is_json;
     bool with_content;
     int64_t left; /* events to print, -1 = no end */
@@ -323,31 +324,56 @@ static int run_tail(struct tail *tail)
     return follow(tail);
 }
 
-int command_tail(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--app", FLAG_VALUE, 0, offsetof(struct tail, application), "ID",
+     "The application, by id or uid; may be left out when there is only one, or with an "
+     "application's token."},
+    {"--event-type", FLAG_VALUE, 0, offsetof(struct tail, event_types), "TYPE",
+     "Only of this event type, or of several with commas between."},
+    {"--endpoint", FLAG_VALUE, 0, offsetof(struct tail, endpoint), "ID",
+     "Only attempts to this endpoint, by id or uid."},
+    {"--since", FLAG_VALUE, 0, offsetof(struct tail, since), "ID",
+     "Begins behind this message or attempt, not now."},
+    {"--count", FLAG_VALUE, 0, offsetof(struct tail, wanted), "N", "Ends it after so many."},
+    {"--with-content", FLAG_SWITCH, 0, offsetof(struct tail, with_content), NULL,
+     "With payloads and responses."},
+    FLAG_JSON(struct tail, "Prints what the API says of each, one JSON object per line."),
+    FLAG_URL(struct tail),
+    FLAG_TOKEN(struct tail),
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_tail = {
+    .name = "tail",
+    .run = run,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "follow an application's messages and attempts",
+    .details = "One line for each, as soon as it is on disk: time, message or attempt, event type, "
+               "message, endpoint, outcome, status and duration. It connects again by itself where "
+               "it was; SIGINT ends it.",
+    .examples = "posthorn tail --app acme --event-type job.run.completed --data /var/lib/posthorn",
+};
+
+static int run(int count, char **arguments)
 {
     struct tail tail = {.left = -1, .delay_ms = DELAY_MIN_MS};
-    const char *wanted = NULL;
-    const struct command_flag flags[] = {
-        {"--url", &tail.url, NULL},
-        {"--token", &tail.token, NULL},
-        {"--app", &tail.application, NULL},
-        {"--event-type", &tail.event_types, NULL},
-        {"--endpoint", &tail.endpoint, NULL},
-        {"--since", &tail.since, NULL},
-        {"--count", &wanted, NULL},
-        {"--json", NULL, &tail.is_json},
-        {"--with-content", NULL, &tail.with_content},
-    };
     struct command_line line;
     int code = EXIT_USAGE;
     catch_signals();
     remote_init(&tail.remote);
     event_stream_init(&tail.stream);
     buf_init(&tail.application_found, TEXT_MAX);
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+    if (command_read(&line, &command_tail, count, arguments, &tail)) {
         tail.options = &line.options;
-        if (wanted != NULL && (!slice_to_int64(slice_of(wanted), &tail.left) || tail.left < 1)) {
-            command_complain("--count wants a number from 1, not \"%s\"", wanted);
+        if (tail.wanted != NULL &&
+            (!slice_to_int64(slice_of(tail.wanted), &tail.left) || tail.left < 1)) {
+            command_complain("--count wants a number from 1, not \"%s\"", tail.wanted);
         } else {
             code = run_tail(&tail);
         }

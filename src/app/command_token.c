@@ -12,100 +12,96 @@
 #include "surfaces/surface.h"
 
 #define FLAGS_MAX 32 /* of all surfaces, each name once */
-#define USAGE                                                                                      \
-    "usage: posthorn token create|list|revoke --surface NAME [ID or NAME] [--data DIR]; see "      \
-    "`posthorn help token`"
+#define HELP_MAX 1024
 
-/* A flag of some surface, and what was given. */
-struct given_flag {
-    const char *name;
-    bool is_switch;
-    bool is_given;
-};
-
-struct token_command {
+struct token_arguments {
     const char *surface;
     const char *application;
     const char *expires;
     const char *name;
     bool is_json;
     int64_t expires_at_us; /* 0 = not given */
-    struct given_flag flags[FLAGS_MAX];
-    size_t flag_count;
-    struct command_list_flag lists[FLAGS_MAX]; /* the values of flags[i] */
+    /* Of the surfaces' flags, by their place among them; a switch has its own array. */
+    struct flag_values lists[FLAGS_MAX];
+    bool switches[FLAGS_MAX];
 };
 
-/* Every flag that a surface knows, once. */
-static void gather_flags(struct token_command *command)
+/* --- flags of the surfaces -------------------------------------------------------------------- */
+
+/* Every flag that a surface knows, once. Made when it is first asked for, and never changed. */
+static struct {
+    bool is_made;
+    struct flag_row rows[FLAGS_MAX];
+    char help[FLAGS_MAX][HELP_MAX];
+    size_t count;
+} of_surfaces;
+
+static size_t place_of(const char *name)
 {
-    size_t surface_count;
-    const struct surface *const *table = surface_table(&surface_count);
-    for (size_t index = 0; index < surface_count; index++) {
+    size_t place = 0;
+    while (place < of_surfaces.count && strcmp(of_surfaces.rows[place].name, name) != 0) {
+        place++;
+    }
+    return place;
+}
+
+static void add_flag(const struct surface *surface, const struct surface_token_flag *flag)
+{
+    bool is_switch = flag->kind == SURFACE_FLAG_SWITCH;
+    size_t place = place_of(flag->flag);
+    PH_ASSERT(place < FLAGS_MAX);
+    char *help = of_surfaces.help[place];
+    if (place == of_surfaces.count) {
+        of_surfaces.rows[of_surfaces.count++] = (struct flag_row){
+            .name = flag->flag,
+            .kind = is_switch ? FLAG_SWITCH : FLAG_LIST,
+            .traits = FLAG_ONCE,
+            .offset = is_switch ? offsetof(struct token_arguments, switches) + place * sizeof(bool)
+                                : offsetof(struct token_arguments, lists) +
+                                      place * sizeof(struct flag_values),
+            .value = flag->value,
+            .help = help,
+        };
+    }
+    PH_ASSERT((of_surfaces.rows[place].kind == FLAG_SWITCH) == is_switch);
+    if (flag->kind == SURFACE_FLAG_LIST) {
+        of_surfaces.rows[place].traits = 0;
+    }
+    size_t length = strlen(help);
+    (void)snprintf(help + length, HELP_MAX - length, "%sFor %s%s: %s", length == 0 ? "" : " ",
+                   surface->name, flag->is_required ? ", required" : "", flag->help);
+}
+
+static const struct flag_row *surface_flags(size_t *ret_count)
+{
+    size_t count;
+    const struct surface *const *table = surface_table(&count);
+    for (size_t index = 0; !of_surfaces.is_made && index < count; index++) {
         for (size_t flag = 0; flag < table[index]->token_flag_count; flag++) {
-            const struct surface_token_flag *row = &table[index]->token_flags[flag];
-            size_t place = 0;
-            while (place < command->flag_count &&
-                   strcmp(command->flags[place].name, row->flag) != 0) {
-                place++;
-            }
-            if (place == command->flag_count) {
-                PH_ASSERT(command->flag_count < FLAGS_MAX);
-                command->flags[command->flag_count++] = (struct given_flag){
-                    .name = row->flag, .is_switch = row->kind == SURFACE_FLAG_SWITCH};
-            }
-            PH_ASSERT(command->flags[place].is_switch == (row->kind == SURFACE_FLAG_SWITCH));
+            add_flag(table[index], &table[index]->token_flags[flag]);
         }
     }
+    of_surfaces.is_made = true;
+    *ret_count = of_surfaces.count;
+    return of_surfaces.rows;
 }
 
-static bool read_line(struct token_command *command, int count, char **arguments,
-                      struct command_line *line)
+static const struct flag_values *list_of(const struct token_arguments *command, const char *name)
 {
-    struct command_flag flags[5 + FLAGS_MAX] = {
-        {"--surface", &command->surface, NULL}, {"--app", &command->application, NULL},
-        {"--expires", &command->expires, NULL}, {"--name", &command->name, NULL},
-        {"--json", NULL, &command->is_json},
-    };
-    size_t flag_count = 5;
-    size_t list_count = 0;
-    for (size_t index = 0; index < command->flag_count; index++) {
-        struct given_flag *flag = &command->flags[index];
-        if (flag->is_switch) {
-            flags[flag_count++] = (struct command_flag){flag->name, NULL, &flag->is_given};
-        } else {
-            command->lists[list_count++].name = flag->name;
-        }
-    }
-    if (!command_line_read_lists(line, count, arguments, flags, flag_count, command->lists,
-                                 list_count, 2)) {
-        return false;
-    }
-    int64_t now_us = clock_wall_us();
-    if (command->expires != NULL &&
-        duration_parse_expiry(slice_of(command->expires), now_us, "--expires", NULL,
-                              &command->expires_at_us) != PH_OK) {
-        command_complain("--expires wants 30d, 12h or an RFC 3339 time, not \"%s\"",
-                         command->expires);
-        return false;
-    }
-    return true;
+    static const struct flag_values none = {0};
+    size_t place = place_of(name);
+    return place < of_surfaces.count ? &command->lists[place] : &none;
 }
 
-static const struct command_list_flag *list_of(const struct token_command *command,
-                                               const char *name)
+static bool is_switched(const struct token_arguments *command, const char *name)
 {
-    static const struct command_list_flag none = {0};
-    for (size_t index = 0; index < FLAGS_MAX && command->lists[index].name != NULL; index++) {
-        if (strcmp(command->lists[index].name, name) == 0) {
-            return &command->lists[index];
-        }
-    }
-    return &none;
+    size_t place = place_of(name);
+    return place < of_surfaces.count && command->switches[place];
 }
 
-static bool was_given(const struct token_command *command, const struct given_flag *flag)
+static bool was_given(const struct token_arguments *command, const char *name)
 {
-    return flag->is_given || list_of(command, flag->name)->count > 0;
+    return is_switched(command, name) || list_of(command, name)->count > 0;
 }
 
 /* --- the arguments of a surface --------------------------------------------------------------- */
@@ -121,33 +117,24 @@ static bool is_flag_of(const struct surface *surface, const char *name)
 }
 
 /* Flags of other surfaces are no flags here. */
-static bool check_flags(const struct token_command *command, const struct surface *surface)
+static bool check_flags(const struct token_arguments *command, const struct surface *surface)
 {
-    for (size_t index = 0; index < command->flag_count; index++) {
-        const struct given_flag *flag = &command->flags[index];
-        if (was_given(command, flag) && !is_flag_of(surface, flag->name)) {
-            command_complain("%s is no flag for tokens of the surface %s", flag->name,
-                             command->surface);
+    size_t count;
+    const struct flag_row *rows = surface_flags(&count);
+    for (size_t index = 0; index < count; index++) {
+        const char *name = rows[index].name;
+        if (was_given(command, name) && !is_flag_of(surface, name)) {
+            command_complain("%s is no flag for tokens of the surface %s", name, command->surface);
             return false;
         }
     }
     return true;
 }
 
-static bool is_switched(const struct token_command *command, const char *name)
-{
-    for (size_t index = 0; index < command->flag_count; index++) {
-        if (strcmp(command->flags[index].name, name) == 0) {
-            return command->flags[index].is_given;
-        }
-    }
-    return false;
-}
-
-static bool write_argument(const struct token_command *command,
+static bool write_argument(const struct token_arguments *command,
                            const struct surface_token_flag *flag, struct json_out *out)
 {
-    const struct command_list_flag *list = list_of(command, flag->flag);
+    const struct flag_values *list = list_of(command, flag->flag);
     if (flag->is_required && list->count == 0) {
         command_complain("tokens of the surface %s want %s", command->surface, flag->flag);
         return false;
@@ -173,7 +160,7 @@ static bool write_argument(const struct token_command *command,
     return true;
 }
 
-static bool write_arguments(const struct token_command *command, const struct surface *surface,
+static bool write_arguments(const struct token_arguments *command, const struct surface *surface,
                             struct buf *text)
 {
     struct json_out out;
@@ -237,7 +224,7 @@ static int perform_and_print(const struct options *options, const struct care_re
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int create(const struct token_command *command, const struct options *options,
+static int create(const struct token_arguments *command, const struct options *options,
                   const struct surface *surface)
 {
     BUF_AUTO struct buf text;
@@ -285,7 +272,7 @@ static void print_row(struct slice row, struct arena *arena)
     print_cell(result_text(row, "grants", arena), "-", "\n");
 }
 
-static int list(const struct token_command *command, const struct options *options,
+static int list(const struct token_arguments *command, const struct options *options,
                 const struct surface *surface)
 {
     struct care_request request = {.kind = CARE_TOKEN_LIST, .surface = ph_strdup(surface->name)};
@@ -335,7 +322,7 @@ static int revoke(const struct options *options, const struct surface *surface, 
     return code;
 }
 
-static int run_native(const struct token_command *command, const struct options *options,
+static int run_native(const struct token_arguments *command, const struct options *options,
                       const char *verb)
 {
     if (!check_flags(command, NULL)) {
@@ -363,7 +350,46 @@ static void complain_surface(const char *name)
     command_complain("unknown surface \"%s\"; there are native%s", name, buf_text(&names));
 }
 
-static int run(const struct token_command *command, const struct command_line *line)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--surface", FLAG_VALUE, 0, offsetof(struct token_arguments, surface), "NAME",
+     "Whose API it is for: a surface, or native, when nothing is said."},
+    {"--app", FLAG_VALUE, 0, offsetof(struct token_arguments, application), "ID",
+     "For native: a token that reaches this application only (id or uid), valid for 7 days; "
+     "without "
+     "it the organisation's, valid for ten years."},
+    {"--expires", FLAG_VALUE, 0, offsetof(struct token_arguments, expires), "TIME",
+     "Another end: 30d, 12h or an RFC 3339 time."},
+    {"--name", FLAG_VALUE, 0, offsetof(struct token_arguments, name), "NAME",
+     "A name to list and to revoke it by; native tokens have none."},
+    FLAG_JSON(struct token_arguments, "For list: one JSON object per line."),
+};
+
+static const enum option_id shown_options[] = {OPTION_DATA};
+
+const struct command command_token = {
+    .name = "token",
+    .run = run,
+    .arguments = "create|list|revoke [ID]",
+    .argument_max = 2,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .more_flags = surface_flags,
+    .options = shown_options,
+    .option_count = PH_ARRAY_LENGTH(shown_options),
+    .help = "make, list and revoke tokens",
+    .details =
+        "create prints the token alone. Native tokens are signed and not stored, so there is "
+        "nothing "
+        "to list or revoke. Those of a surface are made by the running server, or by this command "
+        "when there is none. list prints id, name, whom it stands for, when it was made, when it "
+        "ends and what it may do; revoke takes an id or a name.",
+    .examples = "T=$(posthorn token create --data /var/lib/posthorn)\n"
+                "posthorn token create --app acme --expires 12h --data /var/lib/posthorn",
+};
+
+static int run_verb(const struct token_arguments *command, const struct command_line *line)
 {
     const char *verb = line->rest_count > 0 ? line->rest[0] : "";
     bool is_revoke = strcmp(verb, "revoke") == 0;
@@ -375,8 +401,7 @@ static int run(const struct token_command *command, const struct command_line *l
         return EXIT_USAGE;
     }
     if (!is_verb || (line->rest_count == 2) != (is_revoke && !is_native)) {
-        command_complain("%s", USAGE);
-        return EXIT_USAGE;
+        return command_complain_usage(&command_token);
     }
     if (is_native) {
         return run_native(command, &line->options, verb);
@@ -390,14 +415,20 @@ static int run(const struct token_command *command, const struct command_line *l
                                          : list(command, &line->options, surface);
 }
 
-int command_token(int count, char **arguments)
+static int run(int count, char **arguments)
 {
-    struct token_command command = {.surface = "native"};
+    struct token_arguments given = {.surface = "native"};
     struct command_line line;
     int code = EXIT_USAGE;
-    gather_flags(&command);
-    if (read_line(&command, count, arguments, &line)) {
-        code = run(&command, &line);
+    if (command_read(&line, &command_token, count, arguments, &given)) {
+        if (given.expires != NULL &&
+            duration_parse_expiry(slice_of(given.expires), clock_wall_us(), "--expires", NULL,
+                                  &given.expires_at_us) != PH_OK) {
+            command_complain("--expires wants 30d, 12h or an RFC 3339 time, not \"%s\"",
+                             given.expires);
+        } else {
+            code = run_verb(&given, &line);
+        }
     }
     command_line_done(&line);
     return code;

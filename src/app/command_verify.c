@@ -48,30 +48,48 @@ static int judge(const struct verify_arguments *given, struct slice body)
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-int command_verify(int count, char **arguments)
+static int run(int count, char **arguments);
+
+static const struct flag_row flags[] = {
+    {"--secret", FLAG_VALUE, FLAG_REQUIRED, offsetof(struct verify_arguments, secret), "WHSEC",
+     "The endpoint's secret (whsec_…, or whpk_… of an Ed25519 one)."},
+    {"--id", FLAG_VALUE, FLAG_REQUIRED, offsetof(struct verify_arguments, id), "ID",
+     "The header webhook-id."},
+    {"--timestamp", FLAG_VALUE, FLAG_REQUIRED, offsetof(struct verify_arguments, timestamp), "T",
+     "The header webhook-timestamp."},
+    {"--signature", FLAG_VALUE, FLAG_REQUIRED, offsetof(struct verify_arguments, signature), "SIG",
+     "The header webhook-signature; one of several signatures has to fit."},
+    {"--file", FLAG_VALUE, 0, offsetof(struct verify_arguments, file), "FILE",
+     "The body, byte for byte as it was received; else standard input is."},
+    {"--tolerance", FLAG_VALUE, 0, offsetof(struct verify_arguments, tolerance), "SECONDS",
+     "How far the timestamp may be off, 300 when it is not given."},
+    {"--ignore-time", FLAG_SWITCH, 0, offsetof(struct verify_arguments, ignores_time), NULL,
+     "The timestamp may be any, for a webhook that was kept."},
+};
+
+const struct command command_verify = {
+    .name = "verify",
+    .run = run,
+    .flags = flags,
+    .flag_count = PH_ARRAY_LENGTH(flags),
+    .help = "verify one webhook's signature",
+    .details = "Prints `valid`, or why it is not with exit code 1.",
+    .examples = "posthorn verify --secret whsec_… --id msg_… --timestamp 1700000000 --signature "
+                "v1,… < body",
+};
+
+static int run(int count, char **arguments)
 {
     struct verify_arguments given = {0};
-    const struct command_flag flags[] = {
-        {"--secret", &given.secret, NULL},
-        {"--id", &given.id, NULL},
-        {"--timestamp", &given.timestamp, NULL},
-        {"--signature", &given.signature, NULL},
-        {"--file", &given.file, NULL},
-        {"--tolerance", &given.tolerance, NULL},
-        {"--ignore-time", NULL, &given.ignores_time},
-    };
     struct command_line line;
     int code = EXIT_USAGE;
-    if (command_line_read(&line, count, arguments, flags, PH_ARRAY_LENGTH(flags), 0)) {
+    if (command_read(&line, &command_verify, count, arguments, &given)) {
         struct diag diag;
         BUF_AUTO struct buf body;
         buf_init(&body, BODY_MAX);
-        if (given.secret == NULL || given.id == NULL || given.timestamp == NULL ||
-            given.signature == NULL) {
-            command_complain("verify wants --secret, --id, --timestamp and --signature");
-        } else if ((given.file != NULL
-                        ? file_read(given.file, &body, &diag)
-                        : file_read_fd(STDIN_FILENO, "standard input", &body, &diag)) != PH_OK) {
+        if ((given.file != NULL
+                 ? file_read(given.file, &body, &diag)
+                 : file_read_fd(STDIN_FILENO, "standard input", &body, &diag)) != PH_OK) {
             command_complain("%s", diag.text);
             code = EXIT_FAILED;
         } else {

@@ -137,8 +137,10 @@ void option_exchange(struct options *left, struct options *right, enum option_id
 void option_write_help(struct buf *text);     /* for `posthorn help options` */
 void option_write_markdown(struct buf *text); /* docs/reference/options.md */
 void option_write_man(struct buf *text);      /* the OPTIONS part of the man page, in troff */
-/* Words in lines of at most 80 columns, then a line break. */
-void option_append_wrapped(struct buf *text, const char *words);
+/* Breaks words at spaces, so that lines end before column `width` and all but the first begin with
+ * `indent` spaces; then a line break. */
+void option_append_wrapped(struct buf *text, const char *words, size_t indent, size_t width);
 void option_append_troff(struct buf *text, const char *content);
+void option_append_cell(struct buf *text, const char *content); /* of a table in Markdown */
 
 #endif

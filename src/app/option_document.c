@@ -75,9 +75,7 @@ void option_describe_range(const struct option_row *row, struct buf *text)
     }
 }
 
-/* Breaks `words` at spaces so that no line is longer than `width`; later lines start with `indent`
- * spaces. */
-static void append_wrapped(struct buf *text, const char *words, size_t indent, size_t width)
+void option_append_wrapped(struct buf *text, const char *words, size_t indent, size_t width)
 {
     struct slice rest = slice_of(words);
     struct slice word;
@@ -96,11 +94,6 @@ static void append_wrapped(struct buf *text, const char *words, size_t indent, s
     buf_append_byte(text, '\n');
 }
 
-void option_append_wrapped(struct buf *text, const char *words)
-{
-    append_wrapped(text, words, 0, 80);
-}
-
 void option_write_help(struct buf *text)
 {
     buf_append_text(
@@ -115,16 +108,16 @@ void option_write_help(struct buf *text)
             buf_append_format(text, " (default %s)", row->fallback);
         }
         buf_append_text(text, "\n      ");
-        append_wrapped(text, row->help, 6, 80);
+        option_append_wrapped(text, row->help, 6, 80);
         BUF_AUTO struct buf range;
         buf_init(&range, 512);
         option_describe_range(row, &range);
         buf_append_text(text, "      Allowed: ");
-        append_wrapped(text, buf_text(&range), 6, 71);
+        option_append_wrapped(text, buf_text(&range), 6, 71);
     }
 }
 
-static void append_markdown_cell(struct buf *text, const char *content)
+void option_append_cell(struct buf *text, const char *content)
 {
     for (const char *at = content; *at != '\0'; at++) {
         if (*at == '|') {
@@ -152,7 +145,7 @@ void option_write_markdown(struct buf *text)
     for (unsigned id = 0; id < OPTION_COUNT; id++) {
         const struct option_row *row = option_row((enum option_id)id);
         buf_append_format(text, "\n## %s\n\n", row->key);
-        append_markdown_cell(text, row->help);
+        option_append_cell(text, row->help);
         buf_append_text(text, "\n\n| | |\n|---|---|\n");
         buf_append_format(text, "| type | %s |\n", option_type_name(row->type));
         if (row->fallback[0] != '\0') {

@@ -234,8 +234,8 @@ static void start_control(struct server *server, const struct options *options)
 {
     struct diag diag;
     server->jwt_secret_path = data_path(options, "jwt_secret");
-    server->care = (struct care_context){server->flow, server->jwt_secret_path, server->log,
-                                         server->surfaces};
+    server->care =
+        (struct care_context){server->flow, server->jwt_secret_path, server->log, server->surfaces};
     if (control_start(option_text(options, OPTION_DATA), &server->care, &diag, &server->control) !=
         PH_OK) {
         log_write(server->log, LOG_CONFIG_WARNING, LOG_TEXT("error", diag.text));

@@ -53,6 +53,8 @@ struct surface_token_flag {
     const char *member; /* of the arguments: "account" */
     enum surface_flag_kind kind;
     bool is_required;
+    const char *value; /* what stands for its value in documents, "N" or a|b; NULL for a switch */
+    const char *help;  /* a sentence that may follow a colon */
 };
 
 /* A request for a token, from the command line. */

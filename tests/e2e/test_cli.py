@@ -28,7 +28,7 @@ from harness.server import BIN, DEFAULTS, Server, clean_environment, run
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 COMMANDS = [
-    "serve", "jwt", "token", "send", "tail", "listen", "verify", "doctor", "backup", "restore", "prune",
+    "serve", "jwt", "token", "send", "tail", "replay", "listen", "verify", "doctor", "backup", "restore", "prune",
     "key", "migrate", "version",
 ]
 
@@ -95,7 +95,7 @@ GOOD_USE = {
     "serve": ["--listen", "127.0.0.1:0"],
     "jwt": ["generate", "org_" + "0" * 27],
     "token": ["create", "--surface", "native"],
-    "send": ["--app", "a", "--type", "t", "--payload", "{}", "--url", "http://127.0.0.1:1"],
+    "send": ["--app", "a", "--event-type", "t", "--payload", "{}", "--url", "http://127.0.0.1:1"],
     "listen": ["--listen", "127.0.0.1:0"],
     "verify": ["--secret", SECRET, "--id", "a", "--timestamp", "1", "--signature", "v1,a"],
     "doctor": [],
@@ -125,7 +125,7 @@ VALUE_FLAGS = {
     "serve": ["--data", "--listen", "--config", "--set", "--max-in-flight"],
     "jwt": ["--data"],
     "token": ["--surface", "--app", "--expires", "--name", "--data"],
-    "send": ["--url", "--token", "--app", "--type", "--payload", "--file", "--event-id"],
+    "send": ["--url", "--token", "--app", "--event-type", "--payload", "--file", "--event-id"],
     "listen": ["--secret", "--status", "--count", "--listen"],
     "verify": ["--secret", "--id", "--timestamp", "--signature", "--file", "--tolerance"],
     "doctor": ["--data"],
@@ -541,7 +541,7 @@ def test_send(server, app, inbox, tmp_path, way):
         words = ["--file", str(tmp_path / "body.json")]
     else:
         text_in = text
-    done = server.run("send", "--app", app["id"], "--type", "test.cli", *words, input=text_in)
+    done = server.run("send", "--app", app["id"], "--event-type", "test.cli", *words, input=text_in)
     assert MSG_ID.match(done.stdout.strip()) and done.stdout.count("\n") == 1 and done.stderr == ""
     assert inbox(done.stdout.strip()) == text.encode()
 
@@ -549,7 +549,7 @@ def test_send(server, app, inbox, tmp_path, way):
 @pytest.mark.smoke
 def test_send_elsewhere(server, app, inbox, tmp_path):
     """With --url and --token, or their variables, the data directory has no part in it."""
-    words = ["send", "--app", app["id"], "--type", "t", "--payload", "{}"]
+    words = ["send", "--app", app["id"], "--event-type", "t", "--payload", "{}"]
     given = ["--url", server.url, "--token", server.org_token]
     first = run(*words, *given, data=tmp_path / "none").stdout.strip()
     env = {"POSTHORN_URL": server.url, "POSTHORN_TOKEN": server.org_token}
@@ -560,7 +560,7 @@ def test_send_elsewhere(server, app, inbox, tmp_path):
 
 @pytest.mark.smoke
 def test_send_with_its_flags(server, api, app):
-    words = ["send", "--app", app["id"], "--type", "t", "--payload", "{}"]
+    words = ["send", "--app", app["id"], "--event-type", "t", "--payload", "{}"]
     given = ["--token", server.org_token, "--idempotency-key", unique("key")]
     ids = {server.run(*words, *given).stdout for _ in range(2)}
     assert len(ids) == 1
@@ -572,7 +572,7 @@ def test_send_with_its_flags(server, api, app):
 
 def test_a_key_of_send_holds_in_the_next_second(server, app):
     """Without --token the command makes its own each time; the key must hold all the same."""
-    words = ["send", "--app", app["id"], "--type", "t", "--payload", "{}"]
+    words = ["send", "--app", app["id"], "--event-type", "t", "--payload", "{}"]
     words += ["--idempotency-key", unique("key")]
     first, second = server.run(*words).stdout, int(time.time())
     wait_for(lambda: int(time.time()) > second, 5, "the next second")
@@ -581,7 +581,7 @@ def test_a_key_of_send_holds_in_the_next_second(server, app):
 
 @pytest.mark.smoke
 def test_send_that_fails(server, app, data, tmp_path):
-    words = ["send", "--type", "t", "--payload"]
+    words = ["send", "--event-type", "t", "--payload"]
     mine = ["--app", app["id"]]
     is_failure(server.run(*words, "[]", *mine, check=False), "422", "payload")
     is_failure(server.run(*words, '{"a":', *mine, check=False), "payload", "offset 5")
@@ -592,20 +592,28 @@ def test_send_that_fails(server, app, data, tmp_path):
     is_failure(try_run(*words, "{}", *mine, data=data), "no server", data)
     gone = try_run(*words, "{}", *mine, "--url", "http://127.0.0.1:1", data=data)
     is_failure(gone, "127.0.0.1")
-    missing = server.run("send", "--type", "t", *mine, "--file", tmp_path / "none", check=False)
+    missing = server.run("send", "--event-type", "t", *mine, "--file", tmp_path / "none", check=False)
     is_failure(missing, tmp_path / "none")
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("words", [[], ["--app", "a"], ["--type", "t"]])
-def test_send_without_what_it_needs(words, data):
-    is_usage_error(try_run("send", *words, data=data, input="{}"), "--app", "--type")
+@pytest.mark.parametrize(
+    "words, missing",
+    [
+        ([], ["--app", "--event-type"]),
+        (["--app", "a"], ["--event-type"]),
+        (["--event-type", "t"], ["--app"]),
+    ],
+)
+def test_send_without_what_it_needs(words, missing, data):
+    line = is_usage_error(try_run("send", *words, data=data, input="{}"), *missing, "help send")
+    assert line.count("--") == len(missing)
 
 
 def test_send_cannot_be_talked_into_another_message(server, api, app):
     """The payload is one JSON value: text behind it must not become fields of the message."""
     payload = '{"a": 1}, "eventId": "smuggled"'
-    words = ["send", "--app", app["id"], "--type", "t", "--payload", payload]
+    words = ["send", "--app", app["id"], "--event-type", "t", "--payload", payload]
     is_failure(server.run(*words, check=False))
     assert api.ok("GET", f"/app/{app['id']}/msg")["data"] == []
 

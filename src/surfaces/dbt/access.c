@@ -191,11 +191,13 @@ enum ph_error dbt_authorize(struct api_call *call, const struct surface_operatio
 /* --- making tokens ---------------------------------------------------------------------------- */
 
 const struct surface_token_flag dbt_token_flags[DBT_TOKEN_FLAG_COUNT] = {
-    {"--account", "account", SURFACE_FLAG_TEXT, true},
-    {"--permission", "permission", SURFACE_FLAG_LIST, true},
-    {"--account-name", "account_name", SURFACE_FLAG_TEXT, false},
-    {"--plan", "plan", SURFACE_FLAG_TEXT, false},
-    {"--kind", "kind", SURFACE_FLAG_TEXT, false},
+    {"--account", "account", SURFACE_FLAG_TEXT, true, "N",
+     "the number of the account, which is made if it is new."},
+    {"--permission", "permission", SURFACE_FLAG_LIST, true, "SET", "a permission set."},
+    {"--account-name", "account_name", SURFACE_FLAG_TEXT, false, "NAME", "the account's name."},
+    {"--plan", "plan", SURFACE_FLAG_TEXT, false, "team|enterprise", "the account's plan."},
+    {"--kind", "kind", SURFACE_FLAG_TEXT, false, "service|personal",
+     "whose token it is; service when it is not given."},
 };
 
 struct wanted {
