@@ -82,12 +82,6 @@ static enum ph_error call(struct replay *replay, const char *method, const char 
     return client_call(&request, &replay->answer, diag, ret_status);
 }
 
-static int complain_of_answer(const struct replay *replay, long status)
-{
-    command_complain("the server answered %ld: %s", status, buf_text(&replay->answer));
-    return EXIT_FAILED;
-}
-
 static void write_task_url(const struct replay *replay, const char *id, const char *rest,
                            struct buf *url)
 {
@@ -192,8 +186,10 @@ static enum ph_error look(struct replay *replay, struct told *told, struct diag 
         return error;
     }
     if (status != 200 || !read_task(replay, told)) {
-        return diag_set(diag, status >= 500 ? PH_BUSY : PH_INVALID, NULL,
-                        "the server answered %ld: %s", status, buf_text(&replay->answer));
+        BUF_AUTO struct buf words;
+        buf_init(&words, TEXT_MAX);
+        remote_describe(status, buf_slice(&replay->answer), &words);
+        return diag_set(diag, status >= 500 ? PH_BUSY : PH_INVALID, NULL, "%s", buf_text(&words));
     }
     return PH_OK;
 }
@@ -264,7 +260,7 @@ static int cancel(struct replay *replay)
         return EXIT_FAILED;
     }
     if (status != 200 || !read_task(replay, &told)) {
-        return complain_of_answer(replay, status);
+        return remote_complain(status, buf_slice(&replay->answer));
     }
     if (replay->is_json) {
         (void)puts(buf_text(&replay->answer));
@@ -316,7 +312,7 @@ static int start(struct replay *replay, int64_t since_us, int64_t until_us, int6
         return EXIT_FAILED;
     }
     if (status != 202 || !read_task(replay, &told)) {
-        return complain_of_answer(replay, status);
+        return remote_complain(status, buf_slice(&replay->answer));
     }
     replay->was_connected = true;
     buf_append_slice(&replay->task, text_of(told.members, told.count, "id"));

@@ -1,17 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/command.h"
 
-extern const struct command command_serve, command_jwt, command_token;
-extern const struct command command_send, command_tail, command_replay, command_listen;
-extern const struct command command_verify, command_doctor, command_backup, command_restore;
-extern const struct command command_prune, command_key, command_migrate;
-extern const struct command command_version, command_jq_worker;
+/* In the order in which they are listed. */
+#define COMMANDS(X)                                                                                \
+    X(serve)                                                                                       \
+    X(token)                                                                                       \
+    X(jwt)                                                                                         \
+    X(send)                                                                                        \
+    X(explain)                                                                                     \
+    X(tail)                                                                                        \
+    X(replay)                                                                                      \
+    X(listen)                                                                                      \
+    X(verify)                                                                                      \
+    X(doctor)                                                                                      \
+    X(backup)                                                                                      \
+    X(restore)                                                                                     \
+    X(prune)                                                                                       \
+    X(key)                                                                                         \
+    X(migrate)                                                                                     \
+    X(version)                                                                                     \
+    X(jq_worker)
+
+#define DECLARE(name) extern const struct command command_##name;
+COMMANDS(DECLARE)
+#undef DECLARE
 
 static const struct command *const table[] = {
-    &command_serve,  &command_jwt,     &command_token,   &command_send,
-    &command_tail,   &command_replay,  &command_listen,  &command_verify,
-    &command_doctor, &command_backup,  &command_restore, &command_prune,
-    &command_key,    &command_migrate, &command_version, &command_jq_worker,
+#define ROW(name) &command_##name,
+    COMMANDS(ROW)
+#undef ROW
 };
 
 const struct command *const *command_table(size_t *ret_count)

@@ -166,7 +166,7 @@ static bool find_only(const struct remote *remote, struct buf *application)
     size_t count;
     if (status != 200 ||
         scan_object(buf_slice(&answer), members, MEMBERS_MAX, &count, NULL, NULL) != PH_OK) {
-        command_complain("the server answered %ld: %s", status, buf_text(&answer));
+        (void)remote_complain(status, buf_slice(&answer));
         return false;
     }
     const struct scan_member *data = scan_find(members, count, "data");
@@ -260,12 +260,11 @@ static enum ph_error connect_once(struct tail *tail, struct diag *diag)
     long status = 0;
     tail->is_connected = false;
     enum ph_error error = client_follow(&request, &reader, &answer, diag, &status);
-    if (error == PH_OK && status >= 500) {
-        error =
-            diag_set(diag, PH_BUSY, NULL, "the server answered %ld: %s", status, buf_text(&answer));
-    } else if (error == PH_OK && status != 200 && status != 0) {
-        error = diag_set(diag, PH_INVALID, NULL, "the server answered %ld: %s", status,
-                         buf_text(&answer));
+    if (error == PH_OK && status != 200 && status != 0) {
+        BUF_AUTO struct buf words;
+        buf_init(&words, TEXT_MAX);
+        remote_describe(status, buf_slice(&answer), &words);
+        error = diag_set(diag, status >= 500 ? PH_BUSY : PH_INVALID, NULL, "%s", buf_text(&words));
     }
     return error;
 }

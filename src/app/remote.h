@@ -24,4 +24,21 @@ void remote_done(struct remote *remote);
 PH_NODISCARD enum ph_error remote_find(struct remote *remote, const struct options *options,
                                        const char *url, const char *token, struct diag *diag);
 
+struct remote_request {
+    const char *method;
+    const char *path;            /* behind the url, from "/api/v1" on */
+    const char *idempotency_key; /* NULL = none */
+    struct slice body;           /* JSON, SLICE_NONE = none */
+};
+
+/* One call; `answer` is emptied first. PH_OK with any status; PH_IO with words when there was no
+ * answer. */
+PH_NODISCARD enum ph_error remote_call(const struct remote *remote,
+                                       const struct remote_request *request, struct buf *answer,
+                                       struct diag *diag, long *ret_status);
+/* What a server says that did not do what was asked for: the status, its words, and what to do. */
+void remote_describe(long status, struct slice answer, struct buf *words);
+/* The same as a complaint; gives EXIT_FAILED. */
+int remote_complain(long status, struct slice answer);
+
 #endif

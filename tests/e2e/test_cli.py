@@ -28,8 +28,8 @@ from harness.server import BIN, DEFAULTS, Server, clean_environment, run
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 COMMANDS = [
-    "serve", "jwt", "token", "send", "tail", "replay", "listen", "verify", "doctor", "backup", "restore", "prune",
-    "key", "migrate", "version",
+    "serve", "jwt", "token", "send", "explain", "tail", "replay", "listen", "verify", "doctor",
+    "backup", "restore", "prune", "key", "migrate", "version",
 ]
 
 
@@ -96,6 +96,9 @@ GOOD_USE = {
     "jwt": ["generate", "org_" + "0" * 27],
     "token": ["create", "--surface", "native"],
     "send": ["--app", "a", "--event-type", "t", "--payload", "{}", "--url", "http://127.0.0.1:1"],
+    "explain": ["--app", "a", "--msg", "m", "--url", "http://127.0.0.1:1"],
+    "tail": ["--app", "a", "--url", "http://127.0.0.1:1"],
+    "replay": ["--task", "qtask_a", "--url", "http://127.0.0.1:1"],
     "listen": ["--listen", "127.0.0.1:0"],
     "verify": ["--secret", SECRET, "--id", "a", "--timestamp", "1", "--signature", "v1,a"],
     "doctor": [],
@@ -126,6 +129,9 @@ VALUE_FLAGS = {
     "jwt": ["--data"],
     "token": ["--surface", "--app", "--expires", "--name", "--data"],
     "send": ["--url", "--token", "--app", "--event-type", "--payload", "--file", "--event-id"],
+    "explain": ["--app", "--msg", "--endpoint", "--url", "--token", "--data"],
+    "tail": ["--app", "--event-type", "--endpoint", "--since", "--count", "--url", "--token"],
+    "replay": ["--app", "--endpoint", "--since", "--until", "--rate", "--task", "--cancel"],
     "listen": ["--secret", "--status", "--count", "--listen"],
     "verify": ["--secret", "--id", "--timestamp", "--signature", "--file", "--tolerance"],
     "doctor": ["--data"],
