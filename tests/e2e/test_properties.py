@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,28 @@ SANITIZED = bool(os.environ.get("POSTHORN_SANITIZED"))
 EXCLUDED = {"v1.message.stream"}
 # Only for the tokens of applications; the run has the organisation's.
 WITHOUT_SUCCESS = {"v1.authentication.logout"}
+
+
+SCHEMA = {"type": "object", "examples": [{"runId": "918"}]}
+# With every member that answers have.
+RICH = {
+    "description": "rich",
+    "eventTypes": ["job.completed"],
+    "channels": ["prod"],
+    "throttleRate": 5000,
+    "metadata": {"k": "v"},
+    "headers": {"x-plain": "1", "authorization": "secret"},
+    "timeoutMs": 20000,
+    "retrySchedule": [0.5, 1],
+    "maxInFlight": 9,
+    "ordering": "key",
+    "compression": "gzip",
+    "signature": {"scheme": "hmac-sha256", "header": "x-signature", "encoding": "base64", "prefix": "sha256="},
+    "filter": "true",
+    "transform": "{body: .data}",
+    "auth": {"type": "basic", "username": "u", "password": "p"},
+}
+TOKENS = {"type": "oauth2", "tokenUrl": "https://127.0.0.1:9/", "clientId": "c", "clientSecret": "s", "scopes": "a b"}
 
 
 def operations_of(document):
@@ -90,12 +113,14 @@ class Garden:
         self.api = api
         self.receiver = receiver
         self.built = {operation["operationId"] for _, _, operation in operations_of(document)}
-        self.app = api.new_app(uid="property")
+        self.app = api.new_app(uid="property", throttleRate=5000, metadata={"k": "v"})
         self.other = api.new_app(uid="garden")
         self.values = {}
-        api.new_event_type("job.completed")
-        endpoint = self.new_endpoint(self.app)
-        message = api.send(self.app, event_type="job.completed", channels=["prod"])
+        api.new_event_type("job.completed", schemas={"1": SCHEMA}, featureFlags=["a", "b"], groupName="jobs")
+        endpoint = api.new_endpoint(self.app, receiver.url("/" + unique("property")), uid="rich", **RICH)
+        api.new_endpoint(self.app, receiver.url("/off"), disabled=True, auth=TOKENS)
+        api.send(self.app, deliverAt=(datetime.now(timezone.utc) + timedelta(days=1)).isoformat())
+        message = api.send(self.app, event_type="job.completed", channels=["prod"], tags=["t"], eventId="rich")
         attempt = api.wait_attempts(self.app, message)[0]
         self.put("", app_id=[self.app["id"], "property"], event_type_name=["job.completed"])
         self.put("", endpoint_id=[endpoint["id"]], msg_id=[message["id"]], attempt_id=[attempt["id"]])
@@ -136,10 +161,14 @@ class Garden:
             self.put(f"v1.endpoint.{operation}", app_id=[self.other["id"]], endpoint_id=kept)
         self.put("v1.endpoint.transformation.patch", app_id=[self.other["id"]], endpoint_id=kept)
         self.put("v1.endpoint.delete", app_id=[self.other["id"]], endpoint_id=gone)
+        changed = self.api.new_event_type()["name"]
+        for operation in ("update", "patch"):
+            self.put(f"v1.application.{operation}", app_id=[self.other["id"]])
+            self.put(f"v1.event-type.{operation}", event_type_name=[changed])
         self.put("v1.application.delete", app_id=[self.api.new_app()["id"] for _ in range(4)])
         names = [self.api.new_event_type()["name"] for _ in range(4)]
         self.put("v1.event-type.delete", event_type_name=names)
-        message = self.api.send(self.app)
+        message = self.api.send(self.app, event_type="job.completed", channels=["prod"])
         attempt = self.api.wait_attempts(self.app, message)[0]
         self.put("v1.message.expunge-content", msg_id=[message["id"]])
         self.put("v1.message-attempt.expunge-content", msg_id=[message["id"]], attempt_id=[attempt["id"]])
