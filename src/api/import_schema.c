@@ -5,6 +5,7 @@
 
 #include "api/json_schema.h"
 #include "base/buf.h"
+#include "core/schema_uri.h"
 
 #define POINTER_MAX 2048
 static const char components_prefix[] = "#/components/schemas/";
@@ -20,40 +21,12 @@ struct import {
 
 /* --- references ------------------------------------------------------------------------------- */
 
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0';
-    }
-    digit = (char)(digit | 0x20);
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
-/* One token of a JSON pointer in a URI fragment (RFC 6901): %XX, then ~1 and ~0. */
-static void decode_token(struct slice token, struct buf *text)
-{
-    for (size_t at = 0; at < token.len; at++) {
-        char byte = token.ptr[at];
-        if (byte == '%' && at + 2 < token.len && hex_value(token.ptr[at + 1]) >= 0 &&
-            hex_value(token.ptr[at + 2]) >= 0) {
-            byte = (char)(hex_value(token.ptr[at + 1]) * 16 + hex_value(token.ptr[at + 2]));
-            at += 2;
-        } else if (byte == '~' && at + 1 < token.len && token.ptr[at + 1] == '1') {
-            byte = '/';
-            at++;
-        } else if (byte == '~' && at + 1 < token.len && token.ptr[at + 1] == '0') {
-            at++;
-        }
-        buf_append_byte(text, byte);
-    }
-}
-
 static json_t *step_down(json_t *value, struct slice token)
 {
     BUF_AUTO struct buf text;
     int64_t index;
     buf_init(&text, POINTER_MAX);
-    decode_token(token, &text);
+    schema_uri_decode(token, true, &text);
     if (json_is_array(value)) {
         return slice_to_int64(buf_slice(&text), &index) && index >= 0
                    ? json_array_get(value, (size_t)index)
@@ -112,7 +85,7 @@ static enum ph_error move_reference(struct import *import, json_t *schema, const
     BUF_AUTO struct buf moved;
     buf_init(&name, POINTER_MAX);
     buf_init(&moved, POINTER_MAX);
-    decode_token(token, &name);
+    schema_uri_decode(token, true, &name);
     json_t *components = json_object_get(import->document, "components");
     json_t *target = json_object_get(json_object_get(components, "schemas"), buf_text(&name));
     if (name.failed || name.len == 0 || look_up(import->document, reference) == NULL) {

@@ -18,6 +18,11 @@ int64_t clock_boot_us(void)
     return read_clock(CLOCK_BOOTTIME);
 }
 
+int64_t clock_thread_us(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 bool clock_process_us(pid_t pid, int64_t *ret_us)
 {
     clockid_t clock;

@@ -19,6 +19,7 @@
 
 int64_t clock_wall_us(void);
 int64_t clock_boot_us(void);
+int64_t clock_thread_us(void); /* processor time that this thread has used */
 /* Microseconds of processor time that a process has used. False when there is no such process. */
 bool clock_process_us(pid_t pid, int64_t *ret_us);
 /* A condition variable whose timed waits go by CLOCK_MONOTONIC, so that a step of the wall clock

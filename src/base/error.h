@@ -26,11 +26,13 @@ int ph_error_http_status(enum ph_error error);
 /* Whether the same call may succeed later without any change. */
 bool ph_error_may_succeed_later(enum ph_error error);
 
+#define DIAG_PART '\x1f'
+
 /*
  * What went wrong, filled by the function where it happened. Owned by the caller, fixed size:
  * longer words are cut. `field` names the input (for the API a dotted path such as
- * "body.eventTypes"), or is empty. `code` is an API error code that differs from the default of
- * the status, or is empty.
+ * "body.eventTypes", or one with DIAG_PART for its dots where a part may have a dot itself), or is
+ * empty. `code` is an API error code that differs from the default of the status, or is empty.
  */
 struct diag {
     enum ph_error error;

@@ -59,7 +59,8 @@ static void write_validation(struct buf *body, const struct diag *diag)
     json_out_begin_array(&out);
     struct slice rest = slice_of(diag->field[0] == '\0' ? "body" : diag->field);
     struct slice part;
-    while (slice_next(&rest, '.', &part)) {
+    char separator = slice_find(rest, DIAG_PART) < rest.len ? DIAG_PART : '.';
+    while (slice_next(&rest, separator, &part)) {
         json_out_string(&out, part);
     }
     json_out_end_array(&out);
