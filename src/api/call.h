@@ -160,6 +160,9 @@ void api_enqueue(struct api_job *job);
 /* For api_job.committed: what http threads remember of tokens and keys is out of date. */
 void api_tokens_changed(struct api_job *job);
 
+/* For jq_request.owner: requests of one application or organisation take turns with others'. */
+uint64_t api_jq_owner(const struct api_call *call);
+
 /* PH_NO_MEMORY with words: the request's arena is at its cap. */
 PH_NODISCARD enum ph_error api_no_memory(struct diag *diag);
 

@@ -113,6 +113,8 @@ static void read_signature(struct input *input, struct endpoint_options_input *g
         } else if (encoding.ptr != NULL && !signature->is_base64 &&
                    !slice_equal_text(encoding, "hex")) {
             input_refuse(&nested, "encoding", "must be one of hex, base64");
+        } else if (slice_equal_nocase(signature->header, SLICE_LITERAL("host"))) {
+            input_refuse(&nested, "header", "Host says where the request goes");
         } else if (signature->prefix.len > SIGNATURE_PREFIX_MAX) {
             input_refuse(&nested, "prefix", "must be at most %d bytes", SIGNATURE_PREFIX_MAX);
         }
@@ -208,6 +210,14 @@ static void read_auth_members(struct input *input, struct endpoint_credentials *
         (void)input_string(input, "password", INPUT_REQUIRED, "password", &auth->password);
         if (input_end(input) == PH_OK && memchr(auth->username.ptr, ':', auth->username.len)) {
             input_refuse(input, "username", "must not have a colon (RFC 7617)");
+        }
+        if (input_end(input) == PH_OK) {
+            input_note(input, header_rule_check_value(auth->username,
+                                                      input_field(input, "username"), input->diag));
+        }
+        if (input_end(input) == PH_OK) {
+            input_note(input, header_rule_check_value(auth->password,
+                                                      input_field(input, "password"), input->diag));
         }
         return;
     case ENDPOINT_AUTH_BEARER:
@@ -409,6 +419,13 @@ enum ph_error endpoint_options_apply(const struct endpoint_options_input *given,
     }
     merge_options(given, now_us, &options);
     merge_credentials(given, &credentials);
+    bool is_in_header =
+        credentials.auth != ENDPOINT_AUTH_NONE && credentials.auth != ENDPOINT_AUTH_MTLS;
+    if (is_in_header &&
+        slice_equal_nocase(options.signature.header, SLICE_LITERAL("authorization"))) {
+        return diag_set(diag, PH_INVALID, "body.signature.header",
+                        "Authorization is taken by the endpoint's auth");
+    }
     error = endpoint_options_store(&options, arena, diag, row);
     return error != PH_OK ? error : store_credentials(&credentials, arena, diag, row);
 }

@@ -2,6 +2,7 @@
 /* A request whose programs are compiled is suspended; the pool's thread goes on with it. */
 #include "api/program.h"
 
+#include "base/siphash.h"
 #include "jq/pool.h"
 
 /* In the request's arena. */
@@ -11,6 +12,14 @@ struct check {
     const char *fields[API_PROGRAMS_MAX];
     size_t at;
 };
+
+uint64_t api_jq_owner(const struct api_call *call)
+{
+    static const uint8_t key[16] = {0};
+    return call->principal.application_id != 0
+               ? (uint64_t)call->principal.application_id
+               : siphash64(key, call->principal.org.ptr, call->principal.org.len);
+}
 
 static void check_next(struct check *check);
 
@@ -62,6 +71,7 @@ static void check_next(struct check *check)
     const struct jq_request request = {
         .program = check->programs[check->at],
         .kind = JQ_CHECK,
+        .owner = api_jq_owner(check->job->call),
         .done = compiled,
         .context = check,
     };

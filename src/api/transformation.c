@@ -270,6 +270,7 @@ static void simulate_next(struct simulation *simulation)
     struct jq_request request = {
         .program = simulation->filter != NULL ? simulation->filter : simulation->transform,
         .kind = simulation->filter != NULL ? JQ_FILTER : JQ_TRANSFORM,
+        .owner = api_jq_owner(simulation->call),
         .input = ph_memdup_text(simulation->sample.ptr, simulation->sample.len),
         .input_len = simulation->sample.len,
         .done = simulated,

@@ -10,6 +10,7 @@
  */
 #include "core/header_rule.h"
 #include "core/scan.h"
+#include "core/url.h"
 #include "flow/deliver_int.h"
 #include "store/message.h"
 
@@ -218,7 +219,28 @@ static void fail(struct deliverer *deliverer, struct item *item, const char *pro
     attempt_fail_unsent(deliverer, item, text);
 }
 
-/* Reads what the transform gave. */
+/* Scheme, host and port. */
+static bool is_same_origin(struct slice left, struct slice right)
+{
+    struct url_parts a;
+    struct url_parts b;
+    return url_split(left, &a) && url_split(right, &b) && a.is_https == b.is_https &&
+           a.port == b.port && slice_equal(a.host, b.host);
+}
+
+/* Whether something would go along that is meant for the endpoint's own server alone. */
+static bool has_secrets(const struct endpoint_config *config)
+{
+    for (size_t index = 0; index < config->header_count; index++) {
+        if (header_rule_is_sensitive(config->headers[index].name)) {
+            return true;
+        }
+    }
+    return config->credentials != NULL && config->credentials->auth != ENDPOINT_AUTH_NONE;
+}
+
+/* Reads what the transform gave. Who may write a transform need not know the credentials, so it
+ * cannot send them elsewhere. */
 static void take_transformed(struct deliverer *deliverer, struct item *item)
 {
     struct attempt *attempt = item->attempt;
@@ -228,6 +250,14 @@ static void take_transformed(struct deliverer *deliverer, struct item *item)
     if (jq_transformed_read(output, &attempt->arena, &diag, transformed) != PH_OK) {
         *transformed = (struct jq_transformed){0};
         fail(deliverer, item, diag.field[0] != '\0' ? diag.field : "transform", diag.text);
+        return;
+    }
+    if (transformed->url.ptr != NULL && has_secrets(item->config) &&
+        !is_same_origin(transformed->url, slice_of(item->config->url))) {
+        *transformed = (struct jq_transformed){0};
+        attempt_fail_unsent(deliverer, item,
+                            "transform.url: not the endpoint's own scheme, host and port, to which "
+                            "its credentials belong");
         return;
     }
     take_request(item);

@@ -238,7 +238,14 @@ static void add_custom_headers(struct gathering *headers)
     }
     for (size_t index = 0; index < attempt->transformed.header_count; index++) {
         const struct jq_header *header = &attempt->transformed.headers[index];
-        attempt->headers[headers->count++] = (struct sink_header){header->name, header->value};
+        bool is_last = true;
+        for (size_t later = index + 1; later < attempt->transformed.header_count; later++) {
+            is_last = is_last &&
+                      !slice_equal_nocase(attempt->transformed.headers[later].name, header->name);
+        }
+        if (is_last) {
+            attempt->headers[headers->count++] = (struct sink_header){header->name, header->value};
+        }
     }
 }
 

@@ -123,6 +123,22 @@ def test_a_transformed_url_passes_the_guard(path):
         assert "127.0.0.0/8" in attempt["response"] and not receiver.requests(path)
 
 
+@pytest.mark.parametrize("secret", [{"auth": {"type": "basic", "username": "u", "password": "top"}},
+                                    {"headers": {"X-Api-Key": "top"}}], ids=["auth", "header"])
+def test_a_transform_sends_credentials_nowhere_else(api, app, receiver, path, secret):
+    with Receiver() as other:
+        program = f'{{body: 1, url: (if .data.away then "{other.url(path)}" else "{receiver.url(path + "/x")}" end)}}'
+        endpoint = api.new_endpoint(app, receiver.url(path), transform=program, retrySchedule=[], **secret)
+        (attempt,) = api.wait_final(app, api.send(app, {"away": True}), endpoint)
+        assert "transform.url" in attempt["response"] and not other.requests(path)
+        deliver(api, app, receiver, path + "/x", {"away": False})
+
+
+def test_the_last_header_of_a_name_holds(api, app, receiver, path):
+    api.new_endpoint(app, receiver.url(path), transform='{body: 1, headers: {"X-A": "1", "x-a": "2"}}')
+    assert deliver(api, app, receiver, path, {}).all("x-a") == ["2"]
+
+
 # ---- programs that misbehave ----
 
 
@@ -226,6 +242,16 @@ def test_a_dry_run(api, app, receiver, path):
     assert simulate(api, {"sample": sample}, own)["result"] == {"body": "a"}
     assert simulate(api, {"sample": sample, "filter": "false"}, own)["delivers"] is False
     assert not receiver.requests(path)
+
+
+def test_a_dry_run_is_for_those_who_may_change_programs(server, api, app):
+    def status(capabilities):
+        body = {"capabilities": capabilities}
+        token = api.ok("POST", f"/auth/app-portal-access/{app['id']}", body)["token"]
+        return server.api(token).post("/transformation/simulate", {"code": "{body: 1}", "sample": {}}).status_code
+
+    assert status(["ViewBase"]) == 403
+    assert status(["ViewBase", "ManageTransformations"]) == 200
 
 
 def test_an_idle_server_has_no_workers(path):
