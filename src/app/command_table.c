@@ -18,6 +18,7 @@
     X(prune)                                                                                       \
     X(key)                                                                                         \
     X(migrate)                                                                                     \
+    X(completion)                                                                                  \
     X(version)                                                                                     \
     X(jq_worker)
 

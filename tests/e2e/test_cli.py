@@ -29,7 +29,7 @@ from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 COMMANDS = [
     "serve", "jwt", "token", "send", "explain", "tail", "replay", "listen", "verify", "doctor",
-    "backup", "restore", "prune", "key", "migrate", "version",
+    "backup", "restore", "prune", "key", "migrate", "completion", "version",
 ]
 
 
@@ -107,6 +107,7 @@ GOOD_USE = {
     "restore": ["file"],
     "prune": ["--older-than", "30d"],
     "migrate": [],
+    "completion": ["bash"],
 }
 
 
