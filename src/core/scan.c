@@ -232,10 +232,9 @@ static enum ph_error report(const struct scanner *scanner, struct diag *diag,
     return error;
 }
 
-/* A member from its key to the end of its value, at depth `depth_max` from within. */
-static bool take_member(struct scanner *scanner, unsigned depth_max, struct scan_member *ret_member)
+/* From the key to the first byte of the value. */
+static bool take_key(struct scanner *scanner, struct scan_member *ret_member)
 {
-    struct scan_member member;
     const char *key = scanner->at;
     scanner->has_escapes = false;
     if (scanner->at == scanner->end || *scanner->at != '"') {
@@ -244,13 +243,23 @@ static bool take_member(struct scanner *scanner, unsigned depth_max, struct scan
     if (!scan_skip_string(scanner)) {
         return false;
     }
-    member.key = (struct slice){key + 1, (size_t)(scanner->at - key) - 2};
-    member.key_has_escapes = scanner->has_escapes;
+    ret_member->key = (struct slice){key + 1, (size_t)(scanner->at - key) - 2};
+    ret_member->key_has_escapes = scanner->has_escapes;
     skip_space(scanner);
     if (!take(scanner, ':')) {
         return fail(scanner, "expected `:`");
     }
     skip_space(scanner);
+    return true;
+}
+
+/* A member from its key to the end of its value, at depth `depth_max` from within. */
+static bool take_member(struct scanner *scanner, unsigned depth_max, struct scan_member *ret_member)
+{
+    struct scan_member member;
+    if (!take_key(scanner, &member)) {
+        return false;
+    }
     const char *value = scanner->at;
     if (!skip_value(scanner, depth_max, &member.type)) {
         return false;
@@ -260,11 +269,13 @@ static bool take_member(struct scanner *scanner, unsigned depth_max, struct scan
     return true;
 }
 
+static const char too_many_members[] = "too many members";
+
+/* From the first byte of an object to behind its last. */
 static bool take_object(struct scanner *scanner, struct scan_member *members, size_t max_members,
                         size_t *ret_count)
 {
     size_t count = 0;
-    skip_space(scanner);
     if (!take(scanner, '{')) {
         return fail(scanner, "expected `{`");
     }
@@ -272,7 +283,7 @@ static bool take_object(struct scanner *scanner, struct scan_member *members, si
     if (!take(scanner, '}')) {
         for (;;) {
             if (count == max_members) {
-                return fail(scanner, "too many members");
+                return fail(scanner, too_many_members);
             }
             if (!take_member(scanner, SCAN_DEPTH_MAX - 1, &members[count])) {
                 return false;
@@ -288,22 +299,27 @@ static bool take_object(struct scanner *scanner, struct scan_member *members, si
             skip_space(scanner);
         }
     }
-    skip_space(scanner);
-    if (scanner->at != scanner->end) {
-        return fail(scanner, "expected nothing more");
-    }
     *ret_count = count;
     return true;
+}
+
+static bool take_end(struct scanner *scanner)
+{
+    skip_space(scanner);
+    return scanner->at == scanner->end || fail(scanner, "expected nothing more");
 }
 
 enum ph_error scan_object(struct slice text, struct scan_member *members, size_t max_members,
                           size_t *ret_count, struct diag *diag, size_t *ret_error_offset)
 {
     struct scanner scanner;
+    size_t count;
     scanner_init(&scanner, text);
-    if (!take_object(&scanner, members, max_members, ret_count)) {
+    skip_space(&scanner);
+    if (!take_object(&scanner, members, max_members, &count) || !take_end(&scanner)) {
         return report(&scanner, diag, ret_error_offset);
     }
+    *ret_count = count;
     return PH_OK;
 }
 
@@ -314,12 +330,7 @@ enum ph_error scan_document(struct slice text, enum scan_type *ret_type, struct 
     enum scan_type type;
     scanner_init(&scanner, text);
     skip_space(&scanner);
-    if (!skip_value(&scanner, SCAN_DEPTH_MAX, &type)) {
-        return report(&scanner, diag, ret_error_offset);
-    }
-    skip_space(&scanner);
-    if (scanner.at != scanner.end) {
-        (void)fail(&scanner, "expected nothing more");
+    if (!skip_value(&scanner, SCAN_DEPTH_MAX, &type) || !take_end(&scanner)) {
         return report(&scanner, diag, ret_error_offset);
     }
     if (ret_type != NULL) {
@@ -398,4 +409,139 @@ bool scan_next_member(struct scan_cursor *cursor, struct scan_member *ret_member
     }
     cursor_keep(cursor, &scanner);
     return true;
+}
+
+/* --- the elements of one array -----------------------------------------------------------------
+ */
+
+void scan_elements_init(struct scan_elements *elements, struct slice text, const char *key)
+{
+    struct scanner scanner;
+    scanner_init(&scanner, text);
+    *elements = (struct scan_elements){
+        .key = key, .begin = scanner.begin, .at = scanner.at, .end = scanner.end};
+}
+
+/* A member outside of the array, or up to the array's first byte within. */
+static bool walk_member(struct scan_elements *elements, struct scanner *scanner)
+{
+    struct scan_member member;
+    if (!take_key(scanner, &member)) {
+        return false;
+    }
+    if (scan_find(&member, 1, elements->key) != NULL) {
+        if (elements->is_found) {
+            return fail(scanner, "the key comes twice");
+        }
+        elements->is_found = true;
+        if (take(scanner, '[')) {
+            elements->place = SCAN_INSIDE;
+            elements->is_started = false;
+            elements->has_array = true;
+            return true;
+        }
+    }
+    return skip_value(scanner, SCAN_DEPTH_MAX - 1, &member.type);
+}
+
+/* From the beginning, or from behind a member, into the array or to the end. */
+static bool walk_outside(struct scan_elements *elements, struct scanner *scanner)
+{
+    bool is_first = !elements->is_started;
+    skip_space(scanner);
+    if (is_first && !take(scanner, '{')) {
+        return fail(scanner, "expected `{`");
+    }
+    elements->is_started = true;
+    while (elements->place == SCAN_OUTSIDE) {
+        skip_space(scanner);
+        if (take(scanner, '}')) {
+            elements->place = SCAN_AT_END;
+            return take_end(scanner);
+        }
+        if (!is_first && !take(scanner, ',')) {
+            return fail(scanner, "expected `,` or `}`");
+        }
+        is_first = false;
+        skip_space(scanner);
+        if (!walk_member(elements, scanner)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_element(struct scanner *scanner, struct scan_member *members, size_t max_members,
+                         struct scan_element *ret_element)
+{
+    const struct scanner before = *scanner;
+    struct scan_element element = {.type = SCAN_OBJECT};
+    if (scanner->at < scanner->end && *scanner->at == '{') {
+        element.has_members = take_object(scanner, members, max_members, &element.member_count);
+        if (!element.has_members && scanner->words != too_many_members) {
+            return false;
+        }
+    }
+    if (!element.has_members) {
+        *scanner = before;
+        if (!skip_value(scanner, SCAN_DEPTH_MAX, &element.type)) {
+            return false;
+        }
+    }
+    element.value = (struct slice){before.at, (size_t)(scanner->at - before.at)};
+    *ret_element = element;
+    return true;
+}
+
+/* Inside: the next element, or behind the array (*ret_has_one is false). */
+static bool walk_inside(struct scan_elements *elements, struct scanner *scanner,
+                        struct scan_member *members, size_t max_members,
+                        struct scan_element *ret_element, bool *ret_has_one)
+{
+    skip_space(scanner);
+    if (take(scanner, ']')) {
+        elements->place = SCAN_OUTSIDE;
+        elements->is_started = true;
+        *ret_has_one = false;
+        return true;
+    }
+    if (elements->is_started && !take(scanner, ',')) {
+        return fail(scanner, "expected `,` or `]`");
+    }
+    elements->is_started = true;
+    skip_space(scanner);
+    *ret_has_one = true;
+    return take_element(scanner, members, max_members, ret_element);
+}
+
+bool scan_elements_next(struct scan_elements *elements, struct scan_member *members,
+                        size_t max_members, struct scan_element *ret_element)
+{
+    struct scanner scanner = {.begin = elements->begin, .at = elements->at, .end = elements->end};
+    bool is_valid = elements->words == NULL;
+    bool has_one = false;
+    while (is_valid && !has_one && elements->place != SCAN_AT_END) {
+        is_valid =
+            elements->place == SCAN_OUTSIDE
+                ? walk_outside(elements, &scanner)
+                : walk_inside(elements, &scanner, members, max_members, ret_element, &has_one);
+    }
+    elements->at = scanner.at;
+    if (!is_valid && elements->words == NULL) {
+        elements->words = scanner.words;
+    }
+    return is_valid && has_one;
+}
+
+enum ph_error scan_elements_end(const struct scan_elements *elements, struct diag *diag)
+{
+    if (elements->words != NULL) {
+        const struct scanner scanner = {.begin = elements->begin,
+                                        .at = elements->at,
+                                        .end = elements->end,
+                                        .words = elements->words};
+        return report(&scanner, diag, NULL);
+    }
+    PH_ASSERT(elements->place == SCAN_AT_END);
+    return elements->has_array ? PH_OK : PH_NOT_FOUND;
 }

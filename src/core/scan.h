@@ -60,6 +60,44 @@ bool scan_value(struct slice text, enum scan_type *ret_type, struct slice *ret_v
                 size_t *ret_consumed);
 
 /*
+ * Reads the elements of the array that is a member of an object, in one pass over the text: what
+ * is given was validated, what follows is validated while it is walked.
+ *
+ *     scan_elements_init(&elements, text, "messages");
+ *     while (scan_elements_next(&elements, members, max_members, &element)) { … }
+ *     error = scan_elements_end(&elements, diag);
+ */
+struct scan_elements {
+    const char *key;
+    const char *begin;
+    const char *at;
+    const char *end;
+    const char *words; /* what is wrong at `at`, NULL = nothing so far */
+    enum scan_place { SCAN_OUTSIDE, SCAN_INSIDE, SCAN_AT_END } place;
+    bool is_started; /* a member, inside an element, was read */
+    bool is_found;   /* the key */
+    bool has_array;
+};
+
+struct scan_element {
+    enum scan_type type;
+    struct slice value;
+    bool has_members; /* an object whose members are in the table: there are not too many */
+    size_t member_count;
+};
+
+/* `key` is plain text, and lives as long as the reader. */
+void scan_elements_init(struct scan_elements *elements, struct slice text, const char *key);
+/* The next element, with its members in the table if it is an object (scan_object). False at the
+ * end of the text, and where it is not valid. */
+bool scan_elements_next(struct scan_elements *elements, struct scan_member *members,
+                        size_t max_members, struct scan_element *ret_element);
+/* After false. PH_INVALID as scan_object, also for a key that comes twice; PH_NOT_FOUND without
+ * such a member that is an array (`diag` is not filled then). */
+PH_NODISCARD enum ph_error scan_elements_end(const struct scan_elements *elements,
+                                             struct diag *diag);
+
+/*
  * Decodes a string value (quotes included). The result is a slice into `value` when nothing is
  * escaped, else memory of `arena`. It may hold NUL bytes (\u0000). PH_INVALID for a lone surrogate
  * and for what is not a string; PH_NO_MEMORY at the arena's cap.

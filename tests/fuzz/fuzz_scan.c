@@ -108,6 +108,58 @@ static void check_array(struct slice value)
     }
 }
 
+#define ELEMENTS_KEY "a"
+
+/* How many members of a valid object have the key, and the last of them. */
+static size_t count_key(struct slice object, struct scan_member *ret_last)
+{
+    struct scan_cursor cursor;
+    struct scan_member member;
+    size_t count = 0;
+    scan_cursor_init(&cursor, object);
+    while (scan_next_member(&cursor, &member)) {
+        if (scan_find(&member, 1, ELEMENTS_KEY) != NULL) {
+            *ret_last = member;
+            count++;
+        }
+    }
+    return count;
+}
+
+/* The elements of an array are the same, one by one and in a valid text; a text that is not valid
+ * ends with an error. */
+static void check_elements(struct slice text, bool is_good, enum scan_type type)
+{
+    struct scan_elements elements;
+    struct scan_member members[2];
+    struct scan_element element;
+    struct scan_member array = {.type = SCAN_NULL};
+    bool is_object = is_good && type == SCAN_OBJECT;
+    size_t keys = is_object ? count_key(slice_trim(text), &array) : 0;
+    bool has_array = keys == 1 && array.type == SCAN_ARRAY;
+    struct scan_cursor cursor;
+    struct slice value;
+    if (has_array) {
+        scan_cursor_init(&cursor, array.value);
+    }
+    scan_elements_init(&elements, text, ELEMENTS_KEY);
+    while (scan_elements_next(&elements, members, 2, &element)) {
+        struct diag diag;
+        PH_ASSERT(scan_document(element.value, &type, &diag, NULL) == PH_OK);
+        PH_ASSERT(type == element.type);
+        if (has_array) {
+            PH_ASSERT(scan_next_element(&cursor, &type, &value));
+            PH_ASSERT(value.ptr == element.value.ptr && value.len == element.value.len);
+        }
+    }
+    enum ph_error error = scan_elements_end(&elements, NULL);
+    PH_ASSERT(is_object || !is_good || error == PH_INVALID);
+    if (is_object) {
+        PH_ASSERT(error == (keys > 1 ? PH_INVALID : has_array ? PH_OK : PH_NOT_FOUND));
+        PH_ASSERT(!has_array || !scan_next_element(&cursor, &type, &value));
+    }
+}
+
 static void check_value(struct slice text, enum scan_type type)
 {
     struct slice value;
@@ -139,6 +191,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t offset = SIZE_MAX;
     bool is_good = scan_document(text, &type, &diag, &offset) == PH_OK;
     compare_with_jansson(text, is_good, &diag);
+    check_elements(text, is_good, type);
     if (is_good) {
         PH_ASSERT(offset == SIZE_MAX);
         check_value(text, type);

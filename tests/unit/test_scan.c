@@ -302,6 +302,101 @@ static void test_words_and_offsets(void **state)
     }
 }
 
+static void test_elements_of_one_array(void **state)
+{
+    (void)state;
+    static const char text[] = " {\"x\":[9,{}],\"\\u006ds\" : [ {\"a\":1,\"b\":[2]} , {},[3],\"s\","
+                               "{\"a\":1,\"b\":2,\"c\":{\"d\":3}}, null ] , \"y\":{\"ms\":[]} } ";
+    static const struct {
+        const char *value;
+        enum scan_type type;
+        bool has_members;
+        size_t count;
+    } expected[] = {
+        {"{\"a\":1,\"b\":[2]}", SCAN_OBJECT, true, 2},
+        {"{}", SCAN_OBJECT, true, 0},
+        {"[3]", SCAN_ARRAY, false, 0},
+        {"\"s\"", SCAN_STRING, false, 0},
+        {"{\"a\":1,\"b\":2,\"c\":{\"d\":3}}", SCAN_OBJECT, false, 0},
+        {"null", SCAN_NULL, false, 0},
+    };
+    struct scan_elements elements;
+    struct scan_member members[2];
+    struct scan_element element;
+    size_t index = 0;
+    scan_elements_init(&elements, SLICE_LITERAL(text), "ms");
+    while (scan_elements_next(&elements, members, 2, &element)) {
+        assert_true(index < PH_ARRAY_LENGTH(expected));
+        assert_true(slice_equal_text(element.value, expected[index].value));
+        assert_int_equal(element.type, expected[index].type);
+        assert_int_equal(element.has_members, expected[index].has_members);
+        if (element.has_members) {
+            assert_int_equal(element.member_count, expected[index].count);
+        }
+        if (index++ == 0) {
+            assert_true(slice_equal_text(members[0].key, "a"));
+            assert_true(slice_equal_text(members[1].value, "[2]"));
+        }
+    }
+    assert_int_equal(index, PH_ARRAY_LENGTH(expected));
+    assert_int_equal(scan_elements_end(&elements, NULL), PH_OK);
+    assert_false(scan_elements_next(&elements, members, 2, &element));
+}
+
+static void test_the_end_of_elements(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t count;
+        const char *words; /* NULL = valid; "" = no such array */
+    } rows[] = {
+        {"{\"ms\":[]}", 0, NULL},
+        {"{\"a\":{},\"ms\":[ ],\"b\":1}", 0, NULL},
+        {"{}", 0, ""},
+        {"{\"a\":[1]}", 0, ""},
+        {"{\"ms\":null}", 0, ""},
+        {"{\"ms\":{\"ms\":[1]}}", 0, ""},
+        {"", 0, "expected `{` at offset 0, where the text ends"},
+        {"[1]", 0, "expected `{` at offset 0"},
+        {"{,}", 0, "expected a key in quotes at offset 1"},
+        {"{\"ms\":[1]", 1, "expected `,` or `}` at offset 9, where the text ends"},
+        {"{\"ms\":[1 2]}", 1, "expected `,` or `]` at offset 9"},
+        {"{\"ms\":[,]}", 0, "expected a value at offset 7"},
+        {"{\"ms\":[1,]}", 1, "expected a value at offset 9"},
+        {"{\"ms\":[1,{\"a\" 2}]}", 1, "expected `:` at offset 14"},
+        {"{\"ms\":[1,{\"a\":1,\"b\":2,\"c\":}]}", 1, "expected a value at offset 26"},
+        {"{\"ms\":[1}", 1, "expected `,` or `]` at offset 8"},
+        {"{\"ms\":[1],}", 1, "expected a key in quotes at offset 10"},
+        {"{\"ms\":[1]} x", 1, "expected nothing more at offset 11"},
+        {"{\"ms\":[1],\"ms\":[2]}", 1, "the key comes twice at offset 15"},
+        {"{\"ms\":1,\"ms\":[2]}", 0, "the key comes twice at offset 13"},
+    };
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(rows); index++) {
+        struct scan_elements elements;
+        struct scan_member members[2];
+        struct scan_element element;
+        struct diag diag = {0};
+        size_t count = 0;
+        scan_elements_init(&elements, slice_of(rows[index].text), "ms");
+        while (scan_elements_next(&elements, members, 2, &element)) {
+            count++;
+        }
+        enum ph_error error = scan_elements_end(&elements, &diag);
+        assert_int_equal(count, rows[index].count);
+        if (rows[index].words == NULL) {
+            assert_int_equal(error, PH_OK);
+        } else if (rows[index].words[0] == '\0') {
+            assert_int_equal(error, PH_NOT_FOUND);
+        } else {
+            assert_int_equal(error, PH_INVALID);
+            assert_string_equal(diag.text, rows[index].words);
+            assert_string_equal(diag.code, "value_error.jsondecode");
+        }
+        assert_false(scan_elements_next(&elements, members, 2, &element));
+    }
+}
+
 static void test_one_value_at_the_front(void **state)
 {
     (void)state;
@@ -424,6 +519,8 @@ int main(void)
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_keys_with_escapes_and_doubles),
         cmocka_unit_test(test_words_and_offsets),
+        cmocka_unit_test(test_elements_of_one_array),
+        cmocka_unit_test(test_the_end_of_elements),
         cmocka_unit_test(test_one_value_at_the_front),
         cmocka_unit_test(test_strings),
         cmocka_unit_test(test_integers),
