@@ -99,6 +99,7 @@ enum ph_error inspector_start(const struct inspector_options *options, struct di
         .not_found_body_max_bytes = BODY_MAX,
         .threads = 1,
         .connections_max = 256,
+        .body_bytes_max = BODY_MAX,
         .answer_bytes_max = BODY_MAX,
         .header_timeout_ms = 10000,
         .body_timeout_ms = 30000,

@@ -131,6 +131,7 @@ static void read_http(struct server *server, const struct options *options,
         .connections_per_address_max =
             (unsigned)option_int(options, OPTION_HTTP_CONNECTIONS_PER_ADDRESS_MAX),
         .streams_max = (unsigned)option_int(options, OPTION_HTTP_STREAMS_MAX),
+        .body_bytes_max = (size_t)option_int(options, OPTION_HTTP_BODY_BYTES_MAX),
         .answer_bytes_max = (size_t)option_int(options, OPTION_HTTP_ANSWER_BYTES_MAX),
         .header_timeout_ms = option_us(options, OPTION_HTTP_HEADER_TIMEOUT) / CLOCK_US_PER_MS,
         .body_timeout_ms = option_us(options, OPTION_HTTP_BODY_TIMEOUT) / CLOCK_US_PER_MS,

@@ -35,75 +35,84 @@ static const struct status_row *status_row_of(int status)
     return &status_rows[6];
 }
 
-static void write_envelope(struct buf *body, const char *code, const char *detail)
+static void write_envelope(struct json_out *out, const char *code, const char *detail)
 {
-    struct json_out out;
-    json_out_init(&out, body);
-    json_out_begin_object(&out);
-    json_out_member_text(&out, "code", code);
-    json_out_member_text(&out, "detail", detail);
-    json_out_end_object(&out);
-    json_out_end_document(&out);
+    json_out_begin_object(out);
+    json_out_member_text(out, "code", code);
+    json_out_member_text(out, "detail", detail);
+    json_out_end_object(out);
 }
 
 /* {"detail":[{"loc":["body","eventTypes"],"msg":"…","type":"value_error"}]} */
-static void write_validation(struct buf *body, const struct diag *diag)
+static void write_validation(struct json_out *out, const struct diag *diag)
 {
-    struct json_out out;
-    json_out_init(&out, body);
-    json_out_begin_object(&out);
-    json_out_key(&out, "detail");
-    json_out_begin_array(&out);
-    json_out_begin_object(&out);
-    json_out_key(&out, "loc");
-    json_out_begin_array(&out);
+    json_out_begin_object(out);
+    json_out_key(out, "detail");
+    json_out_begin_array(out);
+    json_out_begin_object(out);
+    json_out_key(out, "loc");
+    json_out_begin_array(out);
     struct slice rest = slice_of(diag->field[0] == '\0' ? "body" : diag->field);
     struct slice part;
     char separator = slice_find(rest, DIAG_PART) < rest.len ? DIAG_PART : '.';
     while (slice_next(&rest, separator, &part)) {
-        json_out_string(&out, part);
+        json_out_string(out, part);
     }
-    json_out_end_array(&out);
-    json_out_member_text(&out, "msg", diag->text);
-    json_out_member_text(&out, "type", diag->code[0] == '\0' ? "value_error" : diag->code);
-    json_out_end_object(&out);
-    json_out_end_array(&out);
-    json_out_end_object(&out);
-    json_out_end_document(&out);
+    json_out_end_array(out);
+    json_out_member_text(out, "msg", diag->text);
+    json_out_member_text(out, "type", diag->code[0] == '\0' ? "value_error" : diag->code);
+    json_out_end_object(out);
+    json_out_end_array(out);
+    json_out_end_object(out);
+}
+
+int http_error_write(const struct diag *diag, struct json_out *out)
+{
+    PH_ASSERT(diag->error != PH_OK);
+    int status = ph_error_http_status(diag->error);
+    /* What failed inside, and where, is for the log and not for the client. */
+    bool is_ours = status >= 500 && status != 501;
+    if (status == 422) {
+        write_validation(out, diag);
+    } else if (status == 500) {
+        json_out_begin_object(out);
+        json_out_end_object(out);
+    } else {
+        const struct status_row *row = status_row_of(status);
+        write_envelope(out, diag->code[0] == '\0' ? row->code : diag->code,
+                       is_ours || diag->text[0] == '\0' ? row->detail : diag->text);
+    }
+    return status;
+}
+
+static void respond(struct http_request *request, int status, struct json_out *out,
+                    struct buf *body)
+{
+    json_out_end_document(out);
+    if (status == 503 || status == 507) {
+        http_add_header(request, "Retry-After", "1");
+    }
+    http_respond_json(request, status, body);
 }
 
 void http_answer_code(struct http_request *request, int status, const char *code,
                       const char *detail)
 {
     BUF_AUTO struct buf body;
+    struct json_out out;
     buf_init(&body, ERROR_BODY_MAX_BYTES);
-    write_envelope(&body, code, detail);
-    if (status == 503 || status == 507) {
-        http_add_header(request, "Retry-After", "1");
-    }
-    http_respond_json(request, status, &body);
+    json_out_init(&out, &body);
+    write_envelope(&out, code, detail);
+    respond(request, status, &out, &body);
 }
 
 void http_respond_error(struct http_request *request, const struct diag *diag)
 {
-    PH_ASSERT(diag->error != PH_OK);
-    int status = ph_error_http_status(diag->error);
-    request->error_text = arena_dup(&request->arena, slice_of(diag->text));
     BUF_AUTO struct buf body;
+    struct json_out out;
     buf_init(&body, ERROR_BODY_MAX_BYTES);
-    if (status == 422) {
-        write_validation(&body, diag);
-    } else if (status == 500) {
-        /* What failed inside is for the log, not for the client. */
-        buf_append_text(&body, "{}");
-    } else {
-        const struct status_row *row = status_row_of(status);
-        const char *code = diag->code[0] == '\0' ? row->code : diag->code;
-        /* What failed inside, and where, is for the log and not for the client. */
-        bool is_ours = status >= 500 && status != 501;
-        http_answer_code(request, status, code,
-                         is_ours || diag->text[0] == '\0' ? row->detail : diag->text);
-        return;
-    }
-    http_respond_json(request, status, &body);
+    json_out_init(&out, &body);
+    request->error_text = arena_dup(&request->arena, slice_of(diag->text));
+    int status = http_error_write(diag, &out);
+    respond(request, status, &out, &body);
 }

@@ -168,6 +168,56 @@ static bool body_grow(struct http_request *request, size_t capacity)
     return true;
 }
 
+/* Counts a large body that has grown to `total` bytes; false when large bodies fill their room. */
+static bool body_count(struct http_request *request, size_t total)
+{
+    struct http_server *server = request->daemon->server;
+    if (total <= HTTP_BODY_LARGE_BYTES) {
+        return true; /* bounded by the number of connections */
+    }
+    size_t more = total - request->counted_body_bytes;
+    if (atomic_fetch_add(&server->body_bytes, more) + more > server->options.body_bytes_max) {
+        (void)atomic_fetch_sub(&server->body_bytes, more);
+        return false;
+    }
+    request->counted_body_bytes = total;
+    http_count(server, METRIC_HTTP_BODY_BYTES, (int64_t)more);
+    return true;
+}
+
+static void body_uncount(struct http_request *request)
+{
+    if (request->counted_body_bytes > 0) {
+        struct http_server *server = request->daemon->server;
+        (void)atomic_fetch_sub(&server->body_bytes, request->counted_body_bytes);
+        http_count(server, METRIC_HTTP_BODY_BYTES, -(int64_t)request->counted_body_bytes);
+        request->counted_body_bytes = 0;
+    }
+}
+
+/* There is no room: what has come is let go, what still comes is not kept. */
+static void body_refuse(struct http_request *request)
+{
+    http_count(request->daemon->server, METRIC_HTTP_BODIES_REFUSED, 1);
+    request->is_body_refused = true;
+    body_uncount(request);
+    free(request->body);
+    request->body = NULL;
+    request->body_capacity = 0;
+}
+
+/* Whether a body of the announced length would find no room now. Nothing is set aside for it: that
+ * would let a client hold the room without sending anything. */
+static bool body_has_no_room(const struct http_request *request)
+{
+    const struct http_server *server = request->daemon->server;
+    return request->body_expected > HTTP_BODY_LARGE_BYTES &&
+           atomic_load(&server->body_bytes) + request->body_expected >
+               server->options.body_bytes_max;
+}
+
+static const char no_room[] = "Too many large requests are being read, try again soon.";
+
 static enum MHD_Result on_head(struct http_request *request, const char *method,
                                const char *version)
 {
@@ -191,6 +241,10 @@ static enum MHD_Result on_head(struct http_request *request, const char *method,
     if (!request->has_body) {
         http_connection_set_deadline(request->connection, 0, false);
         return MHD_YES;
+    }
+    if (!request->is_body_ignored && body_has_no_room(request)) {
+        http_count(daemon->server, METRIC_HTTP_BODIES_REFUSED, 1);
+        return refuse(request, 503, "service_unavailable", no_room);
     }
     if (!request->is_body_ignored && !body_grow(request, request->body_expected)) {
         return refuse(request, 503, "no_memory", "no memory for the body, try again");
@@ -236,7 +290,11 @@ static enum MHD_Result on_body(struct http_request *request, const char *data, s
     if (total > request->body_max) {
         request->is_body_too_large = true;
     }
-    if (!request->is_body_too_large && !request->is_body_ignored) {
+    bool is_kept = !request->is_body_too_large && !request->is_body_ignored;
+    if (is_kept && !request->is_body_refused && !body_count(request, total)) {
+        body_refuse(request);
+    }
+    if (is_kept && !request->is_body_refused) {
         if (total > request->body_capacity) {
             size_t doubled = request->body_capacity < 2048 ? 4096 : request->body_capacity * 2;
             size_t capacity = doubled < total ? total : doubled;
@@ -270,6 +328,10 @@ static enum MHD_Result on_complete(struct http_request *request)
     (void)atomic_fetch_add(&request->daemon->handling, 1);
     if (request->is_body_too_large) {
         http_handle_too_large(request);
+        return http_answer_queue(request);
+    }
+    if (request->is_body_refused) {
+        http_answer_code(request, 503, "service_unavailable", no_room);
         return http_answer_queue(request);
     }
     if (request->is_body_ignored) {
@@ -324,6 +386,7 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
     }
     *request_pointer = NULL;
     http_client_release(request);
+    body_uncount(request);
     int64_t timeout_us = request->connection->settings->idle_timeout_s * CLOCK_US_PER_S;
     http_connection_set_deadline(request->connection, clock_boot_us() + timeout_us, true);
     if (request->linger_fd >= 0) {

@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json_out.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "core/trace.h"
@@ -63,6 +64,8 @@ struct http_server_options {
     int64_t header_timeout_ms;            /* total time for the request head, 10 000 */
     int64_t body_timeout_ms;              /* total time for the body, 30 000 */
     int64_t idle_timeout_s;               /* keep-alive idle time, 75 */
+    size_t
+        body_bytes_max; /* of large bodies (above 64 KiB) until they are answered; above it 503 */
     size_t answer_bytes_max; /* of large answers that clients have not read; above it 503 */
     /* Addresses or networks ("10.0.0.0/8") of proxies whose X-Forwarded-For or Forwarded is
      * believed: not they are held to connections_per_address_max but the clients they name, by the
@@ -158,5 +161,8 @@ void http_respond_empty(struct http_request *request, int status);
  * the diag's words.
  */
 void http_respond_error(struct http_request *request, const struct diag *diag);
+/* The same as one value of an answer to several things at once: writes the body, returns the
+ * status. */
+int http_error_write(const struct diag *diag, struct json_out *out);
 
 #endif

@@ -30,6 +30,7 @@
 #include "http/server.h"
 
 #define HTTP_BODY_IGNORED_MAX_BYTES ((size_t)64 * 1024) /* read though nobody wants it */
+#define HTTP_BODY_LARGE_BYTES ((size_t)64 * 1024)       /* from here on bodies are counted */
 #define HTTP_ARENA_MAX_BYTES ((size_t)4 * 1024 * 1024)
 #define HTTP_CONNECTION_POOL_BYTES                                                                 \
     ((size_t)32 * 1024) /* libmicrohttpd's memory, so the head too                                 \
@@ -116,9 +117,10 @@ struct http_server {
     pthread_key_t thread_key; /* its destructor runs thread_stop on the daemon's thread */
 
     atomic_size_t answer_bytes; /* of large answers that are being sent */
+    atomic_size_t body_bytes;   /* of large bodies that have come and are not answered */
     atomic_uint stream_count;
-    atomic_bool is_stopping;    /* answers say `Connection: close` */
-    atomic_int references;      /* the running server and each abandoned request */
+    atomic_bool is_stopping; /* answers say `Connection: close` */
+    atomic_int references;   /* the running server and each abandoned request */
 
     pthread_t accept_thread;
     bool has_accept_thread;
@@ -183,6 +185,8 @@ struct http_request {
     bool is_http_1_0;
     bool is_body_ignored;
     bool is_body_too_large;
+    bool is_body_refused;
+    size_t counted_body_bytes; /* of the server's body_bytes */
     bool has_body;
     bool has_origin;
     bool expects_continue;
@@ -215,7 +219,7 @@ struct http_request {
 
     int status;
     const char *content_type;
-    const char *error_text; /* of the diag that was answered, for the log; NULL = none */
+    const char *error_text;     /* of the diag that was answered, for the log; NULL = none */
     struct http_stream *stream; /* the answer goes on; NULL = it does not */
     char *answer;               /* malloc'ed or NULL */
     size_t answer_length;

@@ -132,6 +132,7 @@ struct http_server_options server_options(void)
         .threads = 1,
         .connections_max = 100,
         .streams_max = 100,
+        .body_bytes_max = (size_t)1 << 30,
         .answer_bytes_max = (size_t)1 << 30,
         .header_timeout_ms = WAIT_MS,
         .body_timeout_ms = WAIT_MS,
