@@ -106,12 +106,12 @@ static bool prepare_next(struct generator *g, struct connection *c)
     const int64_t now_us = clock_now_us();
     c->due_us = now_us;
     if (options->rate != 0) {
-        c->due_us =
-            result->start_us + (int64_t)((double)result->issued * 1e6 / (double)options->rate);
+        const double per_s = (double)options->rate / (double)options->request->events;
+        c->due_us = result->start_us + (int64_t)((double)result->issued * 1e6 / per_s);
     }
     const int64_t limit_us =
         options->seconds == 0 ? INT64_MAX : result->start_us + (int64_t)options->seconds * 1000000;
-    if (result->issued >= options->events || c->due_us >= limit_us || now_us >= limit_us) {
+    if (result->issued >= options->requests || c->due_us >= limit_us || now_us >= limit_us) {
         c->state = CONNECTION_IDLE;
         return false;
     }

@@ -21,7 +21,7 @@ struct generate_options {
     const struct net_target *target;
     const struct template *request;
     unsigned connections; /* 1.. */
-    uint64_t events;      /* to send; UINT64_MAX = until the time is over */
+    uint64_t requests;    /* to send; UINT64_MAX = until the time is over */
     uint64_t rate;        /* events per second in all; 0 = closed loop */
     unsigned seconds;     /* send no new event after this time; 0 = no limit */
     unsigned stall_s;     /* give up when nothing was answered for so long */
@@ -30,9 +30,9 @@ struct generate_options {
 enum { GENERATE_STATUSES = 1000 };
 
 struct generate_result {
-    uint64_t issued;   /* events begun */
-    uint64_t accepted; /* answered 2xx */
-    uint64_t retries;  /* of events answered 503 with Retry-After */
+    uint64_t issued;   /* requests begun; each is template.events events */
+    uint64_t accepted; /* of these answered 2xx */
+    uint64_t retries;  /* of those answered 503 with Retry-After */
     uint64_t connection_errors;
     uint64_t unanswered; /* still open when the load gave up */
     uint64_t status[GENERATE_STATUSES];

@@ -34,6 +34,7 @@ static const char usage[] =
     "  --rate N              events per second in all (as fast as answered)\n"
     "  --path P              post to this path instead\n"
     "  --body-bytes N        size of the payload (600)\n"
+    "  --batch N             N events in each request\n"
     "  --idempotency         send an idempotency-key: auto_<uuid> with each event\n"
     "  --raw                 post the payload straight to a receiver\n"
     "  --stall-s N           give up when nothing was answered for N seconds (30)\n"
@@ -56,6 +57,8 @@ struct arguments {
     const char *path;
     size_t endpoints;
     size_t body_bytes;
+    size_t batch;
+    uint64_t events;
     enum template_kind kind;
     bool is_raw;
     bool has_idempotency;
@@ -82,6 +85,7 @@ enum option_id {
     OPTION_RATE,
     OPTION_PATH,
     OPTION_BODY_BYTES,
+    OPTION_BATCH,
     OPTION_IDEMPOTENCY,
     OPTION_RAW,
     OPTION_STALL_S,
@@ -107,6 +111,7 @@ static const struct option long_options[] = {
     {"rate", required_argument, NULL, OPTION_RATE},
     {"path", required_argument, NULL, OPTION_PATH},
     {"body-bytes", required_argument, NULL, OPTION_BODY_BYTES},
+    {"batch", required_argument, NULL, OPTION_BATCH},
     {"idempotency", no_argument, NULL, OPTION_IDEMPOTENCY},
     {"raw", no_argument, NULL, OPTION_RAW},
     {"stall-s", required_argument, NULL, OPTION_STALL_S},
@@ -126,9 +131,6 @@ static bool take_load_option(struct generate_options *load, int option, const ch
     switch (option) {
     case OPTION_CONNECTIONS:
         load->connections = (unsigned)arguments_number("connections", value, 1, 20000);
-        return true;
-    case OPTION_EVENTS:
-        load->events = arguments_number("events", value, 1, 1000000000000);
         return true;
     case OPTION_SECONDS:
         load->seconds = (unsigned)arguments_number("seconds", value, 1, 1000000);
@@ -198,6 +200,12 @@ static void take_option(struct arguments *arguments, int option, const char *val
     case OPTION_BODY_BYTES:
         arguments->body_bytes = arguments_number("body-bytes", value, 1, 8 << 20);
         break;
+    case OPTION_BATCH:
+        arguments->batch = arguments_number("batch", value, 1, 1000);
+        break;
+    case OPTION_EVENTS:
+        arguments->events = arguments_number("events", value, 1, 1000000000000);
+        break;
     case OPTION_IDEMPOTENCY:
         arguments->has_idempotency = true;
         break;
@@ -223,13 +231,13 @@ static void check_make(struct arguments *arguments)
     }
     if (strcmp(arguments->make, "applications") == 0) {
         arguments->kind = TEMPLATE_APPLICATION;
-        arguments->load.events = arguments->applications;
+        arguments->events = arguments->applications;
     } else if (strcmp(arguments->make, "endpoints") == 0) {
         if (arguments->receiver == NULL || arguments->all_endpoints == 0) {
             wrong_usage("--make endpoints needs --receiver and --endpoints");
         }
         arguments->kind = TEMPLATE_ENDPOINT;
-        arguments->load.events = arguments->all_endpoints;
+        arguments->events = arguments->all_endpoints;
     } else {
         wrong_usage("--make takes applications or endpoints");
     }
@@ -256,8 +264,12 @@ static void parse_arguments(int argc, char **argv, struct arguments *arguments)
     if (arguments->make != NULL) {
         check_make(arguments);
     }
-    if (arguments->load.events == 0) {
-        arguments->load.events = arguments->load.seconds > 0 ? UINT64_MAX : 10000;
+    const size_t batch = arguments->batch == 0 ? 1 : arguments->batch;
+    if (arguments->events == 0 && arguments->load.seconds > 0) {
+        arguments->load.requests = UINT64_MAX;
+    } else {
+        const uint64_t events = arguments->events == 0 ? 10000 : arguments->events;
+        arguments->load.requests = (events + batch - 1) / batch;
     }
 }
 
@@ -275,13 +287,15 @@ static void print_setup(const struct setup *setup)
     printf("]");
 }
 
-static void print_result(const struct generate_result *result, const struct setup *setup)
+/* `events`: of one request. Statuses and retries count requests. */
+static void print_result(const struct generate_result *result, size_t events,
+                         const struct setup *setup)
 {
     const double seconds = (double)(result->end_us - result->start_us) / 1e6;
     const char *comma = "";
     printf("{\"events\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"seconds\":%.3f,\"per_s\":%.0f",
-           result->issued, result->accepted, seconds,
-           seconds > 0 ? (double)result->accepted / seconds : 0.0);
+           result->issued * events, result->accepted * events, seconds,
+           seconds > 0 ? (double)(result->accepted * events) / seconds : 0.0);
     printf(",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f",
            histogram_quantile_ms(&result->latency, 0.50),
            histogram_quantile_ms(&result->latency, 0.99), histogram_max_ms(&result->latency));
@@ -315,6 +329,7 @@ static struct template_options template_of(const struct arguments *arguments,
         .endpoint_secret = arguments->endpoint_secret,
         .applications = arguments->applications,
         .endpoints = arguments->all_endpoints,
+        .batch = arguments->batch,
         .payload_bytes = arguments->body_bytes,
         .has_idempotency_key = arguments->has_idempotency,
         .has_channel = arguments->has_channels,
@@ -350,7 +365,8 @@ int main(int argc, char **argv)
         return 1;
     }
     if (needs_setup) {
-        snprintf(path, sizeof path, "/api/v1/app/%s/msg?with_content=false", setup.app);
+        snprintf(path, sizeof path, "/api/v1/app/%s/msg%s?with_content=false", setup.app,
+                 arguments.batch > 0 ? "/batch" : "");
     }
     const struct template_options template_options =
         template_of(&arguments, &target,
@@ -365,7 +381,7 @@ int main(int argc, char **argv)
     arguments.load.request = &request;
     const bool is_run = generate_run(&arguments.load, &result);
     if (is_run) {
-        print_result(&result, &setup);
+        print_result(&result, request.events, &setup);
     }
     template_done(&request);
     setup_done(&setup);

@@ -35,12 +35,11 @@ struct template_options {
     const char *endpoint_secret; /* whsec_… for all endpoints; NULL = the server chooses */
     uint64_t applications;       /* 1.. */
     uint64_t endpoints;          /* 0 = none */
+    size_t batch;                /* messages of one request, 0 = one and no list */
     size_t payload_bytes;        /* wanted; at least what the fields need, about 560 */
     bool has_idempotency_key;
     bool has_channel; /* each endpoint listens to a channel of its own, each message goes to one */
 };
-
-enum { TEMPLATE_PLACES_MAX = 8 };
 
 struct template
 {
@@ -49,11 +48,12 @@ struct template
     size_t payload_bytes;
     uint64_t applications;
     uint64_t endpoints;
+    size_t events; /* messages in one request */
     /* Where the changing parts lie, and what they are. */
     struct template_place {
         size_t at;
         int field;
-    } place[TEMPLATE_PLACES_MAX];
+    } * place;
     size_t places;
 };
 
@@ -61,9 +61,9 @@ struct template
 bool template_init(struct template *request, const struct template_options *options);
 void template_done(struct template *request);
 
-/* Makes request number `sequence` in `data`, a copy of the template's data. `sent_us` is what the
+/* Makes request number `number` in `data`, a copy of the template's data. `sent_us` is what the
    receiver takes the latency from. `random` is used for the idempotency key only. */
-void template_fill(const struct template *request, char *data, uint64_t sequence, int64_t sent_us,
+void template_fill(const struct template *request, char *data, uint64_t number, int64_t sent_us,
                    struct random_source *random);
 
 #endif

@@ -229,25 +229,38 @@ void *api_job_new(struct api_call *call, size_t size_bytes, struct diag *diag)
     return job;
 }
 
-/* Gives the answer that the key got before. */
+/* Gives the answer that the key got before, if it got one (job->is_replayed). */
 static enum ph_error replay(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     struct idempotency_row row;
     enum ph_error error =
         idempotency_find(txn->store, job->key_hash, txn->now_us, job->call->arena, diag, &row);
-    if (error == PH_OK) {
-        job->status = (int)row.status;
-        buf_append_slice(&job->answer.body, row.response);
+    if (error != PH_OK) {
+        return error == PH_NOT_FOUND ? PH_OK : error;
     }
-    return error;
+    job->is_replayed = true;
+    job->status = (int)row.status;
+    if (job->replay != NULL) {
+        return job->replay(job, txn, row.response, diag);
+    }
+    buf_append_slice(&job->answer.body, row.response);
+    return PH_OK;
 }
 
 static enum ph_error keep_answer(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
-    const struct idempotency_row row = {
+    BUF_AUTO struct buf kept;
+    buf_init(&kept, API_ANSWER_MAX);
+    struct idempotency_row row = {
         .status = job->status,
         .response = buf_slice(&job->answer.body),
     };
+    if (job->keep != NULL) {
+        struct json_out out;
+        json_out_init(&out, &kept);
+        job->keep(job, &out);
+        row.response = buf_slice(&kept);
+    }
     return idempotency_insert(txn->store, job->key_hash, txn->now_us, &row, diag);
 }
 
@@ -260,8 +273,7 @@ static enum ph_error run_job(struct general_job *general, struct writer_txn *txn
     json_out_init(&job->answer.out, &job->answer.body);
     if (job->has_key) {
         enum ph_error error = replay(job, txn, diag);
-        if (error != PH_NOT_FOUND) {
-            job->is_replayed = true;
+        if (error != PH_OK || job->is_replayed) {
             return error;
         }
     }

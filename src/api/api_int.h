@@ -64,8 +64,9 @@ api_function api_endpoint_put, api_endpoint_patch, api_endpoint_delete;
 api_function api_endpoint_secret_get, api_endpoint_secret_rotate;
 api_function api_endpoint_headers_get, api_endpoint_headers_put, api_endpoint_headers_patch;
 
-api_function api_message_create, api_message_list, api_message_get, api_message_expunge;
-api_function api_message_resend, api_message_raw, api_message_precheck, api_message_explain;
+api_function api_message_create, api_message_create_batch, api_message_list, api_message_get;
+api_function api_message_expunge, api_message_resend, api_message_raw, api_message_precheck;
+api_function api_message_explain;
 api_function api_endpoint_send_example;
 api_function api_transformation_get, api_transformation_patch;
 api_function api_transformation_simulate, api_endpoint_transformation_simulate;

@@ -20,9 +20,10 @@
 #include "store/endpoint.h"
 #include "store/surface_token.h"
 
-#define API_BODY_MAX ((size_t)2 * 1024 * 1024)    /* of requests */
-#define API_ANSWER_MAX ((size_t)64 * 1024 * 1024) /* of answers */
-#define API_ROWS_MAX ((size_t)32 * 1024 * 1024)   /* arena of one page's rows */
+#define API_BODY_MAX ((size_t)2 * 1024 * 1024)        /* of requests */
+#define API_BATCH_BODY_MAX ((size_t)16 * 1024 * 1024) /* of those with many messages */
+#define API_ANSWER_MAX ((size_t)64 * 1024 * 1024)     /* of answers */
+#define API_ROWS_MAX ((size_t)32 * 1024 * 1024)       /* arena of one page's rows */
 
 struct api {
     struct flow *flow;
@@ -135,6 +136,11 @@ struct api_job {
     bool is_replayed;
     /* After an error and before it is answered; or NULL. */
     void (*failed)(struct api_job *job);
+    /* What an idempotency key keeps in place of the answer, as JSON, and the answer made of it; or
+     * both are NULL. */
+    void (*keep)(struct api_job *job, struct json_out *out);
+    enum ph_error (*replay)(struct api_job *job, struct writer_txn *txn, struct slice kept,
+                            struct diag *diag);
     int status;
     struct api_answer answer;
     bool has_key;

@@ -21,6 +21,7 @@ PH_NODISCARD enum ph_error message_path_resolve(struct api_call *call, struct st
                                                 struct diag *diag, int64_t *ret_application_id,
                                                 int64_t *ret_message_id);
 
+struct ingest_job;
 struct message_input;
 /* What becomes of a message beside being stored. */
 struct message_submission {
@@ -34,6 +35,20 @@ PH_NODISCARD enum ph_error message_submit(struct api_call *call,
                                           const struct message_input *message,
                                           const struct message_submission *submission,
                                           struct diag *diag);
+
+/* The application that the path names. */
+struct message_target {
+    struct slice org;
+    int64_t application_id; /* 0 = by its uid */
+    struct slice application_uid;
+};
+struct message_target message_target_of(const struct api_call *call);
+/* Fills a job, and makes the body that is sent. Who may replay it, bring its application along, and
+ * hear of its end, is left to the caller. */
+void message_fill_ingest(const struct message_target *target, const struct message_input *message,
+                         const struct trace *trace, struct ingest_job *ret_job);
+/* An accepted message, as message_write_members wants it. */
+struct message_row message_row_of(const struct ingest_job *job);
 
 /* MessageOut's members into an open object. `payload` is JSON text; SLICE_NONE = expired. */
 void message_write_members(struct json_out *out, const struct id_codec *codec,

@@ -75,6 +75,18 @@ static void replay(struct create_job *create)
     }
 }
 
+struct message_row message_row_of(const struct ingest_job *job)
+{
+    return (struct message_row){
+        .id = job->message_id,
+        .event_type = job->event_type,
+        .event_id = job->event_id,
+        .channels = job->channels_json,
+        .tags = job->tags_json,
+        .deliver_at_us = job->deliver_at_us > id_time_us(job->message_id) ? job->deliver_at_us : 0,
+    };
+}
+
 /* --- after the commit: the writer thread ------------------------------------------------------ */
 
 static void finish_create(struct ingest_job *job)
@@ -93,14 +105,7 @@ static void finish_create(struct ingest_job *job)
         replay(create);
         return;
     }
-    const struct message_row row = {
-        .id = job->message_id,
-        .event_type = job->event_type,
-        .event_id = job->event_id,
-        .channels = job->channels_json,
-        .tags = job->tags_json,
-        .deliver_at_us = job->deliver_at_us > id_time_us(job->message_id) ? job->deliver_at_us : 0,
-    };
+    const struct message_row row = message_row_of(job);
     answer_message(create, &row, job->payload);
 }
 
@@ -115,12 +120,25 @@ static enum ph_error create_application(struct ingest_job *job, struct writer_tx
 
 /* --- on the http thread ----------------------------------------------------------------------- */
 
-static void fill_job(struct create_job *create, const struct message_input *message)
+struct message_target message_target_of(const struct api_call *call)
 {
-    struct ingest_job *job = &create->ingest;
-    struct api_call *call = create->call;
-    *job = (struct ingest_job){
-        .org = call->principal.org,
+    struct slice name = http_param(call->request, "app_id");
+    struct message_target target = {.org = call->principal.org};
+    /* A text that looks like an id and is none stays as a uid: nothing is found, as no uid begins
+     * with the prefix of ids. */
+    if (!id_parse(call->codec, ID_APPLICATION, name, &target.application_id)) {
+        target.application_uid = name;
+    }
+    return target;
+}
+
+void message_fill_ingest(const struct message_target *target, const struct message_input *message,
+                         const struct trace *trace, struct ingest_job *ret_job)
+{
+    *ret_job = (struct ingest_job){
+        .org = target->org,
+        .application_id = target->application_id,
+        .application_uid = target->application_uid,
         .event_type = message->event_type,
         .event_id = message->event_id,
         .channels_json = message->channels_json,
@@ -131,18 +149,24 @@ static void fill_job(struct create_job *create, const struct message_input *mess
         .payload = message->payload,
         .raw_body = message->raw_body,
         .payload_retention_us = message->payload_retention_us,
-        .only_endpoint_id = create->submission.only_endpoint_id,
-        .done = finish_create,
+        .body = message_body_new(
+            message->raw_body.ptr != NULL ? message->raw_body : message->payload, trace),
     };
     for (size_t index = 0; index < message->channel_count; index++) {
-        job->channels[index] = message->channels[index];
+        ret_job->channels[index] = message->channels[index];
     }
-    /* A text that looks like an id and is none stays as a uid: nothing is found, as no uid begins
-     * with the prefix of ids. */
-    if (!id_parse(call->codec, ID_APPLICATION, create->path_application, &job->application_id)) {
-        job->application_id = 0;
-        job->application_uid = create->path_application;
-    }
+}
+
+static void fill_job(struct create_job *create, const struct message_input *message)
+{
+    struct ingest_job *job = &create->ingest;
+    struct api_call *call = create->call;
+    struct trace trace = {0};
+    (void)http_trace(call->request, &trace);
+    const struct message_target target = message_target_of(call);
+    message_fill_ingest(&target, message, &trace, job);
+    job->only_endpoint_id = create->submission.only_endpoint_id;
+    job->done = finish_create;
     if (message->has_application) {
         create->application = message->application;
         job->create_application = create_application;
@@ -151,10 +175,6 @@ static void fill_job(struct create_job *create, const struct message_input *mess
     if (api_idempotency_hash(call->request, call->codec, job->key_hash, &is_auto)) {
         job->key_kind = is_auto ? INGEST_KEY_AUTO : INGEST_KEY_CALLER;
     }
-    struct trace trace = {0};
-    (void)http_trace(call->request, &trace);
-    job->body = message_body_new(
-        message->raw_body.ptr != NULL ? message->raw_body : message->payload, &trace);
 }
 
 enum ph_error message_submit(struct api_call *call, const struct message_input *message,

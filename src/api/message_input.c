@@ -5,9 +5,6 @@
 #include "base/clock.h"
 #include "core/name.h"
 
-/* MessageIn has 13 members of its own; bodies with many more take the slow way. */
-#define FAST_MEMBERS_MAX 24
-
 #define HOUR_US (3600 * CLOCK_US_PER_S)
 
 static void read_names(struct input *input, struct message_input *message)
@@ -163,13 +160,22 @@ static enum ph_error read_members(struct input *input, int64_t default_retention
     return input->error;
 }
 
+enum ph_error message_input_read_members(struct scan_member *members, size_t count,
+                                         int64_t default_retention_us, struct arena *arena,
+                                         struct diag *diag, struct message_input *ret_message)
+{
+    struct input input = {
+        .members = members, .count = count, .arena = arena, .path = "body", .diag = diag};
+    return read_members(&input, default_retention_us, ret_message);
+}
+
 enum ph_error message_input_read(struct slice body, int64_t default_retention_us,
                                  struct arena *arena, struct diag *diag,
                                  struct message_input *ret_message)
 {
-    struct scan_member members[FAST_MEMBERS_MAX];
+    struct scan_member members[MESSAGE_MEMBERS_MAX];
     struct input input = {.members = members, .arena = arena, .path = "body", .diag = diag};
-    if (scan_object(body, members, FAST_MEMBERS_MAX, &input.count, NULL, NULL) != PH_OK) {
+    if (scan_object(body, members, MESSAGE_MEMBERS_MAX, &input.count, NULL, NULL) != PH_OK) {
         /* Not valid, or just large: find out with the full table. */
         input_open(&input, body, arena, diag);
     }

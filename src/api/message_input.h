@@ -8,6 +8,7 @@
 #define PH_API_MESSAGE_INPUT_H
 
 #include "api/api_int.h"
+#include "core/scan.h"
 #include "flow/ingest.h"
 
 #define MESSAGE_RETENTION_DAYS_MAX 90
@@ -15,6 +16,9 @@
 #define MESSAGE_TAGS_MAX 5
 #define MESSAGE_ORDERING_KEY_MAX 256
 #define MESSAGE_DELAY_DAYS_MAX 90
+
+/* MessageIn has 13 members of its own; what has many more is read the slow way. */
+#define MESSAGE_MEMBERS_MAX 24
 
 struct message_input {
     struct slice event_type;
@@ -39,5 +43,10 @@ struct message_input {
 PH_NODISCARD enum ph_error message_input_read(struct slice body, int64_t default_retention_us,
                                               struct arena *arena, struct diag *diag,
                                               struct message_input *ret_message);
+/* The same for one whose members were scanned already. */
+PH_NODISCARD enum ph_error message_input_read_members(struct scan_member *members, size_t count,
+                                                      int64_t default_retention_us,
+                                                      struct arena *arena, struct diag *diag,
+                                                      struct message_input *ret_message);
 
 #endif

@@ -37,7 +37,11 @@
 #define BODY_OF_PATCH API_BODY_MAX
 
 #define OP(method, path, auth, function, id, summary, query, request, statuses, response)          \
-    {HTTP_##method, path, api_handle, BODY_OF_##method,                                            \
+    OP_OF(method, path, BODY_OF_##method, auth, function, id, summary, query, request, statuses,   \
+          response)
+#define OP_OF(method, path, body_max, auth, function, id, summary, query, request, statuses,       \
+              response)                                                                            \
+    {HTTP_##method, path, api_handle, body_max,                                                    \
      &(const struct api_operation){API_AUTH_##auth, function, id, summary, query, request,         \
                                    statuses, response}},
 #define LATER(method, path, auth, id, summary)                                                     \

@@ -85,6 +85,12 @@ static unsigned first_shift(enum metric_histogram histogram)
 
 void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, int64_t value)
 {
+    metrics_observe_many(metrics, histogram, value, 1);
+}
+
+void metrics_observe_many(struct metrics *metrics, enum metric_histogram histogram, int64_t value,
+                          uint64_t times)
+{
     struct metric_distribution *distribution = &metrics->distributions[histogram];
     uint64_t amount = value < 0 ? 0 : (uint64_t)value;
     unsigned bucket = 0;
@@ -92,8 +98,8 @@ void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, i
            amount > (UINT64_C(1) << (first_shift(histogram) + bucket))) {
         bucket++;
     }
-    atomic_fetch_add_explicit(&distribution->buckets[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&distribution->sum, amount, memory_order_relaxed);
+    atomic_fetch_add_explicit(&distribution->buckets[bucket], times, memory_order_relaxed);
+    atomic_fetch_add_explicit(&distribution->sum, amount * times, memory_order_relaxed);
 }
 
 static void format_histogram(const struct metrics *metrics, enum metric_histogram histogram,

@@ -87,6 +87,9 @@ void metrics_set(struct metrics *metrics, enum metric metric, int64_t value); /*
 int64_t metrics_get(const struct metrics *metrics, enum metric metric);
 /* A duration in microseconds; for BATCH_JOBS a count. Negative counts as 0. */
 void metrics_observe(struct metrics *metrics, enum metric_histogram histogram, int64_t value);
+/* The same value `times` times. */
+void metrics_observe_many(struct metrics *metrics, enum metric_histogram histogram, int64_t value,
+                          uint64_t times);
 /* Replaces the samples of a family, at most METRICS_FAMILY_MAX. */
 void metrics_set_family(struct metrics *metrics, enum metric_family family,
                         const struct metric_sample *samples, size_t count);

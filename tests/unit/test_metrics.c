@@ -93,6 +93,8 @@ static void test_histogram_of_durations(void **state)
     metrics_observe(&metrics, METRIC_ATTEMPT_SECONDS, 100);
     metrics_observe(&metrics, METRIC_ATTEMPT_SECONDS, 1000000);
     metrics_observe(&metrics, METRIC_ATTEMPT_SECONDS, 200000000);
+    metrics_observe_many(&metrics, METRIC_DNS_SECONDS, 100, 0);
+    metrics_observe_many(&metrics, METRIC_DNS_SECONDS, 100, 5);
     BUF_AUTO struct buf text;
     buf_init(&text, TEXT_MAX);
     metrics_format(&metrics, &text);
@@ -104,6 +106,10 @@ static void test_histogram_of_durations(void **state)
     check_line(&text, "posthorn_attempt_seconds_bucket{le=\"134.217728\"} 3");
     check_line(&text, "posthorn_attempt_seconds_bucket{le=\"+Inf\"} 4");
     check_line(&text, "posthorn_attempt_seconds_sum 201.000164");
+    check_line(&text, "posthorn_dns_seconds_bucket{le=\"6.4e-05\"} 0");
+    check_line(&text, "posthorn_dns_seconds_bucket{le=\"0.000128\"} 5");
+    check_line(&text, "posthorn_dns_seconds_sum 0.0005");
+    check_line(&text, "posthorn_dns_seconds_count 5");
     check_line(&text, "posthorn_attempt_seconds_count 4");
     check_line(&text, "posthorn_commit_seconds_count 0");
 }
