@@ -34,8 +34,10 @@ static void free_programs(struct check *check)
 static void refuse(struct check *check, const struct diag *diag)
 {
     struct http_request *request = check->job->call->request;
+    void (*respond_error)(struct http_request * request, const struct diag *diag) =
+        check->job->call->respond_error;
     free_programs(check);
-    http_respond_error(request, diag);
+    respond_error(request, diag);
 }
 
 /* On the pool's thread. */

@@ -49,6 +49,10 @@ void attempt_put_off(struct deliverer *deliverer, struct item *item)
 void attempt_drop(struct deliverer *deliverer, struct item *item)
 {
     struct lane *lane = item->lane;
+    if (item->trial != NULL) {
+        fail_at_once(deliverer, item, ATTEMPT_PROTOCOL, "not sent: the transform gives nothing");
+        return;
+    }
     fair_ended(deliverer, lane);
     give_probe_back(item);
     item->attempt->record = (struct record_job){
@@ -105,6 +109,10 @@ void attempt_send(struct deliverer *deliverer, struct item *item)
         .policy = item->config->policy,
         .user = &attempt->sent,
     };
+    if (item->trial != NULL && item->trial->timeout_ms != 0 &&
+        item->trial->timeout_ms < request.timeout_ms) {
+        request.timeout_ms = item->trial->timeout_ms;
+    }
     struct diag diag;
     enum ph_error error = render(deliverer, attempt, &request, &diag);
     if (error == PH_OK) {
@@ -281,6 +289,10 @@ void attempt_result(void *context, const struct sink_result *result)
     struct item *item = attempt->item;
     struct lane *lane = item->lane;
     fair_ended(deliverer, lane);
+    if (item->trial != NULL) {
+        trial_result(deliverer, item, result);
+        return;
+    }
     if (result->failure == ATTEMPT_CANCELLED) {
         /* Shutting down, or no memory to send it: not recorded, made again from the store. */
         give_probe_back(item);

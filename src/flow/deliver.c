@@ -110,6 +110,15 @@ void deliverer_push_prepared(struct deliverer *deliverer, struct item *item)
     (void)pthread_mutex_unlock(&deliverer->lock);
 }
 
+void deliverer_push_trial(struct deliverer *deliverer, struct trial *trial)
+{
+    struct inbox_notice *notice = ph_calloc(1, sizeof *notice);
+    notice->trial = trial;
+    (void)pthread_mutex_lock(&deliverer->lock);
+    push(deliverer, &notice->entry, INBOX_TRIAL);
+    (void)pthread_mutex_unlock(&deliverer->lock);
+}
+
 void deliverer_push_replayed(struct deliverer *deliverer, int64_t endpoint_id)
 {
     push_notice(deliverer, INBOX_REPLAYED, NULL, endpoint_id);
@@ -184,6 +193,9 @@ static void attempt_free(struct attempt *attempt)
 
 void item_free(struct item *item)
 {
+    if (item->trial != NULL) {
+        trial_refuse(item->trial, "the server stopped before there was an answer");
+    }
     attempt_free(item->attempt);
     message_body_unref(item->body);
     endpoint_config_unref(item->config);
@@ -294,6 +306,8 @@ static void handle_notice(struct deliverer *deliverer, struct inbox_notice *noti
         endpoint_config_unref(notice->config);
         lane_due_at(lane, notice->due_us);
         lane_settle(deliverer, lane);
+    } else if (notice->entry.type == INBOX_TRIAL) {
+        trial_start(deliverer, notice->trial);
     } else if (notice->entry.type == INBOX_SETTINGS) {
         handle_settings(deliverer, notice->settings);
     } else {
@@ -320,6 +334,7 @@ static void handle_entry(struct deliverer *deliverer, struct inbox_entry *entry)
     case INBOX_DUE:
     case INBOX_REPLAYED:
     case INBOX_CANCELLED:
+    case INBOX_TRIAL:
     case INBOX_SETTINGS:
         handle_notice(deliverer, PH_CONTAINER_OF(entry, struct inbox_notice, entry));
         return;
@@ -360,7 +375,7 @@ static bool drain_inbox(struct deliverer *deliverer)
 /* --- the loop: the deliverer's thread ------------------------------------------------------------
  */
 
-static bool may_send(const struct deliverer *deliverer)
+bool deliverer_may_send(const struct deliverer *deliverer)
 {
     return !atomic_load_explicit(&deliverer->is_draining, memory_order_relaxed) &&
            deliverer->in_flight < DELIVER_IN_FLIGHT_MAX &&
@@ -372,7 +387,7 @@ static bool may_send(const struct deliverer *deliverer)
 static void pump(struct deliverer *deliverer)
 {
     int64_t end_us = clock_boot_us() + PUMP_MAX_US;
-    for (size_t count = 0; count < PUMP_MAX && may_send(deliverer); count++) {
+    for (size_t count = 0; count < PUMP_MAX && deliverer_may_send(deliverer); count++) {
         if (count > 0 && clock_boot_us() > end_us) {
             return;
         }
@@ -432,7 +447,7 @@ static bool inbox_is_empty(struct deliverer *deliverer)
 
 static int wait_ms(struct deliverer *deliverer, int64_t deadline_us)
 {
-    bool has_ready = !list_is_empty(&deliverer->ready) && may_send(deliverer);
+    bool has_ready = !list_is_empty(&deliverer->ready) && deliverer_may_send(deliverer);
     if (has_ready || !inbox_is_empty(deliverer)) {
         return 0;
     }
@@ -581,6 +596,9 @@ static void free_inbox(struct deliverer *deliverer)
             struct inbox_notice *notice = PH_CONTAINER_OF(entry, struct inbox_notice, entry);
             endpoint_config_unref(notice->config);
             flow_settings_drop(notice->settings);
+            if (notice->trial != NULL) {
+                trial_refuse(notice->trial, "not sent: the server stopped");
+            }
             free(notice);
         }
     }

@@ -18,6 +18,7 @@
 struct deliverer;
 struct item;
 struct jq_pool;
+struct trial;
 
 struct deliverer_options {
     const struct flow_options *flow;
@@ -65,6 +66,8 @@ void deliverer_push_prepared(struct deliverer *deliverer, struct item *item);
 void deliverer_push_recorded(struct deliverer *deliverer, struct record_job *job);
 void deliverer_wake(struct deliverer *deliverer);
 
+/* Any thread. Then deliverer_wake. */
+void deliverer_push_trial(struct deliverer *deliverer, struct trial *trial);
 /* New deliveries in the inbox. Any thread. */
 size_t deliverer_inbox_length(struct deliverer *deliverer);
 

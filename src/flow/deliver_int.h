@@ -25,6 +25,7 @@
 #include "flow/application_throttle.h"
 #include "flow/deliver.h"
 #include "flow/hold.h"
+#include "flow/trial.h"
 #include "jq/event.h"
 #include "jq/pool.h"
 #include "sinks/http.h"
@@ -50,6 +51,7 @@ enum inbox_type {
     INBOX_CANCELLED,
     INBOX_SETTINGS,
     INBOX_PREPARED,
+    INBOX_TRIAL,
     INBOX_RECORDED
 };
 
@@ -65,6 +67,7 @@ struct inbox_notice {
     const struct flow_settings *settings; /* INBOX_SETTINGS */
     int64_t id;                           /* message or endpoint */
     int64_t due_us;                       /* INBOX_DUE */
+    struct trial *trial;                  /* INBOX_TRIAL */
 };
 
 /* Content-Type, Content-Encoding, two sets of signature headers and one more, trace,
@@ -87,6 +90,7 @@ struct item {
     struct message_body *body;      /* NULL: the payload is gone */
     struct endpoint_config *config; /* of the inbox entry, then of the attempt */
     struct attempt *attempt;        /* from its start to its record; NULL before */
+    struct trial *trial;            /* not NULL: in no store, with a manual_id below 0 (trial.h) */
 };
 
 /* How far an attempt has come before it is sent. */
@@ -224,6 +228,7 @@ struct deliverer {
     size_t unrecorded; /* in flight ones too */
     size_t window_count;
     size_t window_bytes;
+    int64_t trial_count;
     int64_t shown[5];          /* what this deliverer added to the gauges */
     struct due_delivery *page; /* scratch */
     size_t page_capacity;
@@ -234,6 +239,8 @@ struct deliverer {
 
 /* Frees the item and what it holds; it must be in no list and no map. */
 void item_free(struct item *item);
+/* Whether an attempt may begin now. */
+bool deliverer_may_send(const struct deliverer *deliverer);
 /* The item's attempt is over and needs no record (shutdown), or its record is committed. */
 void deliverer_forget(struct deliverer *deliverer, struct item *item);
 
@@ -245,6 +252,9 @@ struct lane *lane_open(struct deliverer *deliverer, int64_t endpoint_id,
                        struct endpoint_config *config);
 /* Frees the lane and its items that are not in flight; for shutdown all items. */
 void lane_free(struct deliverer *deliverer, struct lane *lane);
+/* Reads the configuration when the lane was opened without one. False when it cannot be had now;
+ * the lane is tried again a little later. */
+bool lane_ensure_config(struct deliverer *deliverer, struct lane *lane);
 /* Takes a fresh item into the window, or drops it because the store has it anyway. */
 void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item *item);
 /* A newer configuration; takes the reference. */
@@ -338,6 +348,16 @@ void attempt_drop(struct deliverer *deliverer, struct item *item);
 void prepare(struct deliverer *deliverer, struct item *item);
 /* INBOX_PREPARED: a program has ended. */
 void prepare_result(struct deliverer *deliverer, struct item *item);
+
+/* --- trial.c ------------------------------------------------------------------------------------
+ */
+
+/* INBOX_TRIAL. */
+void trial_start(struct deliverer *deliverer, struct trial *trial);
+/* The end of its attempt: answers, and frees the item. */
+void trial_result(struct deliverer *deliverer, struct item *item, const struct sink_result *result);
+/* It ends unsent, without an item. */
+void trial_refuse(struct trial *trial, const char *words);
 
 /* --- token.c ------------------------------------------------------------------------------------
  */

@@ -257,9 +257,7 @@ void lane_set_config(struct deliverer *deliverer, struct lane *lane, struct endp
     }
 }
 
-/* Reads the configuration when the lane was opened without one. False when it cannot be had now;
- * the lane is tried again a little later. */
-static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
+bool lane_ensure_config(struct deliverer *deliverer, struct lane *lane)
 {
     if (lane->config != NULL) {
         return true;
@@ -289,7 +287,7 @@ static bool ensure_config(struct deliverer *deliverer, struct lane *lane)
 
 void lane_take_fresh(struct deliverer *deliverer, struct lane *lane, struct item *item)
 {
-    bool is_old = ensure_config(deliverer, lane) &&
+    bool is_old = lane_ensure_config(deliverer, lane) &&
                   (item->generation < lane->config->generation || lane->config->is_disabled);
     bool is_known = map_get(&lane->items, (uint64_t)item->message_id) != NULL;
     if (is_old || is_known || lane->more_in_store) {
@@ -509,7 +507,7 @@ static void page_manual(struct deliverer *deliverer, struct lane *lane, struct l
 
 static void refill(struct deliverer *deliverer, struct lane *lane)
 {
-    if (!ensure_config(deliverer, lane)) {
+    if (!lane_ensure_config(deliverer, lane)) {
         return;
     }
     if (lane->config->is_disabled) {

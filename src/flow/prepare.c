@@ -73,7 +73,24 @@ static void add_variables(struct slice variables, struct buf *json)
     }
 }
 
-/* The program's input, from the store: an item in memory has the bytes to send and nothing else. */
+/* From the store: an item in memory has the bytes to send and nothing else. */
+static enum ph_error find_message(struct deliverer *deliverer, const struct item *item,
+                                  struct arena *arena, struct diag *diag, struct message_row *row,
+                                  struct slice *payload)
+{
+    if (item->trial != NULL) {
+        *row = (struct message_row){.event_type = item->trial->event_type};
+        *payload = item->trial->payload;
+        return PH_OK;
+    }
+    enum ph_error error = message_find(deliverer->store, item->config->application_id,
+                                       item->message_id, arena, diag, row);
+    return error == PH_OK
+               ? message_payload(deliverer->store, item->message_id, arena, diag, payload)
+               : error;
+}
+
+/* The program's input. */
 static enum ph_error write_input(struct deliverer *deliverer, const struct item *item,
                                  struct diag *diag, struct buf *json)
 {
@@ -82,11 +99,7 @@ static enum ph_error write_input(struct deliverer *deliverer, const struct item 
     struct message_row row;
     struct slice payload;
     struct slice channels[CHANNELS_MAX];
-    enum ph_error error = message_find(deliverer->store, item->config->application_id,
-                                       item->message_id, &arena, diag, &row);
-    if (error == PH_OK) {
-        error = message_payload(deliverer->store, item->message_id, &arena, diag, &payload);
-    }
+    enum ph_error error = find_message(deliverer, item, &arena, diag, &row, &payload);
     if (error != PH_OK) {
         return error;
     }
@@ -165,11 +178,7 @@ static enum ph_error format_request(struct deliverer *deliverer, struct item *it
     arena_init(&arena, EVENT_ARENA_BYTES);
     struct message_row row;
     struct slice payload;
-    enum ph_error error = message_find(deliverer->store, config->application_id, item->message_id,
-                                       &arena, diag, &row);
-    if (error == PH_OK) {
-        error = message_payload(deliverer->store, item->message_id, &arena, diag, &payload);
-    }
+    enum ph_error error = find_message(deliverer, item, &arena, diag, &row, &payload);
     if (error != PH_OK) {
         return error;
     }

@@ -10,6 +10,8 @@
 #define ALL_WEBHOOKS "/api/v3/accounts/{account_id}/webhooks"
 #define SUBSCRIPTION ALL_WEBHOOKS "/subscription/{subscription_id}"
 
+#define EXTENSION "/api/posthorn/accounts/{account_id}/subscriptions/{subscription_id}"
+
 #define OPERATION(wanted, operation, name)                                                         \
     &(const struct surface_operation)                                                              \
     {                                                                                              \
@@ -33,6 +35,19 @@ static const struct http_route routes[] = {
     ROUTE(GET, SUBSCRIPTION, 0, WEBHOOKS, dbt_webhook_get, "webhook.get"),
     ROUTE(PUT, SUBSCRIPTION, API_BODY_MAX, WEBHOOKS, dbt_webhook_put, "webhook.update"),
     ROUTE(DELETE, SUBSCRIPTION, 0, WEBHOOKS, dbt_webhook_delete, "webhook.delete"),
+    ROUTE(GET, SUBSCRIPTION "/test", 0, WEBHOOKS, dbt_webhook_test, "webhook.test"),
+    ROUTE(GET, SUBSCRIPTION "/events", 0, WEBHOOKS, dbt_log_list, "log.list"),
+    ROUTE(GET, SUBSCRIPTION "/event/{event_id}/receipt", 0, WEBHOOKS, dbt_log_webhook_receipts,
+          "log.webhook_receipts"),
+    ROUTE(GET, ALL_WEBHOOKS "/event/{event_id}", 0, WEBHOOKS, dbt_log_event_get, "log.event"),
+    ROUTE(GET, ALL_WEBHOOKS "/event/{event_id}/receipts", 0, WEBHOOKS, dbt_log_event_receipts,
+          "log.event_receipts"),
+    ROUTE(GET, ALL_WEBHOOKS "/receipt/{receipt_id}", 0, WEBHOOKS, dbt_log_receipt_get,
+          "log.receipt"),
+    ROUTE(GET, EXTENSION "/delivery", 0, WEBHOOKS, dbt_delivery_get, "delivery.get"),
+    ROUTE(PUT, EXTENSION "/delivery", API_BODY_MAX, WEBHOOKS, dbt_delivery_put, "delivery.update"),
+    ROUTE(POST, EXTENSION "/secret/rotate", API_BODY_MAX, WEBHOOKS, dbt_secret_rotate,
+          "secret.rotate"),
 };
 
 /* --- start and stop --------------------------------------------------------------------------- */

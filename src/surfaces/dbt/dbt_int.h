@@ -127,6 +127,9 @@ static inline struct slice dbt_copy(struct arena *arena, struct slice text)
 
 api_function dbt_accounts_list, dbt_nothing_list;
 api_function dbt_webhook_list, dbt_webhook_create, dbt_webhook_get, dbt_webhook_put;
-api_function dbt_webhook_delete;
+api_function dbt_webhook_delete, dbt_webhook_test;
+api_function dbt_log_list, dbt_log_event_get, dbt_log_event_receipts;
+api_function dbt_log_webhook_receipts, dbt_log_receipt_get;
+api_function dbt_delivery_get, dbt_delivery_put, dbt_secret_rotate;
 
 #endif

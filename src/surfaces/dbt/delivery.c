@@ -136,7 +136,9 @@ static void read_scheme(struct input *input, struct dbt_delivery *delivery)
         return;
     }
     delivery->signature_header = header;
-    if (!slice_equal_nocase(header, SLICE_LITERAL(DEFAULT_HEADER))) {
+    if (slice_equal_nocase(header, SLICE_LITERAL("Host"))) {
+        input_refuse(input, "signatureHeader", "the header `Host` cannot be set");
+    } else if (!slice_equal_nocase(header, SLICE_LITERAL(DEFAULT_HEADER))) {
         input_note(input, header_rule_check_name(header, "body.signatureHeader", input->diag));
     }
 }
@@ -250,15 +252,11 @@ static void add_statuses(struct buf *program, const struct dbt_delivery *deliver
     buf_append_text(program, "][]; . == $v))");
 }
 
-/* jq takes `\(` in a string for code, so a backslash is written as its code point. */
-static void add_regex(struct buf *program, struct slice regex)
+/* `test("…")`. jq takes `\(` in a string for code, so a backslash is written as its code point. */
+static void add_test(struct buf *program, struct slice regex)
 {
     static const char *const hex = "0123456789abcdef";
-    if (regex.ptr == NULL) {
-        return;
-    }
-    begin_term(program);
-    buf_append_text(program, "(" RUN ".jobName | test(\"");
+    buf_append_text(program, "test(\"");
     for (size_t index = 0; index < regex.len; index++) {
         unsigned char byte = (unsigned char)regex.ptr[index];
         if (byte < ' ' || byte == '"' || byte == '\\') {
@@ -269,7 +267,23 @@ static void add_regex(struct buf *program, struct slice regex)
             buf_append_byte(program, (char)byte);
         }
     }
-    buf_append_text(program, "\"))");
+    buf_append_text(program, "\")");
+}
+
+static void add_regex(struct buf *program, struct slice regex)
+{
+    if (regex.ptr != NULL) {
+        begin_term(program);
+        buf_append_text(program, "(" RUN ".jobName | ");
+        add_test(program, regex);
+        buf_append_text(program, ")");
+    }
+}
+
+void dbt_delivery_trial(const struct dbt_delivery *delivery, struct buf *program)
+{
+    buf_append_text(program, "\"\" | ");
+    add_test(program, delivery->job_name_regex);
 }
 
 static bool wants(struct slice event_types, const char *name)

@@ -46,6 +46,9 @@ void dbt_delivery_write(struct json_out *out, const struct dbt_delivery *deliver
  * array of names); nothing when all is. */
 void dbt_delivery_filter(const struct dbt_delivery *delivery, struct slice event_types,
                          struct buf *program);
+/* Appends a jq program that fails when job_name_regex, which must be there, is no regular
+ * expression of jq's. */
+void dbt_delivery_trial(const struct dbt_delivery *delivery, struct buf *program);
 /* Run status code that a name or a number stands for ("Success", "errored", "30"); 0 = none. */
 int64_t dbt_status_code(struct slice text);
 
