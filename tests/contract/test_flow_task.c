@@ -157,8 +157,13 @@ static void test_a_recover_ends_at_its_cap(void **state)
                                               .endpoint_id = endpoint_id,
                                               .done = TASK_RECOVER_MAX - 2});
     await_end(rig, task_id, TASK_FINISHED, TASK_RECOVER_MAX);
-    await_all(rig, endpoint_id, ids, 2, DELIVERY_SUCCEEDED);
-    await_all(rig, endpoint_id, ids + 2, 4, DELIVERY_FAILED);
+    /* Which two depends on whose attempts ended first. */
+    int64_t successes = 0;
+    for (size_t index = 0; index < 6; index++) {
+        successes += flow_rig_is(rig, ids[index], endpoint_id, DELIVERY_SUCCEEDED);
+    }
+    assert_int_equal(successes, 2);
+    assert_int_equal(receiver_count(receiver), 6 * 3 + 2);
     flow_rig_close(rig);
     receiver_stop(receiver);
 }

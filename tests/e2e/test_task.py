@@ -36,6 +36,15 @@ def now():
     return datetime.now(timezone.utc)
 
 
+def between():
+    """A moment that parts what was made before from what is made after it: ids tell moments apart by 1/256 s."""
+    tick = timedelta(seconds=1 / 256)
+    middle = now() + tick
+    while now() < middle + tick:
+        pass
+    return middle
+
+
 def ago(**kwargs):
     return now() - timedelta(**kwargs)
 
@@ -149,7 +158,7 @@ def test_recover_brings_back_what_a_disabled_endpoint_left_behind(server, receiv
 def test_recover_heeds_its_window(api, svix, app, endpoint, receiver, path):
     receiver.script(path, Reply(500))
     send_all(api, app, endpoint, 1)
-    middle = now()
+    middle = between()
     (second,) = send_all(api, app, endpoint, 1)
     receiver.script(path, Reply(200))
     receiver.clear()
@@ -201,7 +210,7 @@ def test_replay_missing_sends_what_an_endpoint_never_got(api, svix, app, receive
 
 def test_replay_missing_heeds_its_window(api, svix, app, receiver, path):
     first = api.send(app)
-    middle = now()
+    middle = between()
     second = api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
     task = svix.endpoint.replay_missing(app["id"], endpoint["id"], ReplayIn(since=middle))
@@ -443,7 +452,7 @@ def test_expunge_all_contents(api, svix, app, endpoint):
 
 def test_stats_of_an_endpoint(api, svix, app, endpoint, receiver, path):
     send_all(api, app, endpoint, 2)
-    middle = now()
+    middle = between()
     receiver.script(path, Reply(500))
     send_all(api, app, endpoint, 1)
 
