@@ -38,11 +38,14 @@ struct call_rule {
 
 static bool allow_calls(scmp_filter_ctx filter)
 {
-    const struct scmp_arg_cmp not_executable = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
-    const struct scmp_arg_cmp anonymous = SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS);
-    const struct scmp_arg_cmp standard_descriptor = SCMP_A0(SCMP_CMP_LE, 2);
+    /* Written out: the library's macros leave a field to chance, which clang may refuse. */
+    const struct scmp_arg_cmp not_executable = {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0};
+    const struct scmp_arg_cmp anonymous = {3, SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS};
+    const struct scmp_arg_cmp standard_descriptor = {0, SCMP_CMP_LE, 2, 0};
+    const struct scmp_arg_cmp standard_input = {0, SCMP_CMP_EQ, 0, 0};
+    const struct scmp_arg_cmp own_process = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
     const struct call_rule rules[] = {
-        {SCMP_SYS(read), 1, {SCMP_A0(SCMP_CMP_EQ, 0)}},
+        {SCMP_SYS(read), 1, {standard_input}},
         {SCMP_SYS(write), 1, {standard_descriptor}},
         {SCMP_SYS(writev), 1, {standard_descriptor}},
         {SCMP_SYS(mmap), 2, {not_executable, anonymous}},
@@ -67,7 +70,7 @@ static bool allow_calls(scmp_filter_ctx filter)
         {SCMP_SYS(rt_sigreturn), 0, {{0}}},
         {SCMP_SYS(getpid), 0, {{0}}},
         {SCMP_SYS(gettid), 0, {{0}}},
-        {SCMP_SYS(tgkill), 1, {SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())}},
+        {SCMP_SYS(tgkill), 1, {own_process}},
     };
     for (size_t index = 0; index < PH_ARRAY_LENGTH(rules); index++) {
         const struct call_rule *rule = &rules[index];
