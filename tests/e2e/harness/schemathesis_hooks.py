@@ -45,8 +45,10 @@ def before_call(context, case, kwargs):
     is_wrong = case.meta is not None and case.meta.is_negative_at(ParameterLocation.PATH)
     for name, value in ({} if is_wrong else case.path_parameters or {}).items():
         known = own.get(name, common.get(name))
-        # One of eight later ones stays as it was generated: what does not exist is to be answered well, too.
-        if known and (CALLS[operation] <= 2 or digest((name, value, case.query, case.body)) % 8):
+        # What has rows of its own would disturb others. Of the rest one of eight later ones stays as it was generated:
+        # what does not exist is to be answered well, too.
+        is_kept = name not in own and CALLS[operation] > 2 and digest((name, value, case.query, case.body)) % 8 == 0
+        if known and not is_kept:
             case.path_parameters[name] = known[digest(value) % len(known)]
     if isinstance(case.body, dict):
         for name, mend in (("url", at_home), ("uid", of_its_own)):
