@@ -164,6 +164,7 @@ void token_append(const struct secret *secret, const char *org, const char *appl
 
 /* Prints a token of the native API; `application` NULL = the organisation's, `expires_us` wall
  * clock, 0 = as usual. Gives the exit code. */
-int token_create_native(const struct options *options, const char *application, int64_t expires_us);
+int token_create_native(const struct options *options, const char *application, int64_t expires_us,
+                        bool is_json);
 
 #endif

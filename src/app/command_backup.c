@@ -4,6 +4,7 @@
 
 #include "app/care.h"
 #include "app/command.h"
+#include "base/json_out.h"
 
 #define PATH_BYTES_MAX 4096
 
@@ -29,7 +30,34 @@ static bool is_sqlite(const struct options *options)
     return slice_starts_with(slice_of(address), "sqlite:");
 }
 
-static int run_backup(const struct options *options, const char *file, bool is_forced)
+struct backup_arguments {
+    bool is_forced;
+    bool is_json;
+};
+
+static void print_result(const char *file, const struct buf *result, bool is_json)
+{
+    int64_t bytes = care_result_number(result, "bytes");
+    bool has_secret = care_result_number(result, "has_jwt_secret") != 0;
+    if (!is_json) {
+        (void)printf("%s: %lld bytes%s\n", file, (long long)bytes,
+                     has_secret ? "" : ", without a secret of tokens: keep the option jwt_secret");
+        return;
+    }
+    BUF_AUTO struct buf text;
+    struct json_out out;
+    buf_init(&text, CARE_RESULT_BYTES_MAX);
+    json_out_init(&out, &text);
+    json_out_begin_object(&out);
+    json_out_member_text(&out, "file", file);
+    json_out_member_int(&out, "bytes", bytes);
+    json_out_member_bool(&out, "hasJwtSecret", has_secret);
+    json_out_end_object(&out);
+    (void)puts(buf_text(&text));
+}
+
+static int run_backup(const struct options *options, const char *file,
+                      const struct backup_arguments *given)
 {
     struct diag diag;
     BUF_AUTO struct buf result;
@@ -43,17 +71,14 @@ static int run_backup(const struct options *options, const char *file, bool is_f
         return EXIT_FAILED;
     }
     struct care_request request = {
-        .kind = CARE_BACKUP, .path = absolute_path(file), .is_forced = is_forced};
+        .kind = CARE_BACKUP, .path = absolute_path(file), .is_forced = given->is_forced};
     if (request.path == NULL) {
         command_complain("the path %.200s is too long", file);
         return EXIT_FAILED;
     }
     enum ph_error error = care_perform(options, &request, &diag, &result);
     if (error == PH_OK) {
-        (void)printf("%s: %lld bytes%s\n", file, (long long)care_result_number(&result, "bytes"),
-                     care_result_number(&result, "has_jwt_secret") != 0
-                         ? ""
-                         : ", without a secret of tokens: keep the option jwt_secret");
+        print_result(file, &result, given->is_json);
     } else {
         command_complain("%s", diag.text);
     }
@@ -61,15 +86,12 @@ static int run_backup(const struct options *options, const char *file, bool is_f
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-struct backup_arguments {
-    bool is_forced;
-};
-
 static int run(int count, char **arguments);
 
 static const struct flag_row flags[] = {
     {"--force", FLAG_SWITCH, 0, offsetof(struct backup_arguments, is_forced), NULL,
      "Replaces an existing FILE."},
+    FLAG_JSON(struct backup_arguments, "Prints a JSON object."),
 };
 
 static const enum option_id shown_options[] = {OPTION_DATA};
@@ -103,7 +125,7 @@ static int run(int count, char **arguments)
         if (length == 0 || file[length - 1] == '/') {
             code = command_complain_usage(&command_backup);
         } else {
-            code = run_backup(&line.options, file, given.is_forced);
+            code = run_backup(&line.options, file, &given);
         }
     }
     command_line_done(&line);

@@ -8,6 +8,7 @@
 #include "app/command.h"
 #include "app/file.h"
 #include "base/clock.h"
+#include "base/json_out.h"
 #include "db/care.h"
 #include "store/delivery.h"
 #include "store/keyring.h"
@@ -20,14 +21,36 @@
 struct doctor {
     const struct options *options;
     bool is_full;
+    bool is_json;
     unsigned failures;
+    int64_t pending; /* deliveries, -1 = not known */
+    int64_t late_s;  /* the oldest of them */
+    bool is_running; /* a server */
+    struct buf text; /* the JSON so far */
+    struct json_out out;
 };
 
 static void say(struct doctor *doctor, bool is_good, const char *what, const char *advice)
 {
-    (void)printf("%s  %s%s%s\n", is_good ? "ok  " : "FAIL", what, is_good ? "" : ": ",
-                 is_good ? "" : advice);
     doctor->failures += is_good ? 0 : 1;
+    if (!doctor->is_json) {
+        (void)printf("%s  %s%s%s\n", is_good ? "ok  " : "FAIL", what, is_good ? "" : ": ",
+                     is_good ? "" : advice);
+        return;
+    }
+    json_out_begin_object(&doctor->out);
+    json_out_member_text(&doctor->out, "check", what);
+    json_out_member_bool(&doctor->out, "ok", is_good);
+    json_out_member_string(&doctor->out, "advice", is_good ? SLICE_NONE : slice_of(advice));
+    json_out_end_object(&doctor->out);
+}
+
+/* What is neither good nor bad. */
+static void tell(struct doctor *doctor, const char *words)
+{
+    if (!doctor->is_json) {
+        (void)printf("      %s\n", words);
+    }
 }
 
 /* False when there is no such directory to look into. */
@@ -116,8 +139,15 @@ static void check_store(struct doctor *doctor)
     int64_t oldest_us = 0;
     if (delivery_backlog(store, &diag, &pending, &oldest_us) == PH_OK) {
         int64_t late_s = pending == 0 ? 0 : (clock_wall_us() - oldest_us) / CLOCK_US_PER_S;
-        (void)printf("      %lld deliveries pending", (long long)pending);
-        (void)printf(late_s > 0 ? ", the oldest due %lld s ago\n" : "\n", (long long)late_s);
+        doctor->pending = pending;
+        doctor->late_s = late_s > 0 ? late_s : 0;
+        BUF_AUTO struct buf words;
+        buf_init(&words, TEXT_MAX);
+        buf_append_format(&words, "%lld deliveries pending", (long long)pending);
+        if (late_s > 0) {
+            buf_append_format(&words, ", the oldest due %lld s ago", (long long)late_s);
+        }
+        tell(doctor, buf_text(&words));
     }
     store_close(store);
 }
@@ -132,19 +162,20 @@ static void check_server(struct doctor *doctor)
     int fd;
     PH_AUTO_FREE char *lock = data_path(doctor->options, "lock");
     if (access(lock, F_OK) != 0) {
-        (void)puts("      no server runs on this data directory");
+        tell(doctor, "no server runs on this data directory");
         return; /* looking must not make the file */
     }
     enum ph_error error = data_lock(doctor->options, &diag, &fd);
     if (error == PH_OK) {
         (void)close(fd);
-        (void)puts("      no server runs on this data directory");
+        tell(doctor, "no server runs on this data directory");
         return;
     }
     PH_AUTO_FREE char *path = data_path(doctor->options, "address");
     if (error != PH_CONFLICT || file_read(path, &url, &diag) != PH_OK) {
         return;
     }
+    doctor->is_running = true;
     buf_append_text(&url, "/health/ready");
     const struct client_request request = {
         .method = "GET", .url = buf_text(&url), .is_local = true};
@@ -153,12 +184,36 @@ static void check_server(struct doctor *doctor)
     say(doctor, answers, "server is ready", "it runs and does not answer well; see its log");
 }
 
+static void begin_json(struct doctor *doctor)
+{
+    json_out_init(&doctor->out, &doctor->text);
+    json_out_begin_object(&doctor->out);
+    json_out_key(&doctor->out, "checks");
+    json_out_begin_array(&doctor->out);
+}
+
+static void print_json(struct doctor *doctor)
+{
+    json_out_end_array(&doctor->out);
+    json_out_member_bool(&doctor->out, "ok", doctor->failures == 0);
+    json_out_member_bool(&doctor->out, "serverRuns", doctor->is_running);
+    if (doctor->pending < 0) {
+        json_out_member_null(&doctor->out, "pendingDeliveries");
+    } else {
+        json_out_member_int(&doctor->out, "pendingDeliveries", doctor->pending);
+    }
+    json_out_member_int(&doctor->out, "oldestDueSeconds", doctor->late_s);
+    json_out_end_object(&doctor->out);
+    (void)puts(buf_text(&doctor->text));
+}
+
 static int run_doctor(int count, char **arguments);
 
 static const struct flag_row flags[] = {
     {"--full", FLAG_SWITCH, 0, offsetof(struct doctor, is_full), NULL,
      "Checks the pages of a SQLite store to the end, not for two seconds; meanwhile the "
      "write-ahead log of a running server grows."},
+    FLAG_JSON(struct doctor, "Prints a JSON object with all checks."),
 };
 
 static const enum option_id shown_options[] = {OPTION_DATA};
@@ -179,15 +234,21 @@ const struct command command_doctor = {
 static int run_doctor(int count, char **arguments)
 {
     struct command_line line;
-    struct doctor doctor = {.options = &line.options};
+    struct doctor doctor = {.options = &line.options, .pending = -1};
     int code = EXIT_USAGE;
+    buf_init(&doctor.text, TEXT_MAX);
     if (command_read(&line, &command_doctor, count, arguments, &doctor)) {
+        begin_json(&doctor);
         if (check_folder(&doctor)) {
             check_store(&doctor);
             check_server(&doctor);
         }
+        if (doctor.is_json) {
+            print_json(&doctor);
+        }
         code = doctor.failures == 0 ? EXIT_DONE : EXIT_FAILED;
     }
+    buf_done(&doctor.text);
     command_line_done(&line);
     return code;
 }

@@ -14,7 +14,30 @@ struct key_command {
     char *address;
     struct secret master;
     const char *new_key_file; /* NULL when not given */
+    bool is_json;
 };
+
+static void print_counts(const struct key_command *command, struct keyring *keyring,
+                         const struct seal_counts *counts)
+{
+    long long keys = keyring == NULL ? 0 : (long long)keyring_count(keyring);
+    if (command->is_json) {
+        (void)printf("{\"dataKeys\":%lld,\"sealed\":%lld,\"plain\":%lld,\"broken\":%lld}\n", keys,
+                     (long long)counts->sealed, (long long)counts->plain,
+                     (long long)counts->broken);
+        return;
+    }
+    if (keyring != NULL) {
+        (void)printf("the master key opens %lld data keys\n", keys);
+    } else {
+        (void)puts("no master key is configured and nothing is sealed");
+    }
+    (void)printf("%lld secrets are sealed and open\n%lld are in plain\n%lld cannot be opened\n",
+                 (long long)counts->sealed, (long long)counts->plain, (long long)counts->broken);
+    if (counts->plain > 0 && keyring != NULL) {
+        (void)puts("the server seals what is in plain when it runs with this master key");
+    }
+}
 
 static enum ph_error need_master(const struct key_command *command, struct diag *diag)
 {
@@ -36,7 +59,8 @@ static enum ph_error walk_all(struct store *store, struct diag *diag, struct sea
     return error;
 }
 
-static enum ph_error report(struct store *store, bool *ret_is_good, struct diag *diag)
+static enum ph_error report(const struct key_command *command, struct store *store,
+                            bool *ret_is_good, struct diag *diag)
 {
     struct seal_counts counts = {0};
     struct diag broken = {0};
@@ -45,16 +69,7 @@ static enum ph_error report(struct store *store, bool *ret_is_good, struct diag 
         *diag = broken;
         return error;
     }
-    if (store->keyring != NULL) {
-        (void)printf("the master key opens %zu data keys\n", keyring_count(store->keyring));
-    } else {
-        (void)puts("no master key is configured and nothing is sealed");
-    }
-    (void)printf("%lld secrets are sealed and open\n%lld are in plain\n%lld cannot be opened\n",
-                 (long long)counts.sealed, (long long)counts.plain, (long long)counts.broken);
-    if (counts.plain > 0 && store->keyring != NULL) {
-        (void)puts("the server seals what is in plain when it runs with this master key");
-    }
+    print_counts(command, store->keyring, &counts);
     if (counts.broken > 0) {
         command_complain("%s", broken.text);
     }
@@ -75,7 +90,7 @@ static enum ph_error check(const struct key_command *command, struct diag *diag)
     }
     error = keyring_look(store->db, &command->master, diag, &store->keyring);
     if (error == PH_OK) {
-        error = report(store, &is_good, diag);
+        error = report(command, store, &is_good, diag);
     }
     if (error == PH_OK && !is_good) {
         error = diag_set(diag, PH_STORE, NULL, "not all secrets can be opened");
@@ -100,7 +115,9 @@ static enum ph_error rotate(const struct key_command *command, struct store *sto
     if (error == PH_OK) {
         error = keyring_rewrap(store->db, &command->master, &next, diag, &count);
     }
-    if (error == PH_OK) {
+    if (error == PH_OK && command->is_json) {
+        (void)printf("{\"dataKeys\":%lld}\n", (long long)count);
+    } else if (error == PH_OK) {
         (void)printf("%lld data keys are wrapped by the new master key; set master_key_file to %s "
                      "before the server starts\n",
                      (long long)count, command->new_key_file);
@@ -116,7 +133,10 @@ static enum ph_error clean(const struct key_command *command, struct store *stor
         error = seal_rows_clean(store, diag);
     }
     if (error == PH_OK) {
-        (void)puts("the store was written anew; backups made before may have secrets in plain");
+        (void)puts(command->is_json
+                       ? "{\"cleaned\":true}"
+                       : "the store was written anew; backups made before may have secrets in "
+                         "plain");
     }
     keyring_free(store->keyring);
     return error;
@@ -193,6 +213,7 @@ static int run(int count, char **arguments);
 static const struct flag_row flags[] = {
     {"--new-key-file", FLAG_VALUE, 0, offsetof(struct key_command, new_key_file), "FILE",
      "For rotate: the file with the new master key."},
+    FLAG_JSON(struct key_command, "Prints the counts as a JSON object."),
 };
 
 static const enum option_id shown_options[] = {OPTION_MASTER_KEY_FILE, OPTION_DATA};

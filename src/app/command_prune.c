@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/care.h"
 #include "app/command.h"
-#include "base/clock.h"
+#include "base/json_out.h"
 #include "core/duration.h"
 
 static void print_result(const struct buf *result, bool is_dry_run)
@@ -19,9 +19,30 @@ static void print_result(const struct buf *result, bool is_dry_run)
     (void)puts("");
 }
 
+static void print_json(const struct buf *result, bool is_dry_run)
+{
+    static const char *const names[][2] = {
+        {"messages", "messages"},      {"payloads", "payloads"},
+        {"deliveries", "deliveries"},  {"attempts", "attempts"},
+        {"freed_bytes", "freedBytes"}, {"older_than_s", "olderThanSeconds"},
+    };
+    BUF_AUTO struct buf text;
+    struct json_out out;
+    buf_init(&text, CARE_RESULT_BYTES_MAX);
+    json_out_init(&out, &text);
+    json_out_begin_object(&out);
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
+        json_out_member_int(&out, names[index][1], care_result_number(result, names[index][0]));
+    }
+    json_out_member_bool(&out, "dryRun", is_dry_run);
+    json_out_end_object(&out);
+    (void)puts(buf_text(&text));
+}
+
 struct prune_arguments {
     const char *age;
     bool is_dry_run;
+    bool is_json;
 };
 
 static int perform(const struct options *options, const struct prune_arguments *given)
@@ -35,7 +56,9 @@ static int perform(const struct options *options, const struct prune_arguments *
         return EXIT_USAGE;
     }
     enum ph_error error = care_perform(options, &request, &diag, &result);
-    if (result.len > 0) { /* what was deleted before an error is told too */
+    if (result.len > 0 && given->is_json) { /* what was deleted before an error is told too */
+        print_json(&result, request.is_dry_run);
+    } else if (result.len > 0) {
         print_result(&result, request.is_dry_run);
     }
     if (error != PH_OK) {
@@ -51,6 +74,7 @@ static const struct flag_row flags[] = {
      "Such as 30d or 12h; the server's retention_days when it is not given."},
     {"--dry-run", FLAG_SWITCH, 0, offsetof(struct prune_arguments, is_dry_run), NULL,
      "Only counts."},
+    FLAG_JSON(struct prune_arguments, "Prints the counts as a JSON object."),
 };
 
 static const enum option_id shown_options[] = {OPTION_DATA};

@@ -11,6 +11,7 @@
 #include "app/command.h"
 #include "app/file.h"
 #include "base/clock.h"
+#include "base/json_out.h"
 #include "store/copy.h"
 
 #define PATH_BYTES_MAX 8192
@@ -20,6 +21,7 @@ struct restore {
     const struct options *options;
     const char *file;
     bool is_forced;
+    bool is_json;
     char *store;  /* the folder of the store */
     char *folder; /* the working folder in it */
     char *aside;  /* NULL until something moved there */
@@ -197,8 +199,30 @@ static enum ph_error run_steps(struct restore *restore, struct diag *diag)
     return error;
 }
 
+static void print_json(const struct restore *restore)
+{
+    BUF_AUTO struct buf text;
+    struct json_out out;
+    buf_init(&text, 4 * PATH_BYTES_MAX);
+    json_out_init(&out, &text);
+    json_out_begin_object(&out);
+    json_out_member_text(&out, "store", restore->store);
+    if (restore->taken_at_us > 0) {
+        json_out_member_time(&out, "takenAt", restore->taken_at_us);
+    } else {
+        json_out_member_null(&out, "takenAt");
+    }
+    json_out_member_string(&out, "replaced", slice_of(restore->aside));
+    json_out_end_object(&out);
+    (void)puts(buf_text(&text));
+}
+
 static void print_outcome(const struct restore *restore)
 {
+    if (restore->is_json) {
+        print_json(restore);
+        return;
+    }
     char time_text[CLOCK_TEXT_MAX] = "an unknown time";
     if (restore->taken_at_us > 0) {
         clock_format(restore->taken_at_us, time_text);
@@ -209,11 +233,18 @@ static void print_outcome(const struct restore *restore)
     }
 }
 
-static int run_restore(const struct options *options, const char *file, bool is_forced)
+struct restore_arguments {
+    bool is_forced;
+    bool is_json;
+};
+
+static int run_restore(const struct options *options, const char *file,
+                       const struct restore_arguments *given)
 {
     struct diag diag = {0};
     int lock_fd = -1;
-    struct restore restore = {.options = options, .file = file, .is_forced = is_forced};
+    struct restore restore = {
+        .options = options, .file = file, .is_forced = given->is_forced, .is_json = given->is_json};
     restore.store = data_store_directory(options);
     if (restore.store == NULL) {
         command_complain("the store is in PostgreSQL: use pg_restore, and put the file jwt_secret "
@@ -250,15 +281,12 @@ static int run_restore(const struct options *options, const char *file, bool is_
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-struct restore_arguments {
-    bool is_forced;
-};
-
 static int run(int count, char **arguments);
 
 static const struct flag_row flags[] = {
     {"--force", FLAG_SWITCH, 0, offsetof(struct restore_arguments, is_forced), NULL,
      "Moves the store and jwt_secret that are there into a folder replaced-TIME."},
+    FLAG_JSON(struct restore_arguments, "Prints a JSON object."),
 };
 
 static const enum option_id shown_options[] = {OPTION_DATA};
@@ -285,7 +313,7 @@ static int run(int count, char **arguments)
     struct command_line line;
     int code = EXIT_USAGE;
     if (command_read(&line, &command_restore, count, arguments, &given)) {
-        code = line.rest_count == 1 ? run_restore(&line.options, line.rest[0], given.is_forced)
+        code = line.rest_count == 1 ? run_restore(&line.options, line.rest[0], &given)
                                     : command_complain_usage(&command_restore);
     }
     command_line_done(&line);

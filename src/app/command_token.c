@@ -207,7 +207,7 @@ static struct slice result_text(struct slice object, const char *name, struct ar
 
 /* Prints one member of the result. */
 static int perform_and_print(const struct options *options, const struct care_request *request,
-                             const char *member)
+                             const char *member, bool is_json)
 {
     struct diag diag;
     struct buf result;
@@ -217,6 +217,8 @@ static int perform_and_print(const struct options *options, const struct care_re
     enum ph_error error = care_perform(options, request, &diag, &result);
     if (error != PH_OK) {
         command_complain("%s", diag.text);
+    } else if (is_json) {
+        (void)puts(buf_text(&result));
     } else {
         (void)printf("%.*s\n", SLICE_ARG(result_text(buf_slice(&result), member, &arena)));
     }
@@ -243,7 +245,7 @@ static int create(const struct token_arguments *command, const struct options *o
         .name = command->name == NULL ? NULL : ph_strdup(command->name),
         .expires_at_us = command->expires_at_us,
     };
-    int code = perform_and_print(options, &request, "token");
+    int code = perform_and_print(options, &request, "token", command->is_json);
     care_request_done(&request);
     return code;
 }
@@ -309,7 +311,8 @@ static int list(const struct token_arguments *command, const struct options *opt
     return error == PH_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int revoke(const struct options *options, const struct surface *surface, const char *name)
+static int revoke(const struct token_arguments *command, const struct options *options,
+                  const struct surface *surface, const char *name)
 {
     if (!slice_is_utf8_text(slice_of(name))) {
         command_complain("the name must be UTF-8");
@@ -317,7 +320,7 @@ static int revoke(const struct options *options, const struct surface *surface, 
     }
     struct care_request request = {
         .kind = CARE_TOKEN_REVOKE, .surface = ph_strdup(surface->name), .name = ph_strdup(name)};
-    int code = perform_and_print(options, &request, "id");
+    int code = perform_and_print(options, &request, "id", command->is_json);
     care_request_done(&request);
     return code;
 }
@@ -329,7 +332,8 @@ static int run_native(const struct token_arguments *command, const struct option
         return EXIT_USAGE;
     }
     if (strcmp(verb, "create") == 0) {
-        return token_create_native(options, command->application, command->expires_at_us);
+        return token_create_native(options, command->application, command->expires_at_us,
+                                   command->is_json);
     }
     command_complain("native tokens are signed, not stored: there is nothing to %s; the "
                      "API's expire-all ends those of an application, a new jwt_secret "
@@ -363,7 +367,7 @@ static const struct flag_row flags[] = {
      "Another end: 30d, 12h or an RFC 3339 time."},
     {"--name", FLAG_VALUE, 0, offsetof(struct token_arguments, name), "NAME",
      "A name to list and to revoke it by; native tokens have none."},
-    FLAG_JSON(struct token_arguments, "For list: one JSON object per line."),
+    FLAG_JSON(struct token_arguments, "Prints JSON objects, for list one per line."),
 };
 
 static const enum option_id shown_options[] = {OPTION_DATA};
@@ -410,7 +414,7 @@ static int run_verb(const struct token_arguments *command, const struct command_
         command_complain("--app is for native tokens");
         return EXIT_USAGE;
     }
-    return is_revoke                     ? revoke(&line->options, surface, line->rest[1])
+    return is_revoke                     ? revoke(command, &line->options, surface, line->rest[1])
            : strcmp(verb, "create") == 0 ? create(command, &line->options, surface)
                                          : list(command, &line->options, surface);
 }

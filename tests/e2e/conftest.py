@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from harness.api import unique  # noqa: E402
 from harness.ledger import SEED  # noqa: E402
 from harness.receiver import Receiver  # noqa: E402
-from harness.server import Server  # noqa: E402
+from harness.server import Server, run  # noqa: E402
 
 os.environ["POSTHORN_CRASH_SEED"] = str(SEED)  # the workers' too
 
@@ -57,6 +57,13 @@ def receiver():
 def app(api):
     """A new application."""
     return api.new_app()
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data directory with an up-to-date, empty store, on which no server runs."""
+    run("migrate", data=tmp_path / "data")
+    return tmp_path / "data"
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_a_terminal_gets_no_control_characters(server, api, app, receiver, path)
     assert "a [31mb" in text and "\x1b" not in text
 
 
-def test_used_badly(server, api, app, data_of_nobody):
+def test_used_badly(server, api, app, data):
     is_usage_error(try_run("explain", "--msg", "m"), "--app", "help explain")
     is_usage_error(try_run("explain", "--app", "a"), "--msg")
     words = ["explain", "--app", app["id"], "--msg"]
@@ -95,12 +95,6 @@ def test_used_badly(server, api, app, data_of_nobody):
     is_failure(server.run(*words, "m", "--token", "x", check=False), "401", "posthorn token create")
     message = api.send(app)
     is_failure(server.run(*words, message["id"], "--endpoint", "ep_none", check=False), "404")
-    is_failure(try_run(*words, "m", data=data_of_nobody), "no server runs", "--url")
-    gone = try_run(*words, "m", "--url", "http://127.0.0.1:1", "--token", "x", data=data_of_nobody)
+    is_failure(try_run(*words, "m", data=data), "no server runs", "--url")
+    gone = try_run(*words, "m", "--url", "http://127.0.0.1:1", "--token", "x", data=data)
     is_failure(gone, "127.0.0.1", "does a server run there")
-
-
-@pytest.fixture
-def data_of_nobody(tmp_path):
-    run("migrate", data=tmp_path / "data")
-    return tmp_path / "data"

@@ -2,6 +2,9 @@
 """The commands for those who receive webhooks: `listen` prints and judges what comes, `verify`
 judges one webhook that somebody kept."""
 
+import base64
+import hashlib
+import hmac
 import json
 import re
 import time
@@ -172,6 +175,60 @@ def test_verify_ed25519(api, app, receiver, path):
 
 
 @pytest.mark.smoke
+def test_verify_as_json():
+    words, body = signed()
+    code, said = verify(words, body, "--json")
+    assert code == 0 and json.loads(said) == {"valid": True, "reason": None, "id": "msg_1"}
+    code, said = verify(words, body + " ", "--json")
+    assert code == 1 and json.loads(said) == {"valid": False, "reason": "no signature fits", "id": "msg_1"}
+
+
+def test_verify_with_headers_as_they_came(api, app, receiver, path, tmp_path):
+    """What a receiver wrote down, whatever else is among it, with the secret in a file."""
+    endpoint = api.new_endpoint(app, receiver.url(path))
+    (tmp_path / "secret").write_text(api.secret(app, endpoint) + "\n")
+    request = receiver.wait_message(api.send(app)["id"], path)[0]
+    for prefix in ("webhook-", "svix-", "Webhook-"):
+        signed = ("webhook-", "svix-")
+        lines = [f"{name}: {value}" for name, value in request.headers if not name.lower().startswith(signed)]
+        lines += [f"{prefix}{name}:  {request.header('webhook-' + name)} " for name in ("id", "timestamp", "signature")]
+        words = [word for line in lines for word in ("--header", line)]
+        flags = {"--secret-file": str(tmp_path / "secret")}
+        assert verify(flags, request.body.decode(), *words) == (0, "valid\n")
+        # A flag counts more than a header.
+        assert verify({**flags, "--id": "msg_2"}, request.body.decode(), *words)[0] == 1
+
+
+HMAC_SIGNATURES = [("hex", "sha256="), ("hex", ""), ("base64", "v0 "), ("base64", "")]
+
+
+@pytest.mark.parametrize("encoding, prefix", HMAC_SIGNATURES)
+def test_verify_hmac_of_an_endpoint(api, app, receiver, path, encoding, prefix):
+    signature = {"scheme": "hmac-sha256", "header": "X-Sum", "encoding": encoding, "prefix": prefix}
+    endpoint = api.new_endpoint(app, receiver.url(path), signature=signature)
+    request = receiver.wait_message(api.send(app)["id"], path)[0]
+    words = {"--secret": api.secret(app, endpoint), "--scheme": "hmac-sha256", "--signature": request.header("X-Sum")}
+    assert words["--signature"].startswith(prefix)
+    assert verify(words, request.body.decode()) == (0, "valid\n")
+    code, said = verify(words, request.body.decode() + " ")
+    assert code == 1 and "does not fit" in said
+    words["--secret"] = signatures.new_symmetric(fill=b"z")
+    assert verify(words, request.body.decode())[0] == 1
+
+
+@pytest.mark.smoke
+def test_verify_hmac_with_a_plain_secret():
+    """As other systems sign: the secret is a text like any other."""
+    mac = hmac.new(b"secret", b"{}", hashlib.sha256)
+    words = {"--secret": "secret", "--scheme": "hmac-sha256", "--signature": mac.hexdigest()}
+    assert verify(words, "{}") == (0, "valid\n")
+    assert verify({**words, "--signature": "sha256=" + mac.hexdigest()}, "{}") == (0, "valid\n")
+    assert verify({**words, "--signature": base64.b64encode(mac.digest()).decode()}, "{}") == (0, "valid\n")
+    for wrong in (mac.hexdigest()[:-1], mac.hexdigest()[1:], "", mac.hexdigest() + " "):
+        assert verify({**words, "--signature": wrong}, "{}")[0] == 1
+
+
+@pytest.mark.smoke
 def test_verify_used_badly(tmp_path):
     words, body = signed()
     for name in words:
@@ -179,5 +236,12 @@ def test_verify_used_badly(tmp_path):
         is_usage_error(try_run("verify", *rest, input=body), name)
     flat = [part for pair in words.items() for part in pair]
     is_usage_error(try_run("verify", *flat, "--tolerance", "long", input=body), "--tolerance")
+    is_usage_error(try_run("verify", *flat, "--tolerance", "-1", input=body), "--tolerance")
+    is_usage_error(try_run("verify", *flat, "--scheme", "md5", input=body), "--scheme", '"md5"')
+    is_usage_error(try_run("verify", *flat, "--header", "nothing", input=body), "--header", '"nothing"')
+    missing = tmp_path / "no secret"
+    is_failure(try_run("verify", *flat, "--secret-file", missing, input=body), missing)
+    missing.write_text("\n")
+    is_usage_error(try_run("verify", *flat, "--secret-file", missing, input=body), "--secret-file", "no secret")
     is_usage_error(try_run("verify", *flat, "--secret", "whsec_!", input=body), "--secret")
     is_failure(try_run("verify", *flat, "--file", str(tmp_path / "no")), tmp_path / "no")
