@@ -126,6 +126,7 @@ static void read_http(struct server *server, const struct options *options,
     *ret_http = (struct http_server_options){
         .routes = routes,
         .route_count = route_count,
+        .not_found = surfaces_not_found,
         .threads = (unsigned)option_int(options, OPTION_HTTP_THREADS),
         .connections_max = (unsigned)option_int(options, OPTION_HTTP_CONNECTIONS_MAX),
         .connections_per_address_max =
@@ -183,6 +184,7 @@ static enum ph_error serve_surfaces(struct server *server, const struct options 
         read_http(server, options, &http);
         http.routes = surface_root_routes(server->surfaces, surface_find(rows[index].name),
                                           &http.route_count);
+        http.not_found = surface_find(rows[index].name)->not_found;
         http.threads = 1;
         split_tls(option_text(options, rows[index].tls), files, sizeof files, &http);
         if (is_start && address_count > 0) {

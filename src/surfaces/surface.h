@@ -81,6 +81,8 @@ struct surface {
                                struct diag *diag);
     /* Answers an error in the surface's form. NULL = the native envelope. Any thread. */
     void (*respond_error)(struct http_request *request, const struct diag *diag);
+    /* Answers what no route fits. NULL = the native envelope. */
+    http_handler *not_found;
 
     /* The flags that make_token knows. */
     const struct surface_token_flag *token_flags;
@@ -134,6 +136,8 @@ void surfaces_stop(struct surfaces *surfaces); /* NULL is fine */
 void surfaces_reload(struct surfaces *surfaces, const void *options);
 /* The native routes and those of all surfaces under their mounts; as long as `surfaces`. */
 const struct http_route *surfaces_routes(struct surfaces *surfaces, size_t *ret_count);
+/* What no route fits, on a listener with all of them: in the surface's form below its mount. */
+void surfaces_not_found(struct http_request *request);
 /* Those of one at the root, for a listener of its own. */
 const struct http_route *surface_root_routes(struct surfaces *surfaces,
                                              const struct surface *surface, size_t *ret_count);

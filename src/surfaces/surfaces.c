@@ -130,6 +130,28 @@ const struct http_route *surface_root_routes(struct surfaces *surfaces,
     return instance->root;
 }
 
+/* Whether the path is `/NAME` or below. */
+static bool is_below(struct slice path, const char *name)
+{
+    size_t length = strlen(name);
+    return path.len > length && path.ptr[0] == '/' && memcmp(path.ptr + 1, name, length) == 0 &&
+           (path.len == length + 1 || path.ptr[length + 1] == '/');
+}
+
+void surfaces_not_found(struct http_request *request)
+{
+    struct slice path = http_path(request);
+    for (size_t index = 0; index < TABLE_COUNT; index++) {
+        if (table[index]->not_found != NULL && is_below(path, table[index]->name)) {
+            table[index]->not_found(request);
+            return;
+        }
+    }
+    struct diag diag;
+    (void)diag_set(&diag, PH_NOT_FOUND, NULL, "Entity not found");
+    http_respond_error(request, &diag);
+}
+
 /* --- start and stop --------------------------------------------------------------------------- */
 
 enum ph_error surfaces_start(const struct surface_environment *environment, struct diag *diag,

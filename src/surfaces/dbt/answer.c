@@ -117,6 +117,13 @@ enum ph_error dbt_not_found(struct diag *diag)
     return diag_set(diag, PH_NOT_FOUND, NULL, "no such resource");
 }
 
+void dbt_respond_not_found(struct http_request *request)
+{
+    struct diag diag;
+    diag_set(&diag, PH_NOT_FOUND, NULL, "no such path");
+    dbt_respond_error(request, &diag);
+}
+
 /* `{"name":"required key not provided"}`, nested as the request is. */
 static void write_field(struct json_out *out, const struct diag *diag)
 {

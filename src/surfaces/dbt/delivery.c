@@ -33,6 +33,7 @@ int64_t dbt_status_code(struct slice text)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+/* A number above 0 as JSON has it: no zeros in front. */
 static bool is_digits(struct slice text)
 {
     for (size_t index = 0; index < text.len; index++) {
@@ -40,7 +41,7 @@ static bool is_digits(struct slice text)
             return false;
         }
     }
-    return text.len > 0 && text.len <= ID_DIGITS_MAX;
+    return text.len > 0 && text.len <= ID_DIGITS_MAX && text.ptr[0] != '0';
 }
 
 /* An array of numbers or texts, as texts. */
