@@ -85,7 +85,32 @@ struct command {
     const char *examples; /* lines; "" = none */
 };
 
-/* All commands, in the order in which they are listed. */
+/* One file each, command_NAME.c; in the order in which they are listed. */
+#define COMMANDS(X)                                                                                \
+    X(serve)                                                                                       \
+    X(token)                                                                                       \
+    X(jwt)                                                                                         \
+    X(send)                                                                                        \
+    X(explain)                                                                                     \
+    X(tail)                                                                                        \
+    X(replay)                                                                                      \
+    X(listen)                                                                                      \
+    X(verify)                                                                                      \
+    X(doctor)                                                                                      \
+    X(backup)                                                                                      \
+    X(restore)                                                                                     \
+    X(prune)                                                                                       \
+    X(key)                                                                                         \
+    X(migrate)                                                                                     \
+    X(completion)                                                                                  \
+    X(version)                                                                                     \
+    X(jq_worker)
+
+#define DECLARE(name) extern const struct command command_##name;
+COMMANDS(DECLARE)
+#undef DECLARE
+
+/* All commands, in that order. */
 const struct command *const *command_table(size_t *ret_count);
 const struct command *command_find(const char *name); /* NULL = none */
 /* The flags one after the other; NULL at the end. */

@@ -1,31 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/command.h"
 
-/* In the order in which they are listed. */
-#define COMMANDS(X)                                                                                \
-    X(serve)                                                                                       \
-    X(token)                                                                                       \
-    X(jwt)                                                                                         \
-    X(send)                                                                                        \
-    X(explain)                                                                                     \
-    X(tail)                                                                                        \
-    X(replay)                                                                                      \
-    X(listen)                                                                                      \
-    X(verify)                                                                                      \
-    X(doctor)                                                                                      \
-    X(backup)                                                                                      \
-    X(restore)                                                                                     \
-    X(prune)                                                                                       \
-    X(key)                                                                                         \
-    X(migrate)                                                                                     \
-    X(completion)                                                                                  \
-    X(version)                                                                                     \
-    X(jq_worker)
-
-#define DECLARE(name) extern const struct command command_##name;
-COMMANDS(DECLARE)
-#undef DECLARE
-
 static const struct command *const table[] = {
 #define ROW(name) &command_##name,
     COMMANDS(ROW)
