@@ -52,6 +52,7 @@ void *api_thread_start(void *api)
     struct api_thread *thread = ph_calloc(1, sizeof *thread);
     thread->api = api;
     thread->auth_cache = auth_cache_new();
+    thread->payload_checks = payload_checks_new();
     return thread;
 }
 
@@ -61,6 +62,7 @@ void api_thread_stop(void *api_thread, void *api)
     struct api_thread *thread = api_thread;
     if (thread != NULL) {
         auth_cache_free(thread->auth_cache);
+        payload_checks_free(thread->payload_checks);
         store_close(thread->store);
         free(thread);
     }

@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "api/auth.h"
 #include "api/documents.h"
+#include "api/payload_check.h"
 #include "base/json_out.h"
 #include "flow/writer.h"
 #include "store/application.h"
@@ -32,8 +33,9 @@ struct api {
     struct secret jwt_secret;
     struct log *log;
     struct metrics *metrics;
-    _Atomic(char *) public_url;   /* without a slash at its end; NULL until it is known */
-    atomic_ullong tokens_version; /* grows after every committed change that ends tokens */
+    _Atomic(char *) public_url;        /* without a slash at its end; NULL until it is known */
+    atomic_ullong tokens_version;      /* grows after every committed change that ends tokens */
+    atomic_ullong event_types_version; /* … that changes event types */
     struct documents documents;
 };
 
@@ -42,6 +44,7 @@ struct api_thread {
     struct api *api;
     struct store *store; /* read only; NULL until opened, or after it failed */
     struct auth_cache *auth_cache;
+    struct payload_checks *payload_checks;
 };
 
 /* One request. In the request's arena, so it lives until the answer. */

@@ -23,6 +23,7 @@ struct event_type_job {
     enum input_state schemas;
     enum input_state feature_flags;
     enum input_state group_name;
+    enum input_state validates_payload;
 };
 
 static struct event_type_job *job_of(struct api_job *job)
@@ -60,6 +61,7 @@ static void write_row(struct json_out *out, const struct event_type_row *row)
     if (row->group_name.ptr != NULL) {
         json_out_member_string(out, "groupName", row->group_name);
     }
+    json_out_member_bool(out, "validatePayload", row->validates_payload);
     json_out_end_object(out);
 }
 
@@ -242,6 +244,77 @@ static void read_fields(struct input *input, struct event_type_job *job, bool is
     }
     job->feature_flags = read_flags(input, clear, &row->feature_flags);
     job->group_name = input_string(input, "groupName", clear, "group_name", &row->group_name);
+    job->validates_payload = input_bool(input, "validatePayload", set, &row->validates_payload);
+}
+
+/* What PUT and PATCH leave as it was, on top of what the body gave. A PUT without `validatePayload`
+ * leaves that alone: clients of the original API cannot say it. */
+static void merge(const struct event_type_job *job, const struct event_type_row *stored,
+                  bool is_patch, struct event_type_row *row)
+{
+    *row = job->row;
+    row->id = stored->id;
+    row->org = stored->org;
+    row->name = stored->name;
+    row->created_at_us = stored->created_at_us;
+    if (job->validates_payload == INPUT_ABSENT) {
+        row->validates_payload = stored->validates_payload;
+    }
+    if (!is_patch) {
+        return;
+    }
+    if (job->description == INPUT_ABSENT) {
+        row->description = stored->description;
+    }
+    if (job->archived == INPUT_ABSENT) {
+        row->is_archived = stored->is_archived;
+    }
+    if (job->deprecated == INPUT_ABSENT) {
+        row->is_deprecated = stored->is_deprecated;
+    }
+    if (job->schemas == INPUT_ABSENT) {
+        row->schemas = stored->schemas;
+    }
+    if (job->feature_flags == INPUT_ABSENT) {
+        row->feature_flags = stored->feature_flags;
+    }
+    if (job->group_name == INPUT_ABSENT) {
+        row->group_name = stored->group_name;
+    }
+}
+
+/*
+ * Payloads cannot be held against a schema that does not compile. On the http thread, as compiling
+ * may take its time: who changes the other half at the same moment has messages refused until the
+ * schema is mended.
+ */
+static enum ph_error verify_schemas(struct api_call *call, const struct event_type_job *job,
+                                    bool is_patch, struct diag *diag)
+{
+    struct event_type_row row = job->row;
+    struct event_type_row stored;
+    struct store *store;
+    enum ph_error error = PH_OK;
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, API_ROWS_MAX);
+    if (job->validates_payload == INPUT_ABSENT || is_patch) {
+        error = api_begin_read(call, diag, &store);
+        if (error == PH_OK) {
+            error = event_type_find(store, call->principal.org,
+                                    http_param(call->request, "event_type_name"), &arena, diag,
+                                    &stored);
+        }
+        if (error == PH_NOT_FOUND) {
+            return PH_OK; /* for the writer to say, and a new one does not validate */
+        }
+        if (error == PH_OK) {
+            merge(job, &stored, is_patch, &row);
+        }
+    }
+    if (error == PH_OK && row.validates_payload) {
+        error = payload_schemas_verify(row.schemas, "body.schemas", diag);
+    }
+    return error;
 }
 
 static void answer_row(struct api_job *job, int status, const struct event_type_row *row)
@@ -268,13 +341,11 @@ static enum ph_error insert(struct api_job *job, struct writer_txn *txn, struct 
 
 /* Overwrites a stored type with what the body gave. */
 static enum ph_error overwrite(struct api_job *job, struct writer_txn *txn, int status,
-                               const struct event_type_row *stored, struct diag *diag)
+                               bool is_patch, const struct event_type_row *stored,
+                               struct diag *diag)
 {
-    struct event_type_row row = job_of(job)->row;
-    row.id = stored->id;
-    row.org = stored->org;
-    row.name = stored->name;
-    row.created_at_us = stored->created_at_us;
+    struct event_type_row row;
+    merge(job_of(job), stored, is_patch, &row);
     row.updated_at_us = txn->now_us;
     enum ph_error error = event_type_update(txn->store, &row, diag);
     if (error == PH_OK) {
@@ -290,6 +361,15 @@ static enum ph_error find(struct api_job *job, struct writer_txn *txn, struct sl
                            ret_row);
 }
 
+static enum ph_error submit(struct api_call *call, struct event_type_job *job,
+                            enum ph_error (*run)(struct api_job *job, struct writer_txn *txn,
+                                                 struct diag *diag),
+                            struct diag *diag)
+{
+    job->job.committed = payload_types_changed;
+    return api_submit(call, &job->job, run, diag);
+}
+
 static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     struct slice name = job_of(job)->row.name;
@@ -302,7 +382,11 @@ static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, str
         error = diag_set(diag, PH_CONFLICT, NULL, "An event_type with this name already exists");
         diag_code(diag, "event_type_exists");
     }
-    return error != PH_OK ? error : overwrite(job, txn, 201, &stored, diag);
+    if (error == PH_OK) {
+        stored.validates_payload = false; /* nothing of the former life stays */
+        error = overwrite(job, txn, 201, false, &stored, diag);
+    }
+    return error;
 }
 
 enum ph_error api_event_type_create(struct api_call *call, struct diag *diag)
@@ -318,7 +402,10 @@ enum ph_error api_event_type_create(struct api_call *call, struct diag *diag)
     }
     read_fields(&input, job, false);
     enum ph_error error = input_end(&input);
-    return error != PH_OK ? error : api_submit(call, &job->job, run_create, diag);
+    if (error == PH_OK && job->row.validates_payload) {
+        error = payload_schemas_verify(job->row.schemas, "body.schemas", diag);
+    }
+    return error != PH_OK ? error : submit(call, job, run_create, diag);
 }
 
 static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct diag *diag)
@@ -329,7 +416,7 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     if (error == PH_NOT_FOUND) {
         return insert(job, txn, name, diag);
     }
-    return error != PH_OK ? error : overwrite(job, txn, 200, &stored, diag);
+    return error != PH_OK ? error : overwrite(job, txn, 200, false, &stored, diag);
 }
 
 enum ph_error api_event_type_put(struct api_call *call, struct diag *diag)
@@ -346,42 +433,18 @@ enum ph_error api_event_type_put(struct api_call *call, struct diag *diag)
         error = name_check_event_type(http_param(call->request, "event_type_name"),
                                       "path.event_type_name", diag);
     }
-    return error != PH_OK ? error : api_submit(call, &job->job, run_put, diag);
+    if (error == PH_OK) {
+        error = verify_schemas(call, job, false, diag);
+    }
+    return error != PH_OK ? error : submit(call, job, run_put, diag);
 }
 
 static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
-    struct event_type_job *patch = job_of(job);
-    struct event_type_row row;
+    struct event_type_row stored;
     enum ph_error error =
-        find(job, txn, http_param(job->call->request, "event_type_name"), diag, &row);
-    if (error != PH_OK) {
-        return error;
-    }
-    if (patch->description == INPUT_VALUE) {
-        row.description = patch->row.description;
-    }
-    if (patch->archived == INPUT_VALUE) {
-        row.is_archived = patch->row.is_archived;
-    }
-    if (patch->deprecated == INPUT_VALUE) {
-        row.is_deprecated = patch->row.is_deprecated;
-    }
-    if (patch->schemas != INPUT_ABSENT) {
-        row.schemas = patch->row.schemas;
-    }
-    if (patch->feature_flags != INPUT_ABSENT) {
-        row.feature_flags = patch->row.feature_flags;
-    }
-    if (patch->group_name != INPUT_ABSENT) {
-        row.group_name = patch->row.group_name;
-    }
-    row.updated_at_us = txn->now_us;
-    error = event_type_update(txn->store, &row, diag);
-    if (error == PH_OK) {
-        answer_row(job, 200, &row);
-    }
-    return error;
+        find(job, txn, http_param(job->call->request, "event_type_name"), diag, &stored);
+    return error != PH_OK ? error : overwrite(job, txn, 200, true, &stored, diag);
 }
 
 enum ph_error api_event_type_patch(struct api_call *call, struct diag *diag)
@@ -394,7 +457,11 @@ enum ph_error api_event_type_patch(struct api_call *call, struct diag *diag)
     input_open(&input, http_body(call->request), call->arena, diag);
     read_fields(&input, job, true);
     enum ph_error error = input_end(&input);
-    return error != PH_OK ? error : api_submit(call, &job->job, run_patch, diag);
+    bool concerns_schemas = job->schemas != INPUT_ABSENT || job->validates_payload != INPUT_ABSENT;
+    if (error == PH_OK && concerns_schemas) {
+        error = verify_schemas(call, job, true, diag);
+    }
+    return error != PH_OK ? error : submit(call, job, run_patch, diag);
 }
 
 /* Archives, or removes for good. */
@@ -422,5 +489,5 @@ enum ph_error api_event_type_delete(struct api_call *call, struct diag *diag)
         return PH_NO_MEMORY;
     }
     enum ph_error error = query_bool(call->request, "expunge", false, diag, &job->is_expunge);
-    return error != PH_OK ? error : api_submit(call, &job->job, run_delete, diag);
+    return error != PH_OK ? error : submit(call, job, run_delete, diag);
 }

@@ -59,6 +59,25 @@ static enum ph_error load_raw(struct slice text, struct diag *diag, json_t **ret
     return yaml_to_json(text, field, diag, ret_document);
 }
 
+/* Types that hold payloads against their schema go on doing it, so it has to be one that works. */
+static enum ph_error verify_schemas(struct api_call *call, const struct import_job *job,
+                                    const char *field, struct diag *diag)
+{
+    enum ph_error error = PH_OK;
+    for (size_t index = 0; error == PH_OK && index < job->count; index++) {
+        bool is_checked;
+        struct diag reason;
+        struct slice name = job->items[index].name;
+        error = payload_is_checked(call, name, diag, &is_checked);
+        if (error == PH_OK && is_checked &&
+            payload_schemas_verify(job->items[index].schemas, field, &reason) != PH_OK) {
+            error = diag_set(diag, reason.error, field, "event type %.*s: %.180s", SLICE_ARG(name),
+                             reason.text);
+        }
+    }
+    return error;
+}
+
 static enum ph_error read_body(struct api_call *call, struct import_job *job, bool *ret_is_dry,
                                struct diag *diag)
 {
@@ -83,10 +102,10 @@ static enum ph_error read_body(struct api_call *call, struct import_job *job, bo
     if (error != PH_OK) {
         return error;
     }
-    error = import_openapi(document, has_spec ? "body.spec" : "body.spec_raw", &job->arena, diag,
-                           &job->items, &job->count);
+    const char *field = has_spec ? "body.spec" : "body.spec_raw";
+    error = import_openapi(document, field, &job->arena, diag, &job->items, &job->count);
     json_decref(document);
-    return error;
+    return error == PH_OK ? verify_schemas(call, job, field, diag) : error;
 }
 
 /* --- what differs from the store -------------------------------------------------------------- */
@@ -119,6 +138,8 @@ static enum ph_error find_stored(struct api_call *call, struct store *store,
 static void put_item(const struct import_item *item, struct event_type_row *row)
 {
     row->description = item->description;
+    /* Only what was there all the time was looked at by verify_schemas. */
+    row->validates_payload = row->validates_payload && !row->is_archived;
     row->is_archived = false;
     row->is_deprecated = item->is_deprecated;
     row->schemas = item->schemas;
@@ -282,6 +303,7 @@ enum ph_error api_event_type_import(struct api_call *call, struct diag *diag)
     bool is_dry;
     arena_init(&job->arena, DOCUMENT_ARENA_BYTES);
     job->job.ended = end_import;
+    job->job.committed = payload_types_changed;
     enum ph_error error = read_body(call, job, &is_dry, diag);
     if (error == PH_OK) {
         error = prepare(job, diag);

@@ -210,5 +210,8 @@ enum ph_error api_message_create(struct api_call *call, struct diag *diag)
                                    call->arena, diag, &message);
         flow_settings_drop(settings);
     }
+    if (error == PH_OK) {
+        error = payload_check(call, message.event_type, message.payload, diag);
+    }
     return error != PH_OK ? error : message_submit(call, &message, &submission, diag);
 }

@@ -550,6 +550,11 @@ enum ph_error schema_compile(struct slice text, const char *field, struct diag *
     return PH_OK;
 }
 
+size_t schema_bytes(const struct schema *schema)
+{
+    return sizeof *schema + schema->arena.used_bytes + schema->code_bytes;
+}
+
 void schema_free(struct schema *schema)
 {
     if (schema == NULL) {

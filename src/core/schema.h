@@ -34,7 +34,8 @@ typedef int64_t schema_clock(void);
  * the schema; PH_NO_MEMORY. */
 PH_NODISCARD enum ph_error schema_compile(struct slice text, const char *field, struct diag *diag,
                                           struct schema **ret_schema);
-void schema_free(struct schema *schema); /* NULL is fine */
+void schema_free(struct schema *schema);          /* NULL is fine */
+size_t schema_bytes(const struct schema *schema); /* of memory, about */
 
 /*
  * Whether `value`, JSON that was validated before, fits. PH_INVALID when it does not: `field` (a

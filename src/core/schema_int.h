@@ -149,6 +149,7 @@ struct schema {
     struct arena arena;
     struct schema_node *root;
     struct schema_code *codes;
+    size_t code_bytes;
 };
 
 /* --- compiling ----------------------------------------------------------------------------------
@@ -178,9 +179,8 @@ struct compiler {
     size_t anchor_count;
     struct schema_node **order; /* all nodes; references are resolved in this order */
     size_t node_count;
-    unsigned depth; /* of the chain that is being followed */
-    size_t work;    /* bytes looked at */
-    size_t code_bytes;
+    unsigned depth;        /* of the chain that is being followed */
+    size_t work;           /* bytes looked at */
     struct slice document; /* of the schema; errors tell a place in it */
     pcre2_compile_context *patterns;
     const char *field;

@@ -56,8 +56,8 @@ const pcre2_code *schema_pattern(struct compiler *compiler, struct slice value)
     link->next = compiler->schema->codes;
     compiler->schema->codes = link;
     (void)pcre2_pattern_info(link->code, PCRE2_INFO_SIZE, &size);
-    compiler->code_bytes += size;
-    if (compiler->code_bytes > CODES_BYTES_MAX) {
+    compiler->schema->code_bytes += size;
+    if (compiler->schema->code_bytes > CODES_BYTES_MAX) {
         schema_refuse(compiler, value, "the regular expressions take too much memory");
     }
     return link->code;

@@ -235,7 +235,9 @@ static bool matches(struct run *run, const pcre2_code *pattern, struct slice ins
 static bool check_string(struct run *run, const struct string_rules *rules,
                          const struct place *place, struct slice value)
 {
-    int64_t length = (int64_t)text_length(value);
+    /* There are no more characters than bytes. */
+    bool is_counted = rules->length.minimum > 0 || (int64_t)value.len - 2 > rules->length.maximum;
+    int64_t length = is_counted ? (int64_t)text_length(value) : 0;
     if (length > rules->length.maximum) {
         return schema_fail(run, place, "has more than %lld characters",
                            (long long)rules->length.maximum);

@@ -259,6 +259,12 @@ size_t text_length(struct slice value)
     struct slice rest = inside(value);
     size_t length = 0;
     uint32_t character;
+    if (memchr(rest.ptr, '\\', rest.len) == NULL) {
+        for (size_t index = 0; index < rest.len; index++) {
+            length += ((unsigned char)rest.ptr[index] & 0xc0) != 0x80;
+        }
+        return length;
+    }
     while (text_next(&rest, &character)) {
         length++;
     }

@@ -6,10 +6,10 @@
 
 #define COLUMNS                                                                                    \
     "id, org, name, description, archived, deprecated, schemas, feature_flags, group_name,"        \
-    " created_at, updated_at"
+    " created_at, updated_at, validate_payload"
 #define COLUMNS_WITHOUT_SCHEMAS                                                                    \
     "id, org, name, description, archived, deprecated, NULL, feature_flags, group_name,"           \
-    " created_at, updated_at"
+    " created_at, updated_at, validate_payload"
 
 static enum ph_error read_row(struct db_statement *select, struct arena *arena, struct diag *diag,
                               struct event_type_row *ret_row)
@@ -27,6 +27,7 @@ static enum ph_error read_row(struct db_statement *select, struct arena *arena, 
         .group_name = row_copy_text(&copier, 8),
         .created_at_us = db_int64(select, 9),
         .updated_at_us = db_int64(select, 10),
+        .validates_payload = db_int64(select, 11) != 0,
     };
     enum ph_error error = row_copier_end(&copier, diag);
     if (error == PH_OK) {
@@ -69,6 +70,24 @@ enum ph_error event_type_is_active(struct store *store, struct slice org, struct
     db_bind_text(select, 1, org);
     db_bind_text(select, 2, name);
     enum ph_error error = db_step(select, diag, ret_is_active);
+    db_done(select);
+    return error;
+}
+
+enum ph_error event_type_each_validating(struct store *store, size_t max,
+                                         void (*take)(void *context, struct slice org,
+                                                      struct slice name),
+                                         void *context, struct diag *diag)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT org, name FROM event_type"
+                              " WHERE validate_payload <> 0 AND archived = 0 LIMIT $1");
+    db_bind_int64(select, 1, (int64_t)max);
+    bool has_row;
+    enum ph_error error;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        take(context, db_text(select, 0), db_text(select, 1));
+    }
     db_done(select);
     return error;
 }
@@ -136,6 +155,7 @@ static void bind_settings(struct db_statement *statement, const struct event_typ
     db_bind_text(statement, 6, row->feature_flags);
     db_bind_text(statement, 7, row->group_name);
     db_bind_int64(statement, 8, row->updated_at_us);
+    db_bind_int64(statement, 9, row->validates_payload ? 1 : 0);
 }
 
 enum ph_error event_type_insert(struct store *store, const struct event_type_row *row,
@@ -144,12 +164,13 @@ enum ph_error event_type_insert(struct store *store, const struct event_type_row
     PH_ASSERT(row->org.len > 0 && row->name.len > 0);
     struct db_statement *insert = db_prepare(
         store->db, "INSERT INTO event_type (id, description, archived, deprecated, schemas,"
-                   " feature_flags, group_name, updated_at, created_at, org, name)"
-                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+                   " feature_flags, group_name, updated_at, validate_payload, created_at, org,"
+                   " name)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
     bind_settings(insert, row);
-    db_bind_int64(insert, 9, row->created_at_us);
-    db_bind_text(insert, 10, row->org);
-    db_bind_text(insert, 11, row->name);
+    db_bind_int64(insert, 10, row->created_at_us);
+    db_bind_text(insert, 11, row->org);
+    db_bind_text(insert, 12, row->name);
     enum ph_error error = db_exec(insert, diag);
     if (error == PH_CONFLICT) {
         error = diag_set(diag, PH_CONFLICT, NULL, "An event_type with that name already exists");
@@ -163,8 +184,8 @@ enum ph_error event_type_update(struct store *store, const struct event_type_row
 {
     struct db_statement *update = db_prepare(
         store->db, "UPDATE event_type SET description = $2, archived = $3, deprecated = $4,"
-                   " schemas = $5, feature_flags = $6, group_name = $7, updated_at = $8"
-                   " WHERE id = $1");
+                   " schemas = $5, feature_flags = $6, group_name = $7, updated_at = $8,"
+                   " validate_payload = $9 WHERE id = $1");
     bind_settings(update, row);
     return db_exec(update, diag);
 }

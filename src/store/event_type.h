@@ -17,6 +17,7 @@ struct event_type_row {
     struct slice description;
     bool is_archived;
     bool is_deprecated;
+    bool validates_payload;
     struct slice schemas;       /* JSON object text, SLICE_NONE = none */
     struct slice feature_flags; /* JSON array of strings, SLICE_NONE = for everybody */
     struct slice group_name;    /* SLICE_NONE = none */
@@ -47,6 +48,13 @@ PH_NODISCARD enum ph_error event_type_page(struct store *store, struct slice org
                                            const struct event_type_page *page, struct arena *arena,
                                            struct diag *diag, struct event_type_row *rows,
                                            size_t *ret_count, bool *ret_has_more);
+
+/* Names those that validate payloads and are not archived, of every organisation, `max` at most;
+ * the slices are valid during the call only. */
+PH_NODISCARD enum ph_error event_type_each_validating(struct store *store, size_t max,
+                                                      void (*take)(void *context, struct slice org,
+                                                                   struct slice name),
+                                                      void *context, struct diag *diag);
 
 /* PH_CONFLICT when the name is taken, by an archived one too. */
 PH_NODISCARD enum ph_error event_type_insert(struct store *store, const struct event_type_row *row,

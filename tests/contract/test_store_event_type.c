@@ -3,6 +3,7 @@
 #include "contract/contract.h"
 #include "contract/store_rig.h"
 
+#include "base/buf.h"
 #include "store/event_type.h"
 
 #define ORG TEXT("org_a")
@@ -58,6 +59,7 @@ static void test_a_row_comes_back_as_it_went_in(void **state)
     row.schemas = TEXT("{ \"1\" : {} }");
     row.feature_flags = TEXT("[\"beta\"]");
     row.group_name = TEXT("run");
+    row.validates_payload = true;
     row.updated_at_us = LATER_US;
     insert(&rig, &row);
     add(&rig, 6, "run.ended");
@@ -69,6 +71,7 @@ static void test_a_row_comes_back_as_it_went_in(void **state)
     assert_text_is(row.description, "Größe");
     assert_false(row.is_archived);
     assert_true(row.is_deprecated);
+    assert_true(row.validates_payload);
     assert_text_is(row.schemas, "{ \"1\" : {} }");
     assert_text_is(row.feature_flags, "[\"beta\"]");
     assert_text_is(row.group_name, "run");
@@ -76,6 +79,7 @@ static void test_a_row_comes_back_as_it_went_in(void **state)
     assert_int_equal(row.updated_at_us, LATER_US);
     row = found(&rig, "run.ended");
     assert_text_is(row.description, "");
+    assert_false(row.validates_payload);
     assert_null(row.schemas.ptr);
     assert_null(row.feature_flags.ptr);
     assert_null(row.group_name.ptr);
@@ -256,6 +260,46 @@ static void test_all_but_some_are_archived(void **state)
     store_rig_close(&rig);
 }
 
+static void count_names(void *context, struct slice org, struct slice name)
+{
+    struct buf *names = context;
+    buf_append_format(names, "%.*s/%.*s ", SLICE_ARG(org), SLICE_ARG(name));
+}
+
+static void test_those_that_validate_are_named(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    struct diag diag = {0};
+    BUF_AUTO struct buf names;
+    buf_init(&names, 4096);
+    add(&rig, 10, "plain");
+    struct event_type_row row = row_of(11, "on");
+    row.validates_payload = true;
+    insert(&rig, &row);
+    row = row_of(12, "archived");
+    row.validates_payload = true;
+    row.is_archived = true;
+    insert(&rig, &row);
+    row = row_of(13, "other");
+    row.org = OTHER_ORG;
+    row.validates_payload = true;
+    insert(&rig, &row);
+    CONTRACT_OK(event_type_each_validating(rig.store, 10, count_names, &names, &diag), &diag);
+    assert_true(strcmp(buf_text(&names), "org_a/on org_b/other ") == 0 ||
+                strcmp(buf_text(&names), "org_b/other org_a/on ") == 0);
+    buf_clear(&names);
+    CONTRACT_OK(event_type_each_validating(rig.store, 1, count_names, &names, &diag), &diag);
+    assert_int_equal(slice_find(buf_slice(&names), ' '), names.len - 1);
+    row = row_of(11, "on");
+    CONTRACT_OK(event_type_update(rig.store, &row, &diag), &diag);
+    assert_false(found(&rig, "on").validates_payload);
+    buf_clear(&names);
+    CONTRACT_OK(event_type_each_validating(rig.store, 10, count_names, &names, &diag), &diag);
+    assert_string_equal(buf_text(&names), "org_b/other ");
+    store_rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +308,7 @@ int main(void)
         CONTRACT_BOTH(test_a_name_is_taken_once_in_an_organisation),
         CONTRACT_BOTH(test_pages_go_by_the_bytes_of_names),
         CONTRACT_BOTH(test_all_but_some_are_archived),
+        CONTRACT_BOTH(test_those_that_validate_are_named),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }
