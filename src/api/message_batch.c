@@ -8,6 +8,7 @@
 #include "api/message.h"
 #include "api/message_input.h"
 #include "base/clock.h"
+#include "core/schema.h"
 
 #define MESSAGES_MAX 1000
 /* Beside the body's own bytes (decoded texts): what is kept about each message. */
@@ -215,7 +216,32 @@ struct batch_reader {
     struct message_target target;
     const struct trace *trace;
     int64_t default_retention_us;
+    struct schema_budget *budget; /* shared by all of them */
 };
+
+static enum ph_error read_message(const struct batch_reader *reader,
+                                  const struct scan_element *element, struct scan_member *members,
+                                  struct diag *diag, struct message_input *message)
+{
+    struct batch_job *batch = reader->batch;
+    enum ph_error error;
+    if (element->value.len > API_BODY_MAX) {
+        return diag_set(diag, PH_TOO_LARGE, NULL, "Request payload is too large.");
+    }
+    if (element->has_members) {
+        error =
+            message_input_read_members(members, element->member_count, reader->default_retention_us,
+                                       &batch->arena, diag, message);
+    } else {
+        error = message_input_read(element->value, reader->default_retention_us, &batch->arena,
+                                   diag, message);
+    }
+    if (error == PH_OK) {
+        error = payload_check(batch->job.call, message->event_type, message->payload,
+                              reader->budget, diag);
+    }
+    return error;
+}
 
 /* Reads one element into a new item. An error is one of the whole request. */
 static enum ph_error read_item(const struct batch_reader *reader,
@@ -233,23 +259,17 @@ static enum ph_error read_item(const struct batch_reader *reader,
     item->ingest.body = NULL; /* the rest is set below */
     *batch->end = item;
     batch->end = &item->next;
-    enum ph_error error;
-    if (element->value.len > API_BODY_MAX) {
-        error = diag_set(&item->ingest.diag, PH_TOO_LARGE, NULL, "Request payload is too large.");
-    } else if (element->has_members) {
-        error =
-            message_input_read_members(members, element->member_count, reader->default_retention_us,
-                                       &batch->arena, &item->ingest.diag, &message);
-    } else {
-        error = message_input_read(element->value, reader->default_retention_us, &batch->arena,
-                                   &item->ingest.diag, &message);
-    }
+    enum ph_error error = read_message(reader, element, members, &item->ingest.diag, &message);
     item->ingest.error = error;
     if (error == PH_NO_MEMORY) {
         return api_no_memory(diag);
     }
     if (error != PH_OK) {
-        return PH_OK;
+        if (ph_error_http_status(error) < 500) {
+            return PH_OK; /* the message's outcome */
+        }
+        *diag = item->ingest.diag;
+        return error;
     }
     message_fill_ingest(&reader->target, &message, reader->trace, &item->ingest);
     if (message.has_application) {
@@ -331,9 +351,10 @@ enum ph_error api_message_create_batch(struct api_call *call, struct diag *diag)
     }
     struct trace trace = {0};
     (void)http_trace(call->request, &trace);
+    struct schema_budget budget = schema_budget(http_body(call->request).len);
     const struct flow_settings *settings = flow_settings_take(call->api->flow);
     const struct batch_reader reader = {batch, message_target_of(call), &trace,
-                                        settings->payload_retention_us};
+                                        settings->payload_retention_us, &budget};
     flow_settings_drop(settings);
     enum ph_error error =
         query_bool(call->request, "with_content", true, diag, &batch->with_content);

@@ -8,6 +8,7 @@
 #include "api/message.h"
 #include "api/message_input.h"
 #include "base/clock.h"
+#include "core/schema.h"
 
 /* Of a MessageOut beside payload, channels and names. */
 #define ANSWER_FRAME_BYTES 256
@@ -211,7 +212,8 @@ enum ph_error api_message_create(struct api_call *call, struct diag *diag)
         flow_settings_drop(settings);
     }
     if (error == PH_OK) {
-        error = payload_check(call, message.event_type, message.payload, diag);
+        struct schema_budget budget = schema_budget(message.payload.len);
+        error = payload_check(call, message.event_type, message.payload, &budget, diag);
     }
     return error != PH_OK ? error : message_submit(call, &message, &submission, diag);
 }

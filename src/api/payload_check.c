@@ -341,7 +341,7 @@ enum ph_error payload_is_checked(struct api_call *call, struct slice event_type,
 }
 
 enum ph_error payload_check(struct api_call *call, struct slice event_type, struct slice payload,
-                            struct diag *diag)
+                            struct schema_budget *budget, struct diag *diag)
 {
     struct entry *entry;
     enum ph_error error = find_type(call, event_type, diag, &entry);
@@ -350,7 +350,8 @@ enum ph_error payload_check(struct api_call *call, struct slice event_type, stru
     }
     metrics_add(call->api->metrics, METRIC_PAYLOADS_CHECKED, 1);
     if (entry->schema != NULL) {
-        error = schema_validate(entry->schema, payload, clock_thread_us, "body.payload", diag);
+        error =
+            schema_validate(entry->schema, payload, clock_thread_us, budget, "body.payload", diag);
     } else {
         error = diag_set(diag, PH_INVALID, "body.payload",
                          "the event type's schema cannot be used: %.180s", entry->diag.text);

@@ -24,14 +24,16 @@
 struct api_call;
 struct api_job;
 struct payload_checks;
+struct schema_budget;
 
 PH_NODISCARD struct payload_checks *payload_checks_new(void);
 void payload_checks_free(struct payload_checks *checks); /* NULL is fine */
 
 /* Whether a message may be accepted. PH_INVALID at body.payload and what is in it; errors of the
- * store. `payload` is JSON that was validated. */
+ * store. `payload` is JSON that was validated; `budget` is the request's. */
 PH_NODISCARD enum ph_error payload_check(struct api_call *call, struct slice event_type,
-                                         struct slice payload, struct diag *diag);
+                                         struct slice payload, struct schema_budget *budget,
+                                         struct diag *diag);
 /* Whether the call's organisation has a type of this name that wants it. */
 PH_NODISCARD enum ph_error payload_is_checked(struct api_call *call, struct slice event_type,
                                               struct diag *diag, bool *ret_is_checked);

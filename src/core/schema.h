@@ -23,9 +23,16 @@
 /* Schemas that hold for one value one inside of the other: references, allOf and so on. */
 #define SCHEMA_CHAIN_MAX 100
 
-#define SCHEMA_MATCH_US INT64_C(200000) /* processor time of one validation's slow matches */
-
 struct schema;
+
+/* What validations may take; several may share one. */
+struct schema_budget {
+    size_t work;      /* bytes looked at, roughly, each time they are */
+    int64_t match_us; /* processor time of matches that are not done at once */
+};
+
+/* For values of so many bytes together. */
+struct schema_budget schema_budget(size_t bytes);
 
 /* Processor time of the calling thread in microseconds. Asked when an expression is slow. */
 typedef int64_t schema_clock(void);
@@ -40,11 +47,11 @@ size_t schema_bytes(const struct schema *schema); /* of memory, about */
 /*
  * Whether `value`, JSON that was validated before, fits. PH_INVALID when it does not: `field` (a
  * dotted path or DIAG_PART-separated parts, base/error.h) is continued by the parts of the place in
- * the value, and the words begin with its JSON pointer; a value that would take too much work is
- * PH_INVALID too. No content of the value but its keys gets into the words.
+ * the value, and the words begin with its JSON pointer; a value that takes more than what is left
+ * of the budget is PH_INVALID too. No content of the value but its keys gets into the words.
  */
 PH_NODISCARD enum ph_error schema_validate(const struct schema *schema, struct slice value,
-                                           schema_clock *clock, const char *field,
-                                           struct diag *diag);
+                                           schema_clock *clock, struct schema_budget *budget,
+                                           const char *field, struct diag *diag);
 
 #endif

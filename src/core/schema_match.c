@@ -14,13 +14,15 @@
 #define STEPS_FACTOR 8
 #define HEAP_KIB 16384
 
-static bool has_time(struct run *run)
+/* Counts the time since `*since_us`, which is moved; the first time only moves it. */
+static bool has_time(struct run *run, int64_t *since_us)
 {
     int64_t now_us = run->clock();
-    if (run->match_end_us == 0) {
-        run->match_end_us = now_us + SCHEMA_MATCH_US;
+    if (*since_us >= 0) {
+        run->budget->match_us -= now_us - *since_us;
     }
-    if (now_us > run->match_end_us) {
+    *since_us = now_us;
+    if (run->budget->match_us <= 0) {
         run->is_exhausted = true;
     }
     return !run->is_exhausted;
@@ -52,6 +54,7 @@ bool schema_matches(struct run *run, const pcre2_code *code, struct slice text)
     size_t stretch = (options & PCRE2_ANCHORED) != 0 ? text.len : STRETCH_FIRST;
     uint32_t steps = STEPS_FIRST;
     size_t start = 0;
+    int64_t since_us = -1;
     prepare(run);
     while (schema_spend(run, STRETCH_FIRST)) {
         size_t last = stretch < text.len - start ? start + stretch : text.len;
@@ -72,7 +75,7 @@ bool schema_matches(struct run *run, const pcre2_code *code, struct slice text)
             start = next_start(text, last + 1);
             stretch *= 2;
         }
-        if (!has_time(run)) {
+        if (!has_time(run, &since_us)) {
             break;
         }
     }

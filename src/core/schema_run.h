@@ -14,10 +14,9 @@ struct place {
 
 struct run {
     schema_clock *clock;
-    int64_t match_end_us; /* of slow matches; 0 = none yet */
+    struct schema_budget *budget;
     struct arena scratch;
     struct buf text; /* of the string that is being matched */
-    size_t work;     /* spent */
     unsigned depth;
     unsigned quiet; /* above 0 nothing is reported: a failure here decides nothing yet */
     bool is_exhausted;

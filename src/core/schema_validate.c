@@ -3,7 +3,12 @@
 
 #include "core/schema_run.h"
 
-#define WORK_MAX ((size_t)256 * 1024 * 1024) /* bytes looked at, roughly */
+/* What a budget has, and has more for each byte. A value of a byte is looked at once for each level
+ * that it is under, and for each branch. */
+#define WORK_BASE ((size_t)256 * 1024 * 1024)
+#define WORK_FACTOR 64
+#define MATCH_BASE_US 200000
+#define MATCH_US_PER_MIB 100000
 #define CHECK_COST 64
 #define DEPTH_MAX 1000 /* of checks: the depth of the value by that of the schema */
 #define SCRATCH_BYTES ((size_t)8 * 1024 * 1024)
@@ -130,10 +135,12 @@ bool schema_fail(struct run *run, const struct place *place, const char *format,
 
 bool schema_spend(struct run *run, size_t amount)
 {
-    run->work += amount;
-    if (run->work > WORK_MAX) {
+    if (amount > run->budget->work) {
+        run->budget->work = 0;
         run->is_exhausted = true;
+        return false;
     }
+    run->budget->work -= amount;
     return !run->is_exhausted;
 }
 
@@ -360,10 +367,18 @@ bool schema_check(struct run *run, const struct schema_node *node, const struct 
     return fits && !run->is_exhausted;
 }
 
-enum ph_error schema_validate(const struct schema *schema, struct slice value, schema_clock *clock,
-                              const char *field, struct diag *diag)
+struct schema_budget schema_budget(size_t bytes)
 {
-    struct run run = {.clock = clock, .field = field, .diag = diag};
+    return (struct schema_budget){
+        .work = WORK_BASE + WORK_FACTOR * bytes,
+        .match_us = MATCH_BASE_US + (int64_t)(bytes / (1024 * 1024)) * MATCH_US_PER_MIB,
+    };
+}
+
+enum ph_error schema_validate(const struct schema *schema, struct slice value, schema_clock *clock,
+                              struct schema_budget *budget, const char *field, struct diag *diag)
+{
+    struct run run = {.clock = clock, .budget = budget, .field = field, .diag = diag};
     const struct place root = {.up = NULL};
     struct slice trimmed = slice_trim(value);
     arena_init(&run.scratch, SCRATCH_BYTES);

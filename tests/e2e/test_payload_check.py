@@ -140,6 +140,28 @@ def test_the_raw_body_of_a_message_is_the_senders(org):
     is_invalid(send(org, app, name, {}, transformationsParams=parameters), "body", "payload")
 
 
+def test_each_message_of_a_batch(org):
+    app = org.new_app()
+    name = new_type(org)
+    messages = [{"eventType": name, "payload": payload} for payload in (FITTING, {"id": 1}, FITTING)]
+    messages.append({"eventType": "other", "payload": {}})
+    results = org.ok("POST", f"/app/{app['id']}/msg/batch", {"messages": messages}, 202)["results"]
+    assert [result["status"] for result in results] == [202, 422, 202, 202]
+    assert results[1]["error"]["detail"][0]["loc"] == ["body", "payload", "id"]
+    assert len(org.ok("GET", f"/app/{app['id']}/msg")["data"]) == 3
+
+
+def test_a_batch_has_one_budget(org):
+    """Many expressions without an end take no longer than one."""
+    app = org.new_app()
+    name = new_type(org, {"1": {"properties": {"a": {"pattern": "^(a+)+$"}}}})
+    message = {"eventType": name, "payload": {"a": "a" * 60 + "b"}}
+    begin = time.monotonic()
+    results = org.ok("POST", f"/app/{app['id']}/msg/batch", {"messages": [message] * 1000}, 202)["results"]
+    assert {result["status"] for result in results} == {422}
+    assert time.monotonic() - begin < 10 * SLOWNESS
+
+
 def test_an_example_is_not_held_against_it(org, receiver, path):
     """`send-example` shows what is in the catalogue."""
     app = org.new_app()

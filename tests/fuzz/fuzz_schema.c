@@ -20,7 +20,9 @@ static int64_t stopped_clock(void)
 static enum ph_error validate(const struct schema *schema, struct slice value, bool *ret_exhausted)
 {
     struct diag diag = {.error = PH_OK};
-    enum ph_error error = schema_validate(schema, value, stopped_clock, "body.payload", &diag);
+    struct schema_budget budget = schema_budget(value.len);
+    enum ph_error error =
+        schema_validate(schema, value, stopped_clock, &budget, "body.payload", &diag);
     PH_ASSERT(error == PH_OK || error == PH_INVALID);
     PH_ASSERT(error == PH_OK || (diag.error == error && diag.text[0] != '\0' &&
                                  slice_is_utf8_text(slice_of(diag.text))));

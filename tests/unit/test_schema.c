@@ -52,9 +52,10 @@ static void assert_refused(const char *text, const char *words)
 static enum ph_error validate(const char *schema_text, const char *value, struct diag *diag)
 {
     struct schema *schema = compiled(schema_text);
+    struct schema_budget budget = schema_budget(strlen(value));
     memset(diag, 0, sizeof *diag);
     enum ph_error error =
-        schema_validate(schema, slice_of(value), stepping_clock, "body.payload", diag);
+        schema_validate(schema, slice_of(value), stepping_clock, &budget, "body.payload", diag);
     schema_free(schema);
     return error;
 }
@@ -481,10 +482,10 @@ static void test_limit_of_time(void **state)
     buf_append_byte(&value, '"');
     repeat(&value, "1", 100000);
     buf_append_byte(&value, '"');
-    clock_step_us = SCHEMA_MATCH_US;
+    clock_step_us = schema_budget(0).match_us;
     assert_misfit("{\"pattern\":\"1+x\"}", buf_text(&value), "body.payload", exhausted);
     /* What is found at once asks for no time. */
-    clock_step_us = 2 * SCHEMA_MATCH_US;
+    clock_step_us = 2 * schema_budget(0).match_us;
     assert_fits("{\"pattern\":\"1+\"}", buf_text(&value));
     clock_step_us = 0;
 }
@@ -509,6 +510,40 @@ static void test_limit_of_work(void **state)
     repeat(&schema, ",\"0123456789\"", 9000);
     buf_append_text(&schema, "]}}}");
     assert_misfit(buf_text(&schema), buf_text(&value), "body.payload", exhausted);
+}
+
+/* Several values share a budget; a larger one has more of it. */
+static void test_a_budget(void **state)
+{
+    (void)state;
+    struct schema *schema = compiled("{\"items\":{\"pattern\":\"^(a+)+$\"}}");
+    struct schema_budget budget = schema_budget(100);
+    const struct schema_budget whole = budget;
+    struct diag diag;
+    assert_int_equal(
+        schema_validate(schema, slice_of("[\"aa\"]"), stepping_clock, &budget, "body", &diag),
+        PH_OK);
+    assert_true(budget.work < whole.work && budget.match_us == whole.match_us);
+    clock_step_us = 1000;
+    assert_int_equal(schema_validate(schema, slice_of("[\"aaaaaaaaaaaaaaaaaaab\"]"), stepping_clock,
+                                     &budget, "body", &diag),
+                     PH_INVALID);
+    assert_string_equal(diag.text, "`/0`: does not match `pattern`");
+    assert_true(budget.match_us < whole.match_us && budget.match_us > 0);
+    clock_step_us = 0;
+    budget.match_us = 0;
+    assert_int_equal(schema_validate(schema, slice_of("[\"aaaaaaaaaaaaaaaaaaab\"]"), stepping_clock,
+                                     &budget, "body", &diag),
+                     PH_INVALID);
+    assert_string_equal(diag.text, exhausted);
+    budget.work = 100;
+    assert_int_equal(
+        schema_validate(schema, slice_of("[\"aa\"]"), stepping_clock, &budget, "body", &diag),
+        PH_INVALID);
+    assert_string_equal(diag.text, exhausted);
+    schema_free(schema);
+    assert_true(schema_budget(10000000).work > whole.work);
+    assert_true(schema_budget(10000000).match_us > whole.match_us);
 }
 
 /* Branches that double at each level of the value. */
@@ -597,6 +632,7 @@ int main(void)
         cmocka_unit_test(test_limit_of_steps),
         cmocka_unit_test(test_limit_of_time),
         cmocka_unit_test(test_limit_of_work),
+        cmocka_unit_test(test_a_budget),
         cmocka_unit_test(test_limit_of_branches),
         cmocka_unit_test(test_limit_of_depth),
         cmocka_unit_test(test_limit_of_required),
