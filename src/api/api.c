@@ -162,8 +162,14 @@ enum ph_error api_path_application(struct api_call *call, struct store *store, s
                                    int64_t *ret_application_id)
 {
     int64_t id;
-    enum ph_error error = application_resolve(store, call->principal.org,
-                                              http_param(call->request, "app_id"), diag, &id);
+    bool is_operational = call->operational_uid.ptr != NULL;
+    struct slice name =
+        is_operational ? call->operational_uid : http_param(call->request, "app_id");
+    enum ph_error error = application_resolve(store, call->principal.org, name, diag, &id);
+    if (error == PH_NOT_FOUND && is_operational) {
+        *ret_application_id = 0;
+        return PH_OK;
+    }
     if (error != PH_OK) {
         return error;
     }

@@ -39,7 +39,8 @@ bool event_type_is_visible(const struct api_call *call, struct slice feature_fla
 
 /* The members that EndpointOut and MessageEndpointOut share (without `id`), into an open object. */
 void endpoint_write_common(struct json_out *out, const struct endpoint_row *row);
-void endpoint_write(struct json_out *out, const struct id_codec *codec,
+/* EndpointOut, or what it is called for operational webhooks. */
+void endpoint_write(struct json_out *out, const struct api_call *call,
                     const struct endpoint_row *row);
 
 /* --- operations
@@ -63,6 +64,11 @@ api_function api_endpoint_list, api_endpoint_create, api_endpoint_get;
 api_function api_endpoint_put, api_endpoint_patch, api_endpoint_delete;
 api_function api_endpoint_secret_get, api_endpoint_secret_rotate;
 api_function api_endpoint_headers_get, api_endpoint_headers_put, api_endpoint_headers_patch;
+
+api_function api_operational_list, api_operational_create, api_operational_get;
+api_function api_operational_put, api_operational_delete;
+api_function api_operational_secret_get, api_operational_secret_rotate;
+api_function api_operational_headers_get, api_operational_headers_put;
 
 api_function api_message_create, api_message_create_batch, api_message_list, api_message_get;
 api_function api_message_expunge, api_message_resend, api_message_raw, api_message_precheck;

@@ -4,6 +4,7 @@
 #include "api/input.h"
 #include "api/paging.h"
 #include "core/name.h"
+#include "flow/operational.h"
 #include "store/integration.h"
 #include "store/sink.h"
 
@@ -45,6 +46,9 @@ enum ph_error application_create_in(struct writer_txn *txn, struct slice org,
         .updated_at_us = txn->now_us,
     };
     enum ph_error error = application_insert(txn->store, &row, diag);
+    if (error == PH_OK && slice_equal_text(org, OPERATIONAL_ORG)) {
+        error = operational_add_event_types(txn, diag);
+    }
     if (error == PH_OK) {
         *ret_row = row;
     }

@@ -55,6 +55,9 @@ struct api_call {
     struct arena *arena;       /* the request's */
     const struct id_codec *codec;
     struct principal principal;
+    /* Of operational webhooks (operational.c): the endpoints are those of the application with this
+     * uid, not of one that the path names. SLICE_NONE elsewhere. */
+    struct slice operational_uid;
     /* How errors are answered: http_respond_error, or in a surface's own form. Any thread. */
     void (*respond_error)(struct http_request *request, const struct diag *diag);
     /* Of a surface (surfaces/surface.h); NULL in the native API. */
@@ -97,7 +100,8 @@ PH_NODISCARD enum ph_error api_begin_read(struct api_call *call, struct diag *di
                                           struct store **ret_store);
 /*
  * The application named by the path's `app_id` (id or uid), which must be the token's own if it is
- * an application token. PH_NOT_FOUND otherwise. `store` is the reader's or a transaction's.
+ * an application token. PH_NOT_FOUND otherwise; that of operational webhooks is 0 while it is not
+ * made. `store` is the reader's or a transaction's.
  */
 PH_NODISCARD enum ph_error api_path_application(struct api_call *call, struct store *store,
                                                 struct diag *diag, int64_t *ret_application_id);

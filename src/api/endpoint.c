@@ -5,10 +5,17 @@
 
 #include "api/paging.h"
 #include "api/program.h"
+#include "flow/operational.h"
 #include "store/endpoint_secret.h"
 #include "store/event_type.h"
 
-void endpoint_write_common(struct json_out *out, const struct endpoint_row *row)
+static struct slice json_or_null(struct slice json)
+{
+    return json.ptr == NULL ? SLICE_LITERAL("null") : json;
+}
+
+/* What endpoints of all kinds have. */
+static void write_shared(struct json_out *out, const struct endpoint_row *row)
 {
     json_out_member_string(out, "description", row->description);
     json_out_key(out, "rateLimit");
@@ -21,26 +28,33 @@ void endpoint_write_common(struct json_out *out, const struct endpoint_row *row)
     }
     json_out_member_string(out, "uid", row->uid);
     json_out_member_string(out, "url", row->url);
-    json_out_member_int(out, "version", row->version);
     json_out_member_bool(out, "disabled", row->is_disabled);
-    struct slice none = SLICE_LITERAL("null");
-    struct slice event_types = row->event_types.ptr == NULL ? none : row->event_types;
-    json_out_member_raw(out, "filterTypes", event_types);
-    json_out_member_raw(out, "eventTypes", event_types);
-    json_out_member_raw(out, "channels", row->channels.ptr == NULL ? none : row->channels);
+    json_out_member_raw(out, "eventTypes", json_or_null(row->event_types));
     json_out_member_raw(out, "metadata", row->metadata);
     json_out_member_time(out, "createdAt", row->created_at_us);
     json_out_member_time(out, "updatedAt", row->updated_at_us);
 }
 
-void endpoint_write(struct json_out *out, const struct id_codec *codec,
+void endpoint_write_common(struct json_out *out, const struct endpoint_row *row)
+{
+    write_shared(out, row);
+    json_out_member_int(out, "version", row->version);
+    json_out_member_raw(out, "filterTypes", json_or_null(row->event_types));
+    json_out_member_raw(out, "channels", json_or_null(row->channels));
+}
+
+void endpoint_write(struct json_out *out, const struct api_call *call,
                     const struct endpoint_row *row)
 {
     char id_text[ID_TEXT_MAX];
-    (void)id_format(codec, ID_ENDPOINT, row->id, id_text);
+    (void)id_format(call->codec, ID_ENDPOINT, row->id, id_text);
     json_out_begin_object(out);
-    endpoint_write_common(out, row);
-    endpoint_options_output(out, row);
+    if (call->operational_uid.ptr != NULL) {
+        write_shared(out, row);
+    } else {
+        endpoint_write_common(out, row);
+        endpoint_options_output(out, row);
+    }
     json_out_member_text(out, "id", id_text);
     json_out_end_object(out);
 }
@@ -80,7 +94,7 @@ enum ph_error api_endpoint_list(struct api_call *call, struct diag *diag)
     api_answer_init(&answer);
     paging_begin_list(&answer.out);
     for (size_t index = 0; index < count; index++) {
-        endpoint_write(&answer.out, call->codec, &rows[index]);
+        endpoint_write(&answer.out, call, &rows[index]);
     }
     paging_end_id_list(&answer.out, call->codec, ID_ENDPOINT, count == 0 ? 0 : rows[0].id,
                        count == 0 ? 0 : rows[count - 1].id, !has_more);
@@ -113,7 +127,7 @@ enum ph_error api_endpoint_get(struct api_call *call, struct diag *diag)
     if (error == PH_OK) {
         struct api_answer answer;
         api_answer_init(&answer);
-        endpoint_write(&answer.out, call->codec, &row);
+        endpoint_write(&answer.out, call, &row);
         api_answer_send(call, 200, &answer);
     }
     return error;
@@ -193,10 +207,28 @@ static enum ph_error insert(struct api_job *job, struct writer_txn *txn, int64_t
         error = endpoint_changed(txn, application_id, row.id, diag);
     }
     if (error == PH_OK) {
+        error = operational_tell_endpoint(txn, OPERATIONAL_ENDPOINT_CREATED, row.id, diag);
+    }
+    if (error == PH_OK) {
         job->status = 201;
-        endpoint_write(&job->answer.out, job->call->codec, &row);
+        endpoint_write(&job->answer.out, job->call, &row);
     }
     return error;
+}
+
+/* The application of the path; the one of operational webhooks is made when it is missing. */
+static enum ph_error find_or_make_application(struct api_call *call, struct writer_txn *txn,
+                                              struct diag *diag, int64_t *ret_application_id)
+{
+    enum ph_error error = api_path_application(call, txn->store, diag, ret_application_id);
+    if (error != PH_OK || *ret_application_id != 0) {
+        return error;
+    }
+    const struct application_input application = {.name = call->operational_uid,
+                                                  .uid = call->operational_uid,
+                                                  .metadata = SLICE_LITERAL("{}")};
+    return application_create_at(txn, call->principal.org, call->operational_uid, &application,
+                                 diag, ret_application_id);
 }
 
 static enum ph_error submit_checked(struct api_call *call, struct endpoint_job *job,
@@ -214,7 +246,7 @@ static enum ph_error submit_checked(struct api_call *call, struct endpoint_job *
 static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     int64_t application_id;
-    enum ph_error error = api_path_application(job->call, txn->store, diag, &application_id);
+    enum ph_error error = find_or_make_application(job->call, txn, diag, &application_id);
     if (error == PH_OK) {
         error = check_event_types(job, txn, diag);
     }
@@ -241,8 +273,11 @@ static enum ph_error update(struct api_job *job, struct writer_txn *txn, struct 
         error = endpoint_changed(txn, row->application_id, row->id, diag);
     }
     if (error == PH_OK) {
+        error = operational_tell_endpoint(txn, OPERATIONAL_ENDPOINT_UPDATED, row->id, diag);
+    }
+    if (error == PH_OK) {
         job->status = 200;
-        endpoint_write(&job->answer.out, job->call->codec, row);
+        endpoint_write(&job->answer.out, job->call, row);
     }
     return error;
 }
@@ -252,7 +287,7 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     const struct endpoint_row *given = &job_of(job)->row;
     int64_t application_id;
     struct endpoint_row row;
-    enum ph_error error = api_path_application(job->call, txn->store, diag, &application_id);
+    enum ph_error error = find_or_make_application(job->call, txn, diag, &application_id);
     if (error == PH_OK) {
         error = check_event_types(job, txn, diag);
     }
@@ -261,7 +296,9 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     }
     error = endpoint_path_row(job->call, txn->store, diag, &row);
     if (error == PH_NOT_FOUND) {
-        return insert(job, txn, application_id, diag);
+        error = insert(job, txn, application_id, diag);
+        job->status = job->call->operational_uid.ptr != NULL ? 200 : 201;
+        return error;
     }
     if (error != PH_OK) {
         return error;
@@ -329,6 +366,9 @@ static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, str
     if (error == PH_OK) {
         error = endpoint_changed(txn, application_id, endpoint_id, diag);
         job->status = 204;
+    }
+    if (error == PH_OK) {
+        error = operational_tell_endpoint(txn, OPERATIONAL_ENDPOINT_DELETED, endpoint_id, diag);
     }
     return error;
 }

@@ -144,6 +144,19 @@ void endpoint_read_headers(struct input *input, enum input_need need, bool may_b
     json_decref(object);
 }
 
+/* What operational webhooks do not have. */
+static void read_native(struct input *input, enum input_need set, enum input_need clear,
+                        struct endpoint_job *job)
+{
+    int64_t version;
+    job->version = input_int(input, "version", set, 1, 65535, &version);
+    if (job->version == INPUT_VALUE) {
+        job->row.version = version;
+    }
+    job->channels = input_channels(input, clear, &job->row.channels, NULL, NULL);
+    endpoint_options_input_read(input, &job->options);
+}
+
 enum ph_error endpoint_read_body(struct api_call *call, enum endpoint_body body, struct diag *diag,
                                  struct endpoint_job **ret_job)
 {
@@ -164,16 +177,14 @@ enum ph_error endpoint_read_body(struct api_call *call, enum endpoint_body body,
     }
     job->uid = input_uid(&input, clear, ID_ENDPOINT, &row->uid);
     job->throttle_rate = input_throttle_rate(&input, clear, &row->throttle_rate);
-    job->version = input_int(&input, "version", set, 1, 65535, &row->version);
-    if (job->version != INPUT_VALUE) {
-        row->version = 1;
-    }
+    row->version = 1;
     job->disabled = input_bool(&input, "disabled", set, &row->is_disabled);
     job->event_types = endpoint_read_event_types(&input, clear, &job->event_type_names,
                                                  &job->event_type_count, &row->event_types);
-    job->channels = input_channels(&input, clear, &row->channels, NULL, NULL);
     job->metadata = input_metadata(&input, "metadata", set, &row->metadata);
-    endpoint_options_input_read(&input, &job->options);
+    if (call->operational_uid.ptr == NULL) {
+        read_native(&input, set, clear, job);
+    }
     row->headers = SLICE_LITERAL("{}");
     if (body == ENDPOINT_BODY_CREATE) {
         struct slice headers;

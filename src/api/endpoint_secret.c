@@ -5,6 +5,7 @@
 #include "api/endpoint.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "flow/operational.h"
 
 #define GRACE_DEFAULT_S 86400
 #define GRACE_MAX_S 604800
@@ -107,8 +108,12 @@ static enum ph_error run_rotate(struct api_job *job, struct writer_txn *txn, str
         error = endpoint_changed(txn, application_id, endpoint_id, diag);
     }
     if (error == PH_OK) {
-        /* The server's own specification says 204; the SDKs read the new key. */
-        job->status = 200;
+        error = operational_tell_endpoint(txn, OPERATIONAL_ENDPOINT_UPDATED, endpoint_id, diag);
+    }
+    /* The original's specification says 204; of endpoints the SDKs read the new key. */
+    bool is_read = job->call->operational_uid.ptr == NULL;
+    job->status = is_read ? 200 : 204;
+    if (error == PH_OK && is_read) {
         write_key(&job->answer.out, key);
     }
     signing_key_free(key);

@@ -260,6 +260,7 @@ static void fill_record(struct deliverer *deliverer, struct item *item,
         .application_id = item->config->application_id,
         .message_id = item->message_id,
         .endpoint_id = item->lane->endpoint_id,
+        .attempts = item->attempts,
         .manual_id = item->manual_id,
         .state = judgement->is_success ? DELIVERY_SUCCEEDED
                  : judgement->is_final ? DELIVERY_FAILED

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/record.h"
 
+#include "flow/operational.h"
 #include "flow/writer_int.h"
 #include "store/delivery.h"
 
@@ -129,6 +130,69 @@ static enum ph_error tell_formats(struct writer *writer, struct list_node *jobs,
     return error;
 }
 
+/* What those who run the application are told of an attempt (svix-api spec section 14). Attempts
+ * that were asked for by hand have an asker who sees for himself. */
+static bool attempt_event(const struct record_job *job, enum operational_event *ret_event)
+{
+    if (!job->has_attempt || job->manual_id != 0) {
+        return false;
+    }
+    if (job->state == DELIVERY_FAILED) {
+        *ret_event = OPERATIONAL_ATTEMPT_EXHAUSTED;
+        return true;
+    }
+    if (job->is_success) {
+        *ret_event = OPERATIONAL_ATTEMPT_RECOVERED;
+        return job->attempts >= OPERATIONAL_FAILED_ATTEMPTS;
+    }
+    *ret_event = OPERATIONAL_ATTEMPT_FAILING;
+    return job->attempts == OPERATIONAL_FAILED_ATTEMPTS - 1;
+}
+
+/* At most two. Returns how many. */
+static size_t notices_of(const struct record_job *job, struct operational_notice ret_notices[2])
+{
+    size_t count = 0;
+    enum operational_event event;
+    if (attempt_event(job, &event)) {
+        ret_notices[count++] = (struct operational_notice){
+            .event = event,
+            .endpoint_id = job->endpoint_id,
+            .message_id = job->message_id,
+            .attempt_id = job->attempt_id,
+            .status_code = job->status_code,
+        };
+    }
+    if (job->disable_reason != NULL) {
+        ret_notices[count++] = (struct operational_notice){.event = OPERATIONAL_ENDPOINT_DISABLED,
+                                                           .endpoint_id = job->endpoint_id};
+    }
+    return count;
+}
+
+static enum ph_error tell_operators(struct writer *writer, struct list_node *jobs,
+                                    struct diag *diag)
+{
+    struct operational_notice few[2];
+    size_t count = 0;
+    LIST_FOR_EACH(node, next, jobs)
+    {
+        count += notices_of(LIST_ELEMENT(node, struct record_job, node), few);
+    }
+    if (count == 0) {
+        return PH_OK;
+    }
+    struct operational_notice *notices = ph_calloc(count, sizeof *notices);
+    size_t filled = 0;
+    LIST_FOR_EACH(node, next, jobs)
+    {
+        filled += notices_of(LIST_ELEMENT(node, struct record_job, node), &notices[filled]);
+    }
+    enum ph_error error = operational_tell(&writer->txn, notices, filled, diag);
+    free(notices);
+    return error;
+}
+
 enum ph_error record_batch(struct writer *writer, struct list_node *jobs, struct diag *diag)
 {
     enum ph_error error = db_pipeline_begin(writer->store->db, diag);
@@ -140,7 +204,10 @@ enum ph_error record_batch(struct writer *writer, struct list_node *jobs, struct
     }
     enum ph_error end_error = db_pipeline_end(writer->store->db, error == PH_OK ? diag : NULL);
     error = error != PH_OK ? error : end_error;
-    return error != PH_OK ? error : tell_formats(writer, jobs, diag);
+    if (error == PH_OK) {
+        error = tell_formats(writer, jobs, diag);
+    }
+    return error != PH_OK ? error : tell_operators(writer, jobs, diag);
 }
 
 static void count(struct metrics *metrics, const struct record_job *job)

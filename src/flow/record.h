@@ -17,6 +17,7 @@ struct record_job {
     int64_t application_id;
     int64_t message_id;
     int64_t endpoint_id;
+    int64_t attempts;          /* made before this one */
     int64_t manual_id;         /* the manual_attempt row that this attempt answers, 0 = scheduled */
     enum delivery_state state; /* after this attempt */
     int64_t next_attempt_at_us; /* when state is pending */

@@ -284,6 +284,7 @@ static enum ph_error run_stages(struct writer *writer, struct batch *batch, stru
 /* Runs and commits. On error nothing of the batch is in the store. */
 static enum ph_error run_transaction(struct writer *writer, struct batch *batch, struct diag *diag)
 {
+    writer->batch++;
     effects_clear(&writer->effects);
     application_cache_begin_batch(&writer->applications);
     writer->txn = (struct writer_txn){writer->store, clock_wall_us(), writer};

@@ -82,6 +82,9 @@ struct writer {
     struct auto_key_table auto_keys;
     struct batch_effects effects;
     struct writer_txn txn;
+    uint64_t batch;             /* number of the current one, from 1 */
+    uint64_t operational_batch; /* when is_anybody_told was looked up (operational.c) */
+    bool is_anybody_told;
     struct deliverer **deliverers;
     size_t deliverer_count;
     struct live_hub *live;
