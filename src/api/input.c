@@ -268,10 +268,14 @@ enum input_state input_time(struct input *input, const char *name, enum input_ne
 enum input_state input_raw(struct input *input, const char *name, enum input_need need,
                            enum scan_type type, struct slice *ret_json)
 {
+    static const char *const words[] = {
+        [SCAN_OBJECT] = "an object", [SCAN_ARRAY] = "an array", [SCAN_STRING] = "a string",
+        [SCAN_NUMBER] = "a number",  [SCAN_TRUE] = "a boolean", [SCAN_FALSE] = "a boolean",
+        [SCAN_NULL] = "a null",
+    };
+    PH_ASSERT((unsigned)type < PH_ARRAY_LENGTH(words));
     *ret_json = SLICE_NONE;
-    char expected[32];
-    (void)snprintf(expected, sizeof expected, "%s %s",
-                   type == SCAN_OBJECT || type == SCAN_ARRAY ? "an" : "a", scan_type_name(type));
+    const char *expected = words[type];
     const struct scan_member *member;
     enum input_state state = look_up(input, name, need, expected, &member);
     if (state != INPUT_VALUE) {

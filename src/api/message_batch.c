@@ -30,6 +30,7 @@ struct batch_job {
     bool has_application;   /* one of them brings one along */
     bool with_content;
     int64_t started_boot_us;
+    uint64_t accepted;
 };
 
 static struct batch_job *batch_of(struct api_job *job)
@@ -72,12 +73,14 @@ static void write_results(struct batch_job *batch)
 {
     struct json_out *out = &batch->job.answer.out;
     int64_t index = 0;
+    batch->accepted = 0;
     json_out_begin_object(out);
     json_out_key(out, "results");
     json_out_begin_array(out);
     for (const struct batch_item *item = batch->first; item != NULL; item = item->next) {
         if (item->ingest.error == PH_OK) {
             const struct message_row row = message_row_of(&item->ingest);
+            batch->accepted++;
             write_message(batch, index++, &row, item->ingest.payload);
         } else {
             write_error(out, index++, &item->ingest.diag);
@@ -187,12 +190,8 @@ static enum ph_error run_batch(struct api_job *job, struct writer_txn *txn, stru
 static void count_accepted(struct api_job *job)
 {
     const struct batch_job *batch = batch_of(job);
-    uint64_t accepted = 0;
-    for (const struct batch_item *item = batch->first; item != NULL; item = item->next) {
-        accepted += item->ingest.error == PH_OK;
-    }
     metrics_observe_many(job->call->api->metrics, METRIC_ACCEPT_SECONDS,
-                         clock_boot_us() - batch->started_boot_us, accepted);
+                         clock_boot_us() - batch->started_boot_us, batch->accepted);
 }
 
 static void free_batch(struct batch_job *batch)
