@@ -23,5 +23,6 @@ CREATE TABLE dbt_subscription (
     failing_since BIGINT,
     failures_max BIGINT NOT NULL, -- 0 = never deactivated
     failing_max_us BIGINT NOT NULL,
+    noticed BIGINT NOT NULL, -- 1 = the account was told that it will be deactivated
     deactivate_reason TEXT
 );

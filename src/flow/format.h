@@ -46,8 +46,9 @@ struct delivery_format {
      */
     enum ph_error (*render)(const struct format_event *event, struct arena *arena,
                             struct diag *diag, struct jq_transformed *ret_request);
-    /* After the attempt was inserted, in its transaction; NULL = nobody wants to know. An error of
-     * the store fails the batch. On the writer's thread. */
+    /* After the attempt was inserted, in its transaction; NULL = nobody wants to know. It may write
+     * and emit messages (ingest_in). An error fails the batch, which is tried again until there is
+     * none: errors of the store only. On the writer's thread. */
     enum ph_error (*recorded)(struct writer_txn *txn, const struct format_outcome *outcome,
                               struct diag *diag);
 };

@@ -104,7 +104,7 @@ static enum ph_error record_one(struct writer *writer, struct record_job *job, s
     return error;
 }
 
-/* Tells the surfaces of what was recorded; they may read. */
+/* Tells the surfaces of what was recorded; they may read and write. */
 static enum ph_error tell_formats(struct writer *writer, struct list_node *jobs, struct diag *diag)
 {
     enum ph_error error = PH_OK;

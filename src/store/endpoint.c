@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/endpoint.h"
 
+#include "store/application.h"
 #include "store/delivery.h"
 #include "store/sealed.h"
 #include "store/store_int.h"
@@ -293,6 +294,30 @@ enum ph_error endpoint_update(struct store *store, const struct endpoint_row *ro
         error = manual_attempt_delete_all(store, row->id, diag);
     }
     return error;
+}
+
+enum ph_error endpoint_disable(struct store *store, int64_t id, int64_t now_us, struct diag *diag,
+                               bool *ret_was_enabled)
+{
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE endpoint SET disabled = 1, generation = generation + 1,"
+                              " updated_at = $2 WHERE id = $1 AND disabled = 0"
+                              " AND deleted_at IS NULL RETURNING application_id");
+    db_bind_int64(update, 1, id);
+    db_bind_int64(update, 2, now_us);
+    bool has_row;
+    enum ph_error error = db_step(update, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    *ret_was_enabled = has_row;
+    if (!has_row) {
+        return PH_OK;
+    }
+    int64_t application_id = db_int64(update, 0);
+    db_done(update);
+    error = application_touch(store, application_id, diag);
+    return error == PH_OK ? manual_attempt_delete_all(store, id, diag) : error;
 }
 
 enum ph_error endpoint_delete(struct store *store, int64_t id, int64_t now_us, struct diag *diag)

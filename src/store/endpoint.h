@@ -77,6 +77,10 @@ PH_NODISCARD enum ph_error endpoint_insert(struct store *store, const struct end
  */
 PH_NODISCARD enum ph_error endpoint_update(struct store *store, const struct endpoint_row *row,
                                            struct diag *diag);
+/* Disables it if it is enabled (*ret_was_enabled), by the server and not by its owner: grows the
+ * generation, drops its manual attempts and grows its application's config_version. */
+PH_NODISCARD enum ph_error endpoint_disable(struct store *store, int64_t id, int64_t now_us,
+                                            struct diag *diag, bool *ret_was_enabled);
 /* Marks it deleted, grows the generation, drops its manual attempts. */
 PH_NODISCARD enum ph_error endpoint_delete(struct store *store, int64_t id, int64_t now_us,
                                            struct diag *diag);

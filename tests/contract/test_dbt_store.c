@@ -133,17 +133,33 @@ static void test_pages(void **state)
     store_rig_close(&rig);
 }
 
-static const char *dispatch(struct store_rig *rig, int64_t code, bool is_success, int64_t now_us)
+static struct dbt_standing dispatch(struct store_rig *rig, int64_t code, bool is_success,
+                                    int64_t now_us)
 {
     struct diag diag = {0};
-    const char *reason;
+    struct dbt_standing standing;
     const struct dbt_dispatch given = {.endpoint_id = 50,
                                        .status_code = code,
                                        .is_success = is_success,
                                        .dispatched_at_us = now_us - 7,
                                        .now_us = now_us};
-    CONTRACT_OK(dbt_subscription_dispatched(rig->store, &given, &diag, &reason), &diag);
-    return reason;
+    CONTRACT_OK(dbt_subscription_dispatched(rig->store, &given, &diag, &standing), &diag);
+    assert_true(standing.reason == NULL || !standing.is_warning);
+    return standing;
+}
+
+/* Failures one after the other: "." nothing, "w" a warning, "x" the end. */
+static void fail_times(struct store_rig *rig, const char *expected, int64_t first_us,
+                       int64_t pause_us)
+{
+    for (size_t index = 0; expected[index] != '\0'; index++) {
+        struct dbt_standing standing =
+            dispatch(rig, 500, false, first_us + (int64_t)index * pause_us);
+        assert_int_equal(standing.failures, index + 1);
+        assert_true(standing.failing_since_us == first_us);
+        assert_int_equal(standing.is_warning, expected[index] == 'w');
+        assert_int_equal(standing.reason != NULL, expected[index] == 'x');
+    }
 }
 
 static void test_dispatches(void **state)
@@ -151,28 +167,24 @@ static void test_dispatches(void **state)
     struct store_rig rig;
     struct diag diag = {0};
     store_rig_open(&rig, state);
-    assert_null(dispatch(&rig, 200, true, NOW_US)); /* no such subscription: nothing */
+    assert_null(dispatch(&rig, 200, true, NOW_US).reason); /* no such subscription: nothing */
     add(&rig, 50);
-    assert_null(dispatch(&rig, 410, false, LATER_US));
+    fail_times(&rig, ".....", LATER_US, 0);
+    assert_null(dispatch(&rig, 410, false, LATER_US).reason);
     struct dbt_subscription row = found(&rig, 50);
     assert_int_equal(row.http_status_code, 410);
     assert_true(row.dispatched_at_us == LATER_US - 7 && row.updated_at_us == LATER_US);
 
-    row.failures_max = 3;
+    row.failures_max = 5;
     CONTRACT_OK(dbt_subscription_update(rig.store, &row, true, &diag), &diag);
-    assert_null(dispatch(&rig, 500, false, LATER_US));
-    assert_null(dispatch(&rig, 500, false, LATER_US));
-    assert_null(dispatch(&rig, 200, true, LATER_US)); /* the count begins anew */
-    assert_null(dispatch(&rig, 500, false, LATER_US));
-    assert_null(dispatch(&rig, 0, false, LATER_US));
-    assert_non_null(dispatch(&rig, 500, false, LATER_US));
+    fail_times(&rig, "..w.", LATER_US, 1);
+    assert_int_equal(dispatch(&rig, 200, true, LATER_US).failures, 0); /* all begins anew */
+    fail_times(&rig, "..w.xx", LATER_US, 1);
 
     row.failures_max = 0;
     row.failing_max_us = DAY_US;
     CONTRACT_OK(dbt_subscription_update(rig.store, &row, true, &diag), &diag);
-    assert_null(dispatch(&rig, 500, false, LATER_US));
-    assert_null(dispatch(&rig, 500, false, LATER_US + DAY_US - 1));
-    assert_non_null(dispatch(&rig, 500, false, LATER_US + DAY_US));
+    fail_times(&rig, "..w.x", LATER_US, DAY_US / 4);
     store_rig_close(&rig);
 }
 

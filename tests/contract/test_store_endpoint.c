@@ -241,6 +241,33 @@ static void test_all_of_an_application_go_together(void **state)
     store_rig_close(&rig);
 }
 
+static void test_the_server_disables(void **state)
+{
+    struct store_rig rig;
+    struct diag diag = {0};
+    bool was_enabled;
+    store_rig_open(&rig, state);
+    endpoint_add(&rig, 50, NULL);
+    CONTRACT_OK(manual_attempt_insert(rig.store, 60, 1, 50, &diag), &diag);
+    int64_t generation = endpoint_found(&rig, 50).generation;
+    CONTRACT_OK(endpoint_disable(rig.store, 50, LATER_US, &diag, &was_enabled), &diag);
+    assert_true(was_enabled);
+    struct endpoint_row row = endpoint_found(&rig, 50);
+    assert_true(row.is_disabled && row.updated_at_us == LATER_US);
+    assert_true(row.generation == generation + 1);
+    assert_int_equal(store_rig_number(&rig, "SELECT count(*) FROM manual_attempt", 0), 0);
+    CONTRACT_OK(endpoint_disable(rig.store, 50, LATER_US, &diag, &was_enabled), &diag);
+    assert_false(was_enabled);
+    assert_true(endpoint_found(&rig, 50).generation == generation + 1);
+    endpoint_add(&rig, 51, NULL);
+    endpoint_remove(&rig, 51);
+    CONTRACT_OK(endpoint_disable(rig.store, 51, LATER_US, &diag, &was_enabled), &diag);
+    assert_false(was_enabled);
+    CONTRACT_OK(endpoint_disable(rig.store, 52, LATER_US, &diag, &was_enabled), &diag);
+    assert_false(was_enabled);
+    store_rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +276,7 @@ int main(void)
         CONTRACT_BOTH(test_disabling_grows_the_generation),
         CONTRACT_BOTH(test_a_deleted_endpoint_keeps_its_attempts),
         CONTRACT_BOTH(test_all_of_an_application_go_together),
+        CONTRACT_BOTH(test_the_server_disables),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }

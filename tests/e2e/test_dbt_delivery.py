@@ -224,14 +224,24 @@ def test_many_failures_deactivate_nothing(dbt, api, receiver, path):
 
 
 def test_profile_b_deactivates_after_five_failures(receiver, path):
+    """And tells the account before and after; a native endpoint can bring that to somebody."""
     with Server({"dbt.profile": "B"}) as server:
         dbt = make(server)
+        notices = path + "/notices"
+        server.api().new_endpoint({"id": f"dbt.{dbt.account}"}, receiver.url(notices),
+                                  eventTypes=["dbt.webhook.failing", "dbt.webhook.deactivated"])
         receiver.script(path, Reply(status=500))
         webhook = dbt.create(receiver.url(path))
         for _ in range(3):
             emit(server.api(), dbt)
         off = dbt.wait_webhook(webhook, lambda shown: not shown["active"])
         assert "failed" in off["deactivate_reason"] and off["http_status_code"] == "500"
+        told = sorted((json.loads(request.body) for request in receiver.wait(notices, 2)),
+                      key=lambda notice: notice["failures"])
+        assert [notice["failures"] for notice in told] == [3, 5]
+        assert {notice["webhookId"] for notice in told} == {webhook["id"]}
+        assert "reason" not in told[0] and told[1]["reason"] == off["deactivate_reason"]
+        assert told[0]["accountId"] == dbt.account and told[0]["failingSince"] == told[1]["failingSince"]
         body = json.loads(receiver.requests(path)[0].body)
         assert "webhooksID" not in body and body["webhookId"] == webhook["id"]
         receiver.script(path, Reply())
@@ -245,16 +255,10 @@ def test_a_success_begins_the_count_anew(receiver, path):
     with Server({"dbt.deactivate_failures": "3", "retry_schedule": ""}) as server:
         dbt = make(server)
         webhook = dbt.create(receiver.url(path))
-        for statuses in ([500, 500], [200], [500, 500]):
-            for status in statuses:
-                receiver.script(path, Reply(status=status))
-                emit(server.api(), dbt)
-                before = len(receiver.requests(path))
-                stamp = dbt.get(webhook).get("dispatched_at")
-                dbt.wait_webhook(webhook, lambda shown: shown.get("dispatched_at") != stamp or len(
-                    receiver.requests(path)) > before)
-                wait_for(lambda: len(dbt.ok("GET", f"subscription/{webhook['id']}/events")["data"][0][
-                    "http_status_code"]) == 3, 10)
+        for number, status in enumerate([500, 500, 200, 500, 500], 1):
+            receiver.script(path, Reply(status=status))
+            emit(server.api(), dbt)
+            wait_for(lambda: [row["http_status_code"] for row in wait_log(dbt, webhook, number)][0] == str(status), 10)
         assert dbt.get(webhook)["active"] is True
 
 

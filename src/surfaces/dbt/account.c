@@ -5,6 +5,7 @@
 #include "store/event_type.h"
 #include "surfaces/dbt/dbt_int.h"
 #include "surfaces/dbt/id.h"
+#include "surfaces/dbt/notice.h"
 
 #define UID_TEXT_MAX 32
 
@@ -85,6 +86,8 @@ static enum ph_error ensure_event_types(struct writer_txn *txn, struct arena *ar
         {"job.run.completed", "A dbt job run has ended and its artifacts can be read"},
         {"job.run.errored", "A dbt job run has failed"},
         {"job.run.canceled", "A dbt job run was cancelled"},
+        {DBT_NOTICE_FAILING, "A dbt webhook fails and will be deactivated"},
+        {DBT_NOTICE_DEACTIVATED, "A dbt webhook was deactivated because it failed"},
     };
     enum ph_error error = PH_OK;
     for (size_t index = 0; error == PH_OK && index < PH_ARRAY_LENGTH(types); index++) {

@@ -3,12 +3,11 @@
 
 #include "core/scan.h"
 #include "surfaces/dbt/dbt_int.h"
+#include "surfaces/dbt/notice.h"
 #include "surfaces/dbt/subscription.h"
-#include "surfaces/dbt/webhook.h"
 
 #define MEMBERS_MAX 32
 #define BODY_BYTES_MAX ((size_t)4 * 1024 * 1024)
-#define ROW_ARENA_BYTES ((size_t)4 * 1024 * 1024)
 
 struct members {
     struct scan_member items[MEMBERS_MAX];
@@ -104,33 +103,24 @@ static enum ph_error render(const struct format_event *event, struct arena *aren
 
 /* --- outcomes --------------------------------------------------------------------------------- */
 
-static enum ph_error deactivate(struct writer_txn *txn, int64_t endpoint_id, const char *reason,
-                                struct diag *diag)
+static enum ph_error deactivate(struct writer_txn *txn, int64_t endpoint_id,
+                                const struct dbt_standing *standing, struct diag *diag)
 {
-    struct dbt_subscription row;
-    ARENA_AUTO struct arena arena;
-    arena_init(&arena, ROW_ARENA_BYTES);
-    enum ph_error error = dbt_subscription_next(txn->store, endpoint_id - 1, &arena, diag, &row);
-    if (error == PH_NOT_FOUND ||
-        (error == PH_OK && (row.endpoint.id != endpoint_id || row.endpoint.is_disabled))) {
-        return PH_OK; /* gone, or off by now */
+    bool was_enabled;
+    enum ph_error error =
+        endpoint_disable(txn->store, endpoint_id, txn->now_us, diag, &was_enabled);
+    if (error != PH_OK || !was_enabled) {
+        return error; /* gone, or off by now */
     }
-    if (error != PH_OK) {
-        return error;
-    }
-    row.endpoint.is_disabled = true;
-    row.endpoint.updated_at_us = txn->now_us;
-    error = endpoint_update(txn->store, &row.endpoint, diag);
-    if (error == PH_OK) {
-        error = dbt_subscription_deactivated(txn->store, endpoint_id, slice_of(reason), diag);
-    }
-    return error == PH_OK ? dbt_webhook_changed(txn, &row.endpoint, diag) : error;
+    writer_txn_endpoint_changed(txn, endpoint_id);
+    error = dbt_subscription_deactivated(txn->store, endpoint_id, slice_of(standing->reason), diag);
+    return error == PH_OK ? dbt_notice_emit(txn, endpoint_id, standing, diag) : error;
 }
 
 static enum ph_error recorded(struct writer_txn *txn, const struct format_outcome *outcome,
                               struct diag *diag)
 {
-    const char *reason;
+    struct dbt_standing standing;
     const struct dbt_dispatch dispatch = {
         .endpoint_id = outcome->endpoint_id,
         .status_code = outcome->status_code,
@@ -138,9 +128,13 @@ static enum ph_error recorded(struct writer_txn *txn, const struct format_outcom
         .dispatched_at_us = txn->now_us - outcome->duration_ms * 1000,
         .now_us = txn->now_us,
     };
-    enum ph_error error = dbt_subscription_dispatched(txn->store, &dispatch, diag, &reason);
-    return error == PH_OK && reason != NULL ? deactivate(txn, outcome->endpoint_id, reason, diag)
-                                            : error;
+    enum ph_error error = dbt_subscription_dispatched(txn->store, &dispatch, diag, &standing);
+    if (error == PH_OK && standing.reason != NULL) {
+        error = deactivate(txn, outcome->endpoint_id, &standing, diag);
+    } else if (error == PH_OK && standing.is_warning) {
+        error = dbt_notice_emit(txn, outcome->endpoint_id, &standing, diag);
+    }
+    return error;
 }
 
 const struct delivery_format dbt_format = {

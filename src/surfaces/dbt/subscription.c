@@ -131,7 +131,8 @@ enum ph_error dbt_subscription_insert(struct store *store, const struct dbt_subs
     struct db_statement *insert =
         db_prepare(store->db, "INSERT INTO dbt_subscription (endpoint_id, name, client_url,"
                               " delivery, http_status_code, updated_at, failures, failures_max,"
-                              " failing_max_us) VALUES ($1, $2, $3, $4, 0, $5, 0, $6, $7)");
+                              " failing_max_us, noticed)"
+                              " VALUES ($1, $2, $3, $4, 0, $5, 0, $6, $7, 0)");
     db_bind_int64(insert, 1, row->endpoint.id);
     db_bind_text(insert, 2, row->name);
     db_bind_text(insert, 3, row->client_url);
@@ -146,7 +147,7 @@ static enum ph_error forget_failures(struct store *store, int64_t endpoint_id, s
 {
     struct db_statement *update =
         db_prepare(store->db, "UPDATE dbt_subscription SET failures = 0, failing_since = NULL,"
-                              " deactivate_reason = NULL WHERE endpoint_id = $1");
+                              " noticed = 0, deactivate_reason = NULL WHERE endpoint_id = $1");
     db_bind_int64(update, 1, endpoint_id);
     return db_exec(update, diag);
 }
@@ -179,16 +180,41 @@ enum ph_error dbt_subscription_delete(struct store *store, int64_t endpoint_id, 
 
 /* --- dispatches ------------------------------------------------------------------------------- */
 
-enum ph_error dbt_subscription_dispatched(struct store *store, const struct dbt_dispatch *dispatch,
-                                          struct diag *diag, const char **ret_reason)
+/* What the limits say: all of one is passed, or half of it. */
+static void judge(const struct dbt_dispatch *dispatch, int64_t failures_max, int64_t failing_max_us,
+                  bool was_noticed, struct dbt_standing *standing)
 {
-    *ret_reason = NULL;
+    int64_t failing_us =
+        standing->failing_since_us == 0 ? 0 : dispatch->now_us - standing->failing_since_us;
+    if (failures_max > 0 && standing->failures >= failures_max) {
+        standing->reason = "too many failed deliveries in a row";
+    } else if (failing_max_us > 0 && failing_us >= failing_max_us) {
+        standing->reason = "nothing but failed deliveries for too long";
+    }
+    bool is_half = (failures_max > 1 && 2 * standing->failures >= failures_max) ||
+                   (failing_max_us > 0 && 2 * failing_us >= failing_max_us);
+    standing->is_warning = standing->reason == NULL && is_half && !was_noticed;
+}
+
+static enum ph_error set_noticed(struct store *store, int64_t endpoint_id, struct diag *diag)
+{
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE dbt_subscription SET noticed = 1 WHERE endpoint_id = $1");
+    db_bind_int64(update, 1, endpoint_id);
+    return db_exec(update, diag);
+}
+
+enum ph_error dbt_subscription_dispatched(struct store *store, const struct dbt_dispatch *dispatch,
+                                          struct diag *diag, struct dbt_standing *ret_standing)
+{
+    *ret_standing = (struct dbt_standing){0};
     struct db_statement *update = db_prepare(
         store->db,
         "UPDATE dbt_subscription SET http_status_code = $2, dispatched_at = $3, updated_at = $4,"
         " failures = CASE WHEN $5 = 1 THEN 0 ELSE failures + 1 END,"
-        " failing_since = CASE WHEN $5 = 1 THEN NULL ELSE coalesce(failing_since, $4) END"
-        " WHERE endpoint_id = $1 RETURNING failures, failing_since, failures_max, failing_max_us");
+        " failing_since = CASE WHEN $5 = 1 THEN NULL ELSE coalesce(failing_since, $4) END,"
+        " noticed = CASE WHEN $5 = 1 THEN 0 ELSE noticed END WHERE endpoint_id = $1"
+        " RETURNING failures, failing_since, failures_max, failing_max_us, noticed");
     db_bind_int64(update, 1, dispatch->endpoint_id);
     db_bind_int64(update, 2, dispatch->status_code);
     db_bind_int64(update, 3, dispatch->dispatched_at_us);
@@ -199,18 +225,12 @@ enum ph_error dbt_subscription_dispatched(struct store *store, const struct dbt_
     if (error != PH_OK || !has_row) {
         return error;
     }
-    int64_t failures = db_int64(update, 0);
-    int64_t failing_since_us = db_int64(update, 1);
-    int64_t failures_max = db_int64(update, 2);
-    int64_t failing_max_us = db_int64(update, 3);
+    ret_standing->failures = db_int64(update, 0);
+    ret_standing->failing_since_us = db_int64(update, 1);
+    judge(dispatch, db_int64(update, 2), db_int64(update, 3), db_int64(update, 4) != 0,
+          ret_standing);
     db_done(update);
-    if (failures_max > 0 && failures >= failures_max) {
-        *ret_reason = "too many failed deliveries in a row";
-    } else if (failing_max_us > 0 && failing_since_us > 0 &&
-               dispatch->now_us - failing_since_us >= failing_max_us) {
-        *ret_reason = "nothing but failed deliveries for too long";
-    }
-    return PH_OK;
+    return ret_standing->is_warning ? set_noticed(store, dispatch->endpoint_id, diag) : PH_OK;
 }
 
 enum ph_error dbt_subscription_deactivated(struct store *store, int64_t endpoint_id,

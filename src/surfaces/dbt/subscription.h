@@ -56,11 +56,19 @@ struct dbt_dispatch {
     int64_t now_us;
 };
 
-/* Notes an attempt. *ret_reason is set when the subscription's limits of failures are passed by it:
- * static text, else NULL. Nothing is written when there is no such subscription. */
+/* How a subscription stands after an attempt. */
+struct dbt_standing {
+    int64_t failures;         /* attempts in a row */
+    int64_t failing_since_us; /* 0 = it does not fail */
+    const char *reason;       /* a limit is passed: why it is to be deactivated. Static, or NULL */
+    bool is_warning;          /* half of a limit is passed; once until it succeeds again */
+};
+
+/* Notes an attempt. Nothing happens when there is no such subscription. */
 PH_NODISCARD enum ph_error dbt_subscription_dispatched(struct store *store,
                                                        const struct dbt_dispatch *dispatch,
-                                                       struct diag *diag, const char **ret_reason);
+                                                       struct diag *diag,
+                                                       struct dbt_standing *ret_standing);
 PH_NODISCARD enum ph_error dbt_subscription_deactivated(struct store *store, int64_t endpoint_id,
                                                         struct slice reason, struct diag *diag);
 
