@@ -4,10 +4,10 @@
  * end. The task is the server's: when this command ends early the task goes on.
  */
 #include <poll.h>
-#include <signal.h>
 
 #include "app/client.h"
 #include "app/command.h"
+#include "app/interrupt.h"
 #include "app/progress.h"
 #include "app/remote.h"
 #include "base/clock.h"
@@ -47,23 +47,6 @@ struct replay {
     bool was_connected;
     bool is_told; /* that the connection is lost */
 };
-
-static volatile sig_atomic_t is_interrupted;
-
-static void note_signal(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-}
-
-static void catch_signals(void)
-{
-    /* Without SA_RESTART: what waits is to wake up. */
-    struct sigaction action = {.sa_handler = note_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-}
 
 /* --- talking to the server ----------------------------------------------------------------------
  */
@@ -218,7 +201,7 @@ static bool may_try_again(struct replay *replay, enum ph_error error, const stru
 static int follow(struct replay *replay)
 {
     int pause_ms = POLL_MIN_MS;
-    while (is_interrupted == 0) {
+    while (!interrupt_came()) {
         struct diag diag = {0};
         struct told told;
         enum ph_error error = look(replay, &told, &diag);
@@ -440,7 +423,7 @@ static int run(int count, char **arguments)
     struct replay replay = {0};
     struct command_line line;
     int code = EXIT_USAGE;
-    catch_signals();
+    interrupt_catch();
     remote_init(&replay.remote);
     progress_init(&replay.progress);
     buf_init(&replay.task, TEXT_MAX);

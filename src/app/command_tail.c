@@ -5,10 +5,10 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 
 #include "app/client.h"
 #include "app/command.h"
+#include "app/interrupt.h"
 #include "app/remote.h"
 #include "core/base64.h"
 #include "core/event_stream.h"
@@ -42,23 +42,6 @@ struct tail {
     bool is_failed;
     int delay_ms;
 };
-
-static volatile sig_atomic_t is_interrupted;
-
-static void note_signal(int number)
-{
-    (void)number;
-    is_interrupted = 1;
-}
-
-static void catch_signals(void)
-{
-    /* Without SA_RESTART: what waits is to wake up. */
-    struct sigaction action = {.sa_handler = note_signal};
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-}
 
 /* --- printing --------------------------------------------------------------------------------- */
 
@@ -213,13 +196,13 @@ static bool take_bytes(void *context, struct slice bytes)
         command_complain("%s", diag.text);
         tail->is_failed = true;
     }
-    return !tail->is_failed && tail->left != 0 && !ferror(stdout) && is_interrupted == 0;
+    return !tail->is_failed && tail->left != 0 && !ferror(stdout) && !interrupt_came();
 }
 
 static bool goes_on(void *context)
 {
     (void)context;
-    return is_interrupted == 0;
+    return !interrupt_came();
 }
 
 static void write_url(const struct tail *tail, struct buf *url)
@@ -278,7 +261,7 @@ static void pause_before_retry(struct tail *tail)
 
 static bool is_over(const struct tail *tail)
 {
-    return tail->is_failed || tail->left == 0 || ferror(stdout) || is_interrupted != 0;
+    return tail->is_failed || tail->left == 0 || ferror(stdout) || interrupt_came();
 }
 
 /* Until it is over, or there is no sense in trying again. */
@@ -364,7 +347,7 @@ static int run(int count, char **arguments)
     struct tail tail = {.left = -1, .delay_ms = DELAY_MIN_MS};
     struct command_line line;
     int code = EXIT_USAGE;
-    catch_signals();
+    interrupt_catch();
     remote_init(&tail.remote);
     event_stream_init(&tail.stream);
     buf_init(&tail.application_found, TEXT_MAX);

@@ -327,3 +327,99 @@ enum ph_error file_remove_folder(const char *path, struct diag *diag)
     }
     return PH_OK;
 }
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
+enum ph_error file_lines_open(const char *path, size_t line_max, struct diag *diag,
+                              struct file_lines *ret_lines)
+{
+    bool is_input = strcmp(path, "-") == 0;
+    int fd = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return diag_set(diag, errno == ENOENT ? PH_NOT_FOUND : PH_IO, NULL, "could not open %s: %s",
+                        path, strerror(errno));
+    }
+    *ret_lines =
+        (struct file_lines){.fd = fd, .name = ph_strdup(is_input ? "standard input" : path)};
+    buf_init(&ret_lines->read, line_max + CHUNK_BYTES);
+    return PH_OK;
+}
+
+void file_lines_close(struct file_lines *lines)
+{
+    if (lines->fd != STDIN_FILENO) {
+        (void)close(lines->fd);
+    }
+    free(lines->name);
+    buf_done(&lines->read);
+}
+
+static enum ph_error read_more(struct file_lines *lines, struct diag *diag)
+{
+    char chunk[CHUNK_BYTES];
+    buf_drop(&lines->read, lines->taken);
+    lines->taken = 0;
+    ssize_t got = read(lines->fd, chunk, sizeof chunk);
+    if (got < 0 && errno == EINTR) {
+        return PH_BUSY;
+    }
+    if (got < 0) {
+        return diag_set(diag, PH_IO, NULL, "could not read %s: %s", lines->name, strerror(errno));
+    }
+    lines->is_end = got == 0;
+    buf_append(&lines->read, chunk, (size_t)got);
+    if (lines->read.failed) {
+        return diag_set(diag, PH_TOO_LARGE, NULL, "%s, line %lld: more than %zu bytes", lines->name,
+                        (long long)lines->number + 1, lines->read.max - CHUNK_BYTES);
+    }
+    return PH_OK;
+}
+
+enum ph_error file_lines_next(struct file_lines *lines, struct diag *diag, struct slice *ret_line,
+                              bool *ret_has_line)
+{
+    size_t looked_at = 0; /* of what is not taken */
+    for (;;) {
+        struct slice text = buf_slice(&lines->read);
+        text = (struct slice){text.ptr + lines->taken, text.len - lines->taken};
+        struct slice rest = {text.ptr + looked_at, text.len - looked_at};
+        size_t end = looked_at + slice_find(rest, '\n');
+        if (end < text.len || (lines->is_end && text.len > 0)) {
+            lines->taken += end < text.len ? end + 1 : end;
+            lines->number++;
+            *ret_line = (struct slice){text.ptr, end};
+            *ret_has_line = true;
+            return PH_OK;
+        }
+        if (lines->is_end) {
+            *ret_has_line = false;
+            return PH_OK;
+        }
+        looked_at = text.len;
+        enum ph_error error = read_more(lines, diag);
+        if (error != PH_OK) {
+            return error;
+        }
+    }
+}
+
+int64_t file_count_lines(const char *path)
+{
+    struct stat status;
+    int fd = strcmp(path, "-") == 0 ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd == STDIN_FILENO || fd < 0) {
+        return -1;
+    }
+    char chunk[CHUNK_BYTES];
+    int64_t count = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) ? 0 : -1;
+    char last = '\n';
+    for (ssize_t got = 0; count >= 0 && (got = read(fd, chunk, sizeof chunk)) != 0;) {
+        for (ssize_t index = 0; index < got; index++) {
+            count += chunk[index] == '\n';
+        }
+        last = got > 0 ? chunk[got - 1] : last;
+        count = got < 0 ? -1 : count;
+    }
+    (void)close(fd);
+    return count < 0 ? -1 : count + (last == '\n' ? 0 : 1);
+}

@@ -48,4 +48,25 @@ PH_NODISCARD enum ph_error file_remove_folder(const char *path, struct diag *dia
 PH_NODISCARD enum ph_error file_unlink(const char *path, struct diag *diag);
 void file_remove(const char *path); /* no error when it is not there */
 
+/* A text read line by line. */
+struct file_lines {
+    int fd;
+    char *name;
+    struct buf read;
+    size_t taken; /* bytes of it that the last line had */
+    bool is_end;
+    int64_t number; /* of the last line, from 1 */
+};
+
+/* "-" is standard input. Lines may have `line_max` bytes. Finish with file_lines_close. */
+PH_NODISCARD enum ph_error file_lines_open(const char *path, size_t line_max, struct diag *diag,
+                                           struct file_lines *ret_lines);
+/* The next line, without its end; valid until the next call. False at the end. PH_TOO_LARGE, which
+ * names the line; PH_BUSY without words when a signal came while it waited. */
+PH_NODISCARD enum ph_error file_lines_next(struct file_lines *lines, struct diag *diag,
+                                           struct slice *ret_line, bool *ret_has_line);
+void file_lines_close(struct file_lines *lines);
+/* How many lines a plain file has; -1 when it is none (a pipe, a terminal), or cannot be read. */
+int64_t file_count_lines(const char *path);
+
 #endif

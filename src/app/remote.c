@@ -14,10 +14,12 @@
 #define STRANGE_BYTES_MAX 300
 #define TOKEN_STEP_US (INT64_C(3600) * CLOCK_US_PER_S)
 #define TOKEN_US (2 * TOKEN_STEP_US)
+#define TOKEN_LONG_US (48 * TOKEN_STEP_US)
 
 void remote_init(struct remote *remote)
 {
     remote->is_local = false;
+    remote->token_made_at_us = 0;
     buf_init(&remote->url, TEXT_MAX);
     buf_init(&remote->token, TEXT_MAX);
 }
@@ -56,10 +58,11 @@ static enum ph_error find_token(struct remote *remote, const struct options *opt
     SECRET_AUTO struct secret secret = SECRET_NONE;
     enum ph_error error = data_jwt_secret(options, diag, &secret);
     if (error == PH_OK) {
-        /* The same token for an hour, because an idempotency key belongs to the token that came
-         * with it. */
-        int64_t now_us = clock_wall_us() / TOKEN_STEP_US * TOKEN_STEP_US;
-        token_append(&secret, DEFAULT_ORGANISATION, NULL, now_us, now_us + TOKEN_US,
+        bool is_of_now = remote->token_made_at_us == 0;
+        int64_t made_at_us =
+            is_of_now ? clock_wall_us() / TOKEN_STEP_US * TOKEN_STEP_US : remote->token_made_at_us;
+        int64_t valid_us = is_of_now ? TOKEN_US : TOKEN_LONG_US;
+        token_append(&secret, DEFAULT_ORGANISATION, NULL, made_at_us, made_at_us + valid_us,
                      &remote->token);
     }
     return error;

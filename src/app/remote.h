@@ -14,6 +14,9 @@ struct remote {
     struct buf url;
     struct buf token;
     bool is_local; /* the url is of the data directory, see client.h */
+    /* Wall clock, of a token that is made: the same time gives the same token, and so the same
+     * place for idempotency keys. 0 = the hour's beginning. It is valid for two days then. */
+    int64_t token_made_at_us;
 };
 
 void remote_init(struct remote *remote);

@@ -2,17 +2,14 @@
 """`posthorn replay`: what it sends, what it says on a terminal and elsewhere, and how it ends."""
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
-import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from harness.api import id_pattern
-from harness.cli import is_failure, is_usage_error, try_run
+from harness.cli import Terminal, is_failure, is_usage_error, try_run
 from harness.receiver import Reply
 from harness.server import BIN, Server, clean_environment
 from harness.wait import SLOWNESS, wait_for
@@ -31,38 +28,6 @@ def replay(server, *words, **kwargs):
 
 def of(app, endpoint, *words):
     return ("--app", app["id"], "--endpoint", endpoint["id"], *words)
-
-
-class Terminal:
-    """A running `posthorn replay` whose standard error is a terminal."""
-
-    def __init__(self, server, *words):
-        self.text = ""
-        ours, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [BIN, "replay", *map(str, words), "--data", str(server.data)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=theirs,
-            text=True,
-            env=clean_environment(),
-        )
-        os.close(theirs)
-        self._thread = threading.Thread(target=self._read, args=(ours,), daemon=True)
-        self._thread.start()
-
-    def _read(self, ours):
-        try:
-            while piece := os.read(ours, 4096):
-                self.text += piece.decode()
-        except OSError:
-            pass  # the other side is closed
-        os.close(ours)
-
-    def end(self):
-        out, _ = self.process.communicate(timeout=30 * SLOWNESS)
-        self._thread.join(5)
-        return self.process.returncode, out
 
 
 def received(receiver, path):
@@ -148,7 +113,7 @@ def test_the_bar_on_a_terminal(server, api, app, receiver, path):
     for _ in range(45):
         api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
-    terminal = Terminal(server, *of(app, endpoint, "--since", "1h", "--missing", "--rate", 15))
+    terminal = Terminal(server, "replay", *of(app, endpoint, "--since", "1h", "--missing", "--rate", 15))
     assert terminal.end() == (0, "45 messages sent again\n")
     bars = re.findall(r"\r\[([#.]{30})\] +(\d+) % (\d+) of 45 messages([^\r]*)\x1b\[K", terminal.text)
     assert len(bars) >= 3, terminal.text
@@ -163,7 +128,7 @@ def test_an_interrupt_ends_the_command_only(server, api, app, receiver, path, nu
     for _ in range(30):
         api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
-    terminal = Terminal(server, *of(app, endpoint, "--since", "1h", "--missing", "--rate", 10))
+    terminal = Terminal(server, "replay", *of(app, endpoint, "--since", "1h", "--missing", "--rate", 10))
     wait_for(lambda: "of 30 messages" in terminal.text, what="the bar")
     terminal.process.send_signal(number)
     code, out = terminal.end()

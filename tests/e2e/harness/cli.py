@@ -4,6 +4,7 @@ listener and the demo."""
 
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -96,6 +97,38 @@ class Listen:
     def __exit__(self, *_):
         self.process.kill()
         self.process.communicate()
+
+
+class Terminal:
+    """A running command whose standard error is a terminal; `text` is what it has shown there."""
+
+    def __init__(self, server, *words):
+        self.text = ""
+        ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [BIN, *map(str, words), "--data", str(server.data)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+            env=clean_environment(),
+        )
+        os.close(theirs)
+        self._thread = threading.Thread(target=self._read, args=(ours,), daemon=True)
+        self._thread.start()
+
+    def _read(self, ours):
+        try:
+            while piece := os.read(ours, 4096):
+                self.text += piece.decode()
+        except OSError:
+            pass  # the other side is closed
+        os.close(ours)
+
+    def end(self):
+        out, _ = self.process.communicate(timeout=30 * SLOWNESS)
+        self._thread.join(5)
+        return self.process.returncode, out
 
 
 DELIVERED = re.compile(r"^\S+Z /hook/(\w+) (msg_\w{27}) signature verified v1a?,\S+$")
