@@ -66,11 +66,25 @@ static int on_verify(int is_fine, X509_STORE_CTX *store_context)
     return is_fine;
 }
 
+/* Curl frees a context that failed before it tells of it, and the next may get the same address:
+ * what happens there is no longer about the transfer that had it. */
+static void take_context(struct http_transfer *transfer, void *context)
+{
+    LIST_FOR_EACH(node, following, &transfer->sink->active)
+    {
+        struct http_transfer *other = LIST_ELEMENT(node, struct http_transfer, node);
+        if (other->ssl_context == context) {
+            other->ssl_context = NULL;
+        }
+    }
+    transfer->ssl_context = context;
+}
+
 CURLcode http_trust_on_ssl_context(CURL *easy, void *context, void *transfer_pointer)
 {
     struct http_transfer *transfer = transfer_pointer;
     (void)easy;
-    transfer->ssl_context = context;
+    take_context(transfer, context);
     http_flood_watch(transfer->sink, context);
     if (transfer->pool->proxy.kind == HTTP_PROXY_HTTPS) {
         SSL_CTX_set_app_data(context, transfer->sink);
