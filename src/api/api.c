@@ -23,12 +23,23 @@ struct api *api_new(const struct api_options *options)
     size_t route_count;
     const struct http_route *routes = api_routes(&route_count);
     documents_init(&api->documents, routes, route_count);
+    api->passwords = passwords_new(options->metrics);
+    api->sign_in_limit = sign_in_limit_new();
     return api;
+}
+
+void api_stop(struct api *api)
+{
+    if (api != NULL) {
+        passwords_stop(api->passwords);
+    }
 }
 
 void api_free(struct api *api)
 {
     if (api != NULL) {
+        passwords_free(api->passwords);
+        sign_in_limit_free(api->sign_in_limit);
         documents_done(&api->documents);
         secret_done(&api->jwt_secret);
         free(atomic_load(&api->public_url));

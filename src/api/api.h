@@ -23,6 +23,8 @@ struct api_options {
 };
 
 struct api *api_new(const struct api_options *options);
+/* Ends its own threads, while the flow still runs. NULL is fine. */
+void api_stop(struct api *api);
 void api_free(struct api *api);
 
 /* The route table and the hooks for struct http_server_options; context = the `struct api *`. */

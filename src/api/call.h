@@ -14,7 +14,9 @@
 #include "api/api.h"
 #include "api/auth.h"
 #include "api/documents.h"
+#include "api/password.h"
 #include "api/payload_check.h"
+#include "api/sign_in_limit.h"
 #include "base/json_out.h"
 #include "flow/writer.h"
 #include "store/application.h"
@@ -37,6 +39,8 @@ struct api {
     atomic_ullong tokens_version;      /* grows after every committed change that ends tokens */
     atomic_ullong event_types_version; /* … that changes event types */
     struct documents documents;
+    struct passwords *passwords;
+    struct sign_in_limit *sign_in_limit;
 };
 
 /* Owned by one http thread. */

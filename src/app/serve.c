@@ -341,6 +341,7 @@ void server_stop(struct server *server)
         }
     }
     control_stop(server->control);
+    api_stop(server->api);
     flow_stop(server->flow, server->drain_ms);
     surfaces_stop(server->surfaces);
     api_free(server->api);

@@ -22,6 +22,11 @@ void *http_thread_context(const struct http_request *request)
     return request->daemon->thread_context;
 }
 
+bool http_is_tls(const struct http_request *request)
+{
+    return request->daemon->server->is_tls;
+}
+
 struct slice http_path(const struct http_request *request)
 {
     return request->path;

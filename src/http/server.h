@@ -110,6 +110,8 @@ enum http_method http_method_of(const struct http_request *request);
 const struct http_route *http_route_of(const struct http_request *request);
 void *http_context(const struct http_request *request);        /* options.context */
 void *http_thread_context(const struct http_request *request); /* from thread_start */
+/* Whether it came by TLS to this server; what a proxy did is not known. */
+bool http_is_tls(const struct http_request *request);
 /* The raw path, undecoded, without query. */
 struct slice http_path(const struct http_request *request);
 /* Decoded parameter by its name in the pattern; always present for names in the pattern. */

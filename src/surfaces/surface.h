@@ -75,6 +75,11 @@ struct surface {
     /* Finds the token of a request: the text in the header or wherever it stands, SLICE_NONE when
      * there is none. NULL = `Authorization: Bearer`. */
     struct slice (*token_of)(struct http_request *request);
+    /* Finds a text of token_of that is no token of the table, such as a session's: fills what the
+     * surface needs of the row. PH_NOT_FOUND when it is nothing. NULL = there are tokens only. */
+    enum ph_error (*find_session)(struct api_call *call, struct store *store,
+                                  const uint8_t hash[SURFACE_TOKEN_HASH_BYTES], struct diag *diag,
+                                  struct surface_token_row *ret_row);
     /* Whether the call's token may do the operation; after it was found in the store. NULL = any
      * valid token. Path parameters can be looked at. */
     enum ph_error (*authorize)(struct api_call *call, const struct surface_operation *operation,

@@ -251,6 +251,9 @@ static enum ph_error find_token(struct api_call *call, struct diag *diag)
         error = surface_token_find(store, slice_of(surface->name), hash, clock_wall_us(),
                                    call->arena, diag, row);
     }
+    if (error == PH_NOT_FOUND && surface->find_session != NULL) {
+        error = surface->find_session(call, store, hash, diag, row);
+    }
     if (error == PH_NOT_FOUND) {
         return diag_set(diag, PH_UNAUTHORIZED, NULL, "Invalid token.");
     }
