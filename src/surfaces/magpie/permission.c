@@ -94,6 +94,14 @@ static bool has_word(const char *list, struct slice word)
     return false;
 }
 
+_Static_assert(PH_ARRAY_LENGTH(names) == MAGPIE_PERMISSION_COUNT, "as in the header");
+
+const char *magpie_permission_at(size_t index)
+{
+    PH_ASSERT(index < MAGPIE_PERMISSION_COUNT);
+    return names[index];
+}
+
 const char *magpie_permission_name(struct slice name)
 {
     for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {

@@ -39,6 +39,9 @@ PH_NODISCARD enum ph_error magpie_permission_from(struct slice name, struct slic
 void magpie_permission_append(const struct magpie_permission *permission, struct buf *text);
 const char *magpie_access_name(enum magpie_access access); /* "allow" */
 const char *magpie_scope_name(enum magpie_scope scope);    /* "recursive" */
+/* All names, 0..MAGPIE_PERMISSION_COUNT - 1. Static text. */
+#define MAGPIE_PERMISSION_COUNT 23
+const char *magpie_permission_at(size_t index);
 /* The static text of a permission's name, NULL when there is no such permission. */
 const char *magpie_permission_name(struct slice name);
 

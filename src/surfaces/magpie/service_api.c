@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operations on services (magpie spec section 8). */
+#include "surfaces/magpie/resource_int.h"
+
+#define URL_MAX 8192
+#define CONFIGURATION_MAX ((size_t)64 * 1024)
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+void magpie_service_write_facts(struct api_call *call, struct json_out *out,
+                                const struct magpie_service *service)
+{
+    BUF_AUTO struct buf url;
+    buf_init(&url, URL_MAX);
+    magpie_append_public_url(surface_state(call), service->resource.name, &url);
+    json_out_member_string(out, "service_name", service->resource.name);
+    json_out_member_string(out, "service_type", service->resource.service_type);
+    json_out_member_string(out, "service_sync_type", service->resource.sync_type);
+    json_out_member_string(out, "service_url", service->url);
+    json_out_member_string(out, "public_url", buf_slice(&url));
+    json_out_member_int(out, "resource_id", service->resource.id);
+    json_out_member_raw(out, "configuration",
+                        service->configuration.ptr != NULL ? service->configuration
+                                                           : SLICE_LITERAL("null"));
+    magpie_resource_write_allowed(out, &service->resource);
+}
+
+/* A list of services in the making: below their types, or flat. */
+struct listing {
+    struct api_call *call;
+    struct json_out *out;
+    bool is_flat;
+    char type[32]; /* of the last one; empty = none */
+};
+
+static void list_service(void *context, const struct magpie_service *service)
+{
+    struct listing *listing = context;
+    struct slice type = service->resource.service_type;
+    if (!listing->is_flat && !slice_equal_text(type, listing->type)) {
+        if (listing->type[0] != '\0') {
+            json_out_end_object(listing->out);
+        }
+        (void)snprintf(listing->type, sizeof listing->type, "%.*s", SLICE_ARG(type));
+        json_out_key(listing->out, listing->type);
+        json_out_begin_object(listing->out);
+    }
+    if (!listing->is_flat) {
+        char key[MAGPIE_NAME_MAX + 1]; /* names need no escapes but for white space */
+        (void)snprintf(key, sizeof key, "%.*s", SLICE_ARG(service->resource.name));
+        for (char *at = key; *at != '\0'; at++) {
+            *at = *at < ' ' ? ' ' : *at;
+        }
+        json_out_key(listing->out, key);
+    }
+    json_out_begin_object(listing->out);
+    magpie_service_write_facts(listing->call, listing->out, service);
+    json_out_end_object(listing->out);
+}
+
+enum ph_error magpie_service_list(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct api_answer answer;
+    enum ph_error error = api_begin_read(call, diag, &store);
+    if (error != PH_OK) {
+        return error;
+    }
+    magpie_answer_init(&answer, "Get services successful.");
+    struct listing listing = {call, &answer.out, magpie_query_flag(call, "flatten"), ""};
+    json_out_key(&answer.out, "services");
+    if (listing.is_flat) {
+        json_out_begin_array(&answer.out);
+    } else {
+        json_out_begin_object(&answer.out);
+    }
+    error = magpie_service_walk(store, list_service, &listing, diag);
+    if (listing.is_flat) {
+        json_out_end_array(&answer.out);
+    } else {
+        if (listing.type[0] != '\0') {
+            json_out_end_object(&answer.out);
+        }
+        json_out_end_object(&answer.out);
+    }
+    return magpie_answer_send(call, &answer, error, diag);
+}
+
+static enum ph_error read_path_service(struct api_call *call, struct diag *diag,
+                                       struct store **ret_store, struct magpie_service *ret_service)
+{
+    enum ph_error error = api_begin_read(call, diag, ret_store);
+    return error != PH_OK
+               ? error
+               : magpie_service_find(*ret_store, http_param(call->request, "service_name"),
+                                     call->arena, diag, ret_service);
+}
+
+enum ph_error magpie_service_get(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct magpie_service service;
+    struct api_answer answer;
+    enum ph_error error = read_path_service(call, diag, &store, &service);
+    if (error != PH_OK) {
+        return error;
+    }
+    magpie_answer_init(&answer, "Get service successful.");
+    json_out_key(&answer.out, "service");
+    json_out_begin_object(&answer.out);
+    magpie_service_write_facts(call, &answer.out, &service);
+    json_out_end_object(&answer.out);
+    return magpie_answer_send(call, &answer, PH_OK, diag);
+}
+
+/* The service with all below it. */
+static enum ph_error write_tree(struct api_call *call, struct store *store, struct json_out *out,
+                                const struct magpie_service *service, struct diag *diag)
+{
+    struct magpie_resource *rows;
+    size_t count;
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, API_ROWS_MAX);
+    enum ph_error error =
+        magpie_resource_tree(store, service->resource.id, &arena, diag, &rows, &count);
+    if (error == PH_OK) {
+        json_out_begin_object(out);
+        magpie_service_write_facts(call, out, service);
+        magpie_resource_write_children(out, "resources", rows, count, service->resource.id);
+        json_out_end_object(out);
+    }
+    return error;
+}
+
+enum ph_error magpie_service_resources_list(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct magpie_service service;
+    struct api_answer answer;
+    enum ph_error error = read_path_service(call, diag, &store, &service);
+    if (error != PH_OK) {
+        return error;
+    }
+    magpie_answer_init(&answer, "Get service resources successful.");
+    json_out_key(&answer.out, "service");
+    error = write_tree(call, store, &answer.out, &service, diag);
+    return magpie_answer_send(call, &answer, error, diag);
+}
+
+/* Ids of all services, in the order of types and names. */
+struct id_list {
+    struct arena *arena;
+    int64_t *ids;
+    size_t count;
+    size_t capacity;
+    bool failed;
+};
+
+static void add_id(void *context, const struct magpie_service *service)
+{
+    struct id_list *list = context;
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        int64_t *ids = arena_calloc(list->arena, capacity, sizeof ids[0]);
+        if (ids == NULL) {
+            list->failed = true;
+            return;
+        }
+        if (list->count > 0) {
+            memcpy(ids, list->ids, list->count * sizeof ids[0]);
+        }
+        list->ids = ids;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = service->resource.id;
+}
+
+enum ph_error magpie_resource_list(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct api_answer answer;
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, API_ROWS_MAX);
+    struct id_list list = {.arena = &arena};
+    enum ph_error error = api_begin_read(call, diag, &store);
+    if (error == PH_OK) {
+        error = magpie_service_walk(store, add_id, &list, diag);
+    }
+    if (error == PH_OK && list.failed) {
+        error = api_no_memory(diag);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    magpie_answer_init(&answer, "Get resources successful.");
+    json_out_key(&answer.out, "resources");
+    json_out_begin_array(&answer.out);
+    for (size_t index = 0; error == PH_OK && !answer.body.failed && index < list.count; index++) {
+        struct magpie_service service;
+        error = magpie_service_find_id(store, list.ids[index], &arena, diag, &service);
+        if (error == PH_OK) {
+            error = write_tree(call, store, &answer.out, &service, diag);
+        }
+    }
+    json_out_end_array(&answer.out);
+    return magpie_answer_send(call, &answer, error, diag);
+}
+
+enum ph_error magpie_service_permissions_list(struct api_call *call, struct diag *diag)
+{
+    return magpie_resource_answer_allowed(call, diag);
+}
+
+/* --- create and delete ------------------------------------------------------------------------ */
+
+struct service_job {
+    struct api_job job;
+    struct magpie_service service;
+};
+
+static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    struct magpie_service service = PH_CONTAINER_OF(job, struct service_job, job)->service;
+    enum ph_error error = magpie_service_insert(txn, &service, diag);
+    if (error == PH_OK) {
+        job->status = 201;
+        magpie_answer_begin(&job->answer.out, 201, "Service registration to db successful.");
+        json_out_key(&job->answer.out, "service");
+        json_out_begin_object(&job->answer.out);
+        magpie_service_write_facts(job->call, &job->answer.out, &service);
+        json_out_end_object(&job->answer.out);
+        magpie_answer_end(&job->answer.out);
+    }
+    return error;
+}
+
+static void check_service(struct magpie_body *body, const struct magpie_service *service)
+{
+    if (!magpie_is_resource_name(service->resource.name)) {
+        magpie_body_refuse(body, PH_BAD_REQUEST, "service_name",
+                           "a name has letters and digits, with single spaces, _ - . : between");
+    }
+    if (!magpie_is_service_type(service->resource.service_type)) {
+        magpie_body_refuse(body, PH_BAD_REQUEST, "service_type", "there is no such service type");
+    }
+    if (!magpie_is_service_url(service->url)) {
+        magpie_body_refuse(body, PH_BAD_REQUEST, "service_url",
+                           "the URL is http or https, with a host");
+    }
+    if (service->configuration.len > CONFIGURATION_MAX) {
+        magpie_body_refuse(body, PH_INVALID, "configuration",
+                           "the configuration is longer than %zu bytes", CONFIGURATION_MAX);
+    }
+}
+
+enum ph_error magpie_service_create(struct api_call *call, struct diag *diag)
+{
+    struct magpie_body body;
+    bool is_pushed; /* to a catalogue that is not here */
+    struct service_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    struct magpie_service *service = &job->service;
+    magpie_body_of(call, PH_INVALID, diag, &body);
+    service->resource.name = magpie_body_required(&body, "service_name");
+    service->resource.service_type = magpie_body_required(&body, "service_type");
+    service->url = magpie_body_required(&body, "service_url");
+    service->resource.type = SLICE_LITERAL(MAGPIE_TYPE_SERVICE);
+    service->resource.display_name = SLICE_LITERAL("");
+    (void)magpie_body_object(&body, "configuration", &service->configuration);
+    (void)magpie_body_bool(&body, "service_push", &is_pushed);
+    check_service(&body, service);
+    enum ph_error error = magpie_body_end(&body);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_create, diag);
+}
+
+enum ph_error magpie_service_remove(struct api_call *call, struct diag *diag)
+{
+    return magpie_resource_remove(call, diag);
+}
+
+enum ph_error magpie_service_resources_create(struct api_call *call, struct diag *diag)
+{
+    return magpie_resource_submit(call, true, diag);
+}
