@@ -8,6 +8,7 @@
 #include "flow/live.h"
 #include "flow/settings.h"
 #include "flow/task.h"
+#include "flow/upkeep.h"
 #include "flow/writer.h"
 #include "jq/pool.h"
 #include "sinks/http.h"
@@ -26,6 +27,7 @@ struct flow {
     struct deliverer *deliverers[DELIVER_THREADS_MAX];
     size_t deliverer_count;
     struct keeper *keeper;
+    struct upkeep_list *upkeep;
     struct live_hub *live;
     struct tasks *tasks;
     bool is_sending;
@@ -40,6 +42,7 @@ static void free_flow(struct flow *flow, int64_t drain_ms)
     }
     jq_pool_free(flow->jq); /* no program answers a deliverer from here on */
     writer_stop(flow->writer);
+    upkeep_list_free(flow->upkeep); /* the writer's last jobs may still bring some forward */
     live_hub_stop(flow->live);
     for (size_t index = 0; index < flow->deliverer_count; index++) {
         deliverer_free(flow->deliverers[index]);
@@ -97,6 +100,7 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
     flow->options = *options;
     flow->settings = settings_holder_new(&options->settings);
     flow->is_sending = true;
+    flow->upkeep = upkeep_list_new();
     flow->application_throttles = application_throttles_new();
     flow->holds = holds_new();
     struct jq_pool_options jq = options->settings.jq;
@@ -116,7 +120,8 @@ enum ph_error flow_start(const struct flow_options *options, struct diag *diag,
         error = start_deliverers(flow, diag);
     }
     if (error == PH_OK) {
-        error = keeper_start(&flow->options, flow->settings, flow->writer, diag, &flow->keeper);
+        error = keeper_start(&flow->options, flow->settings, flow->writer, flow->upkeep, diag,
+                             &flow->keeper);
     }
     if (error == PH_OK) {
         error = tasks_start(&flow->options, flow->writer, diag, &flow->tasks);
@@ -169,6 +174,11 @@ struct live_hub *flow_live(struct flow *flow)
 struct holds *flow_holds(struct flow *flow)
 {
     return flow->holds;
+}
+
+struct upkeep *flow_upkeep_add(struct flow *flow, const struct upkeep_work *work)
+{
+    return upkeep_list_add(flow->upkeep, work);
 }
 
 const char *flow_store_address(const struct flow *flow)

@@ -52,6 +52,8 @@ struct keeper {
     struct writer *writer;
     struct store *store;
     struct backlog *backlog;
+    struct upkeep_list *upkeep;
+    int64_t upkeep_wait_us;   /* until the next of it is due */
     int64_t checkpoint_at_us; /* boot clock: not before */
     struct retention_round round;
     struct seal_walk walk; /* over what is stored in plain */
@@ -318,7 +320,10 @@ static int64_t tick_us(const struct keeper *keeper)
     if (keeper->round.is_going) {
         return keeper->round.pause_us;
     }
-    return is_sealing ? STEP_PAUSE_US : TICK_US;
+    if (is_sealing || keeper->upkeep_wait_us < STEP_PAUSE_US) {
+        return STEP_PAUSE_US;
+    }
+    return keeper->upkeep_wait_us;
 }
 
 static void *keeper_main(void *argument)
@@ -330,6 +335,7 @@ static void *keeper_main(void *argument)
         look_after_secrets(keeper);
         backlog_step(keeper->backlog);
         retain(keeper);
+        keeper->upkeep_wait_us = upkeep_list_run(keeper->upkeep, TICK_US);
     }
     return NULL;
 }
@@ -344,13 +350,16 @@ static void free_keeper(struct keeper *keeper)
 }
 
 enum ph_error keeper_start(const struct flow_options *options, struct settings_holder *settings,
-                           struct writer *writer, struct diag *diag, struct keeper **ret_keeper)
+                           struct writer *writer, struct upkeep_list *upkeep, struct diag *diag,
+                           struct keeper **ret_keeper)
 {
     struct keeper *keeper = ph_calloc(1, sizeof *keeper);
     keeper->options = options;
     keeper->settings = settings;
     keeper->writer = writer;
     keeper->round.began_us = clock_boot_us();
+    keeper->upkeep = upkeep;
+    keeper->upkeep_wait_us = TICK_US;
     (void)pthread_mutex_init(&keeper->lock, NULL);
     clock_cond_init(&keeper->changed);
     enum ph_error error = store_open(options->store_address, DB_READ_WRITE, diag, &keeper->store);
