@@ -44,6 +44,29 @@ struct slice http_param(const struct http_request *request, const char *name)
     ph_assert_failed("the pattern has this parameter", __FILE__, __LINE__);
 }
 
+struct slice http_rest(struct http_request *request)
+{
+    const struct router_row *row = request->row;
+    PH_ASSERT(row != NULL && row->parameter_count > 0);
+    const struct router_parameter *last = &row->parameters[row->parameter_count - 1];
+    PH_ASSERT(last->is_rest && last->segment < request->segment_count);
+    size_t length = 0;
+    for (size_t i = last->segment; i < request->segment_count; i++) {
+        length += request->segments[i].len + 1;
+    }
+    char *text = arena_alloc(&request->arena, length);
+    if (text == NULL) {
+        return SLICE_NONE;
+    }
+    char *end = text;
+    for (size_t i = last->segment; i < request->segment_count; i++) {
+        memcpy(end, request->segments[i].ptr, request->segments[i].len);
+        end += request->segments[i].len;
+        *end++ = '/';
+    }
+    return (struct slice){text, length - 1};
+}
+
 struct slice http_header(const struct http_request *request, const char *name)
 {
     struct slice wanted = slice_of(name);

@@ -53,6 +53,7 @@ static void request_put_back(struct http_request *request)
     struct http_daemon *daemon = request->daemon;
     free(request->answer);
     request->answer = NULL;
+    http_upload_free(request);
     if (daemon->spare_count == SPARE_MAX) {
         http_request_destroy(request);
         return;
@@ -72,6 +73,7 @@ void http_request_unref(struct http_request *request)
 {
     if (atomic_fetch_sub(&request->references, 1) == 1) {
         free(request->answer);
+        http_upload_free(request);
         http_request_destroy(request);
     }
 }
@@ -216,6 +218,32 @@ static bool body_has_no_room(const struct http_request *request)
                server->options.body_bytes_max;
 }
 
+static void ensure_thread_context(struct http_daemon *daemon)
+{
+    if (!daemon->has_thread_context) {
+        const struct http_server_options *options = &daemon->server->options;
+        daemon->has_thread_context = true;
+        if (options->thread_start != NULL) {
+            daemon->thread_context = options->thread_start(options->context);
+        }
+        PH_ASSERT(pthread_setspecific(daemon->server->thread_key, daemon) == 0);
+    }
+}
+
+/* The handler of a streamed route, with the head alone: it answers or begins an upload. */
+static enum MHD_Result handle_head(struct http_request *request)
+{
+    ensure_thread_context(request->daemon);
+    http_connection_set_deadline(request->connection, 0, false);
+    request->state = REQUEST_HANDLED;
+    request->handler(request);
+    if (request->upload != NULL) {
+        return MHD_YES;
+    }
+    PH_ASSERT(request->state == REQUEST_ANSWERED && !request->is_handed_over);
+    return answer_early(request);
+}
+
 static const char no_room[] = "Too many large requests are being read, try again soon.";
 
 static enum MHD_Result on_head(struct http_request *request, const char *method,
@@ -234,6 +262,9 @@ static enum MHD_Result on_head(struct http_request *request, const char *method,
         return refuse(request, 503, "service_unavailable", "Too many connections.");
     }
     choose_handler(request);
+    if (request->row != NULL && request->row->route->body_max_bytes == HTTP_BODY_STREAMED) {
+        return handle_head(request);
+    }
     if (request->body_expected > request->body_max) {
         http_handle_too_large(request);
         return answer_early(request);
@@ -281,6 +312,9 @@ static enum MHD_Result cut(struct http_request *request)
 
 static enum MHD_Result on_body(struct http_request *request, const char *data, size_t *size)
 {
+    if (request->upload != NULL) {
+        return http_upload_read(request, data, size);
+    }
     size_t length = *size;
     *size = 0;
     size_t total = request->body_length + length;
@@ -308,24 +342,15 @@ static enum MHD_Result on_body(struct http_request *request, const char *data, s
     return MHD_YES;
 }
 
-static void ensure_thread_context(struct http_daemon *daemon)
-{
-    if (!daemon->has_thread_context) {
-        const struct http_server_options *options = &daemon->server->options;
-        daemon->has_thread_context = true;
-        if (options->thread_start != NULL) {
-            daemon->thread_context = options->thread_start(options->context);
-        }
-        PH_ASSERT(pthread_setspecific(daemon->server->thread_key, daemon) == 0);
-    }
-}
-
 static enum MHD_Result on_complete(struct http_request *request)
 {
     ensure_thread_context(request->daemon);
     http_connection_set_deadline(request->connection, 0, false);
     request->is_read = true;
     (void)atomic_fetch_add(&request->daemon->handling, 1);
+    if (request->upload != NULL) {
+        return http_upload_end(request);
+    }
     if (request->is_body_too_large) {
         http_handle_too_large(request);
         return http_answer_queue(request);
@@ -393,6 +418,7 @@ void http_on_completed(void *context, struct MHD_Connection *mhd, void **request
         http_linger(daemon->server, request->linger_fd);
     }
     http_answer_read(request);
+    http_upload_completed(request);
     http_stream_completed(request);
     bool was_counted = request->is_counted;
     bool was_read = request->is_read;

@@ -6,6 +6,7 @@ struct router_node {
     struct router_node **children; /* literals, sorted by compare_text */
     size_t child_count;
     struct router_node *parameter; /* NULL when no route has a parameter here */
+    struct router_node *rest;      /* likewise, one that takes all that is left */
     const struct router_row *rows[HTTP_METHOD_COUNT];
 };
 
@@ -71,12 +72,14 @@ static struct router_node *parameter_make(struct router_node *node, struct route
 {
     PH_ASSERT(part.len > 2 && part.ptr[part.len - 1] == '}');
     PH_ASSERT(row->parameter_count < ROUTER_PARAMETERS_MAX);
-    row->parameters[row->parameter_count++] =
-        (struct router_parameter){{part.ptr + 1, part.len - 2}, segment};
-    if (node->parameter == NULL) {
-        node->parameter = ph_calloc(1, sizeof *node->parameter);
+    bool is_rest = part.ptr[part.len - 2] == '*';
+    row->parameters[row->parameter_count++] = (struct router_parameter){
+        {part.ptr + 1, part.len - 2 - (is_rest ? 1 : 0)}, segment, is_rest};
+    struct router_node **child = is_rest ? &node->rest : &node->parameter;
+    if (*child == NULL) {
+        *child = ph_calloc(1, sizeof **child);
     }
-    return node->parameter;
+    return *child;
 }
 
 static void add_route(struct router *router, struct router_row *row, const struct http_route *route)
@@ -91,6 +94,7 @@ static void add_route(struct router *router, struct router_row *row, const struc
         PH_ASSERT(part.len > 0 && segment < ROUTER_SEGMENTS_MAX);
         if (part.ptr[0] == '{') {
             node = parameter_make(node, row, part, segment);
+            PH_ASSERT(!row->parameters[row->parameter_count - 1].is_rest || rest.ptr == NULL);
         } else {
             PH_ASSERT(slice_find(part, '{') == part.len && slice_find(part, '}') == part.len);
             node = child_make(node, part);
@@ -122,6 +126,10 @@ static void free_below(struct router_node *node)
         free_below(node->parameter);
         free(node->parameter);
     }
+    if (node->rest != NULL) {
+        free_below(node->rest);
+        free(node->rest);
+    }
 }
 
 void router_free(struct router *router)
@@ -131,6 +139,16 @@ void router_free(struct router *router)
         free(router->rows);
         free(router);
     }
+}
+
+static bool has_empty(const struct slice *segments, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (segments[i].len == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static const struct router_row *row_for(const struct router_node *node, enum http_method method,
@@ -167,6 +185,9 @@ static void walk(const struct router_node *node, enum http_method method,
     }
     if (match->row == NULL && node->parameter != NULL) {
         walk(node->parameter, method, segments + 1, count - 1, match);
+    }
+    if (match->row == NULL && node->rest != NULL && !has_empty(segments, count)) {
+        match->row = row_for(node->rest, method, &match->allowed);
     }
 }
 

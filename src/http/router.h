@@ -17,6 +17,7 @@ struct router;
 struct router_parameter {
     struct slice name;
     size_t segment; /* its index among the segments of the path */
+    bool is_rest;   /* it takes this segment and all behind it */
 };
 
 /* A compiled route. */

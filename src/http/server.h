@@ -40,14 +40,18 @@ enum http_method {
 typedef void http_handler(struct http_request *request);
 
 /* One row of a route table. `pattern` has literal segments and `{name}` parameters, one whole
- * segment each ("/api/v1/app/{app_id}/msg"). A trailing slash of the request path is ignored.
+ * segment each ("/api/v1/app/{app_id}/msg"); the last one may be `{name*}`, which takes one segment
+ * or more (http_rest). A trailing slash of the request path is ignored.
  * HEAD is served by the GET route (the body is left out). */
+#define HTTP_BODY_STREAMED SIZE_MAX
 struct http_route {
     enum http_method method;
     const char *pattern;
     http_handler *handler;
-    size_t body_max_bytes; /* 0 = no body is expected (one up to 64 KiB is read and ignored) */
-    const void *data;      /* the owner's own, see http_route_of */
+    /* 0 = no body is expected (one up to 64 KiB is read and ignored); HTTP_BODY_STREAMED = the
+     * handler is called before the body has come, see upload.h. */
+    size_t body_max_bytes;
+    const void *data; /* the owner's own, see http_route_of */
 };
 
 struct http_server_options {
@@ -116,6 +120,9 @@ bool http_is_tls(const struct http_request *request);
 struct slice http_path(const struct http_request *request);
 /* Decoded parameter by its name in the pattern; always present for names in the pattern. */
 struct slice http_param(const struct http_request *request, const char *name);
+/* What the pattern's `{name*}` took: its decoded segments with slashes between. SLICE_NONE at the
+ * cap of the request's memory. */
+struct slice http_rest(struct http_request *request);
 /* Header value, name without case; SLICE_NONE when absent. Values are trimmed. */
 struct slice http_header(const struct http_request *request, const char *name);
 /* n-th (from 0) decoded value of a query parameter; SLICE_NONE when there is none. A parameter

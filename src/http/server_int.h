@@ -39,6 +39,7 @@
 #define HTTP_HEADERS_INLINE 24
 
 struct http_credentials;
+struct http_upload;
 
 struct http_settings {
     atomic_int references;
@@ -160,6 +161,8 @@ struct http_answer_header {
  *      │           └────► PARKED ─────► ANSWERED     http_suspend, then http_respond
  *      │                    └─────────► ABANDONED    the server stopped first: 503
  *      └──────────────────────────────► ANSWERED     refused without a handler
+ *
+ * An upload goes from READING to PARKED and back with each piece.
  */
 enum http_request_state {
     REQUEST_READING,
@@ -221,6 +224,7 @@ struct http_request {
     const char *content_type;
     const char *error_text;     /* of the diag that was answered, for the log; NULL = none */
     struct http_stream *stream; /* the answer goes on; NULL = it does not */
+    struct http_upload *upload; /* the body is handed on in pieces; NULL = it is not */
     char *answer;               /* malloc'ed or NULL */
     size_t answer_length;
     size_t counted_bytes; /* in the server's answer_bytes */
@@ -320,6 +324,14 @@ void http_stream_completed(struct http_request *request);
 void http_streams_sweep(struct http_server *server, int64_t now_us);
 /* Ends all streams of a stopping server and lets none begin. */
 void http_streams_end(struct http_daemon *daemon);
+
+/* --- upload.c: the daemon's thread --- */
+/* A part of the body; its end. */
+enum MHD_Result http_upload_read(struct http_request *request, const char *data, size_t *size);
+enum MHD_Result http_upload_end(struct http_request *request);
+/* The connection is done with the request: an upload that was under way is cut. */
+void http_upload_completed(struct http_request *request);
+void http_upload_free(struct http_request *request);
 
 /* --- builtin.c: handlers of the server itself --- */
 http_handler http_handle_not_found;

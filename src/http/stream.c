@@ -35,6 +35,7 @@ struct http_stream {
     struct buf text;
     size_t taken; /* bytes of `text` that libmicrohttpd has got */
     int64_t appended_us;
+    int64_t taken_us; /* when libmicrohttpd took something */
 };
 
 static void lock(struct http_stream *stream)
@@ -113,6 +114,9 @@ static size_t take(struct http_stream *stream, char *target, size_t max)
 static void append(struct http_stream *stream, struct slice text, int64_t now_us)
 {
     stream->appended_us = now_us;
+    if (waiting(stream) == 0) {
+        stream->taken_us = now_us;
+    }
     bool is_behind = waiting(stream) > HTTP_STREAM_BEHIND_MAX_BYTES;
     if (!is_behind) {
         buf_append_slice(&stream->text, text);
@@ -140,6 +144,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *target, size_
         result = MHD_CONTENT_READER_END_WITH_ERROR;
     } else if (before > 0) {
         result = (ssize_t)take(stream, target, max);
+        stream->taken_us = clock_boot_us();
         gives_room = before >= options->room_bytes && waiting(stream) < options->room_bytes;
     } else if (stream->is_ended) {
         result = MHD_CONTENT_READER_END_OF_STREAM;
@@ -163,7 +168,8 @@ struct MHD_Response *http_stream_response(struct http_request *request)
 {
     struct http_stream *stream = request->stream;
     struct MHD_Response *response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, stream, free_response);
+        stream->options.length_bytes > 0 ? stream->options.length_bytes : MHD_SIZE_UNKNOWN,
+        BLOCK_BYTES, read_stream, stream, free_response);
     if (response != NULL) {
         (void)atomic_fetch_add(&stream->references, 1);
         (void)MHD_add_response_header(response, "Content-Type", request->content_type);
@@ -216,6 +222,7 @@ static struct http_stream *stream_new(struct http_request *request,
     stream->options = *options;
     stream->request = request;
     stream->appended_us = clock_boot_us();
+    stream->taken_us = stream->appended_us;
     /* Less than what waits has been taken and not dropped yet. */
     buf_init(&stream->text, 2 * HTTP_STREAM_BEHIND_MAX_BYTES + HTTP_STREAM_TEXT_MAX_BYTES);
     list_init(&stream->node);
@@ -286,6 +293,15 @@ size_t http_stream_waiting(struct http_stream *stream)
     return bytes;
 }
 
+void http_stream_cut(struct http_stream *stream)
+{
+    lock(stream);
+    if (is_open(stream)) {
+        break_off(stream);
+    }
+    unlock(stream);
+}
+
 /* With the lock held. */
 static void end(struct http_stream *stream)
 {
@@ -315,7 +331,9 @@ static void sweep(struct http_stream *stream, int64_t now_us)
 {
     const struct http_stream_options *options = &stream->options;
     lock(stream);
-    if (stream->request != NULL && !stream->is_broken && has_gone(stream)) {
+    bool is_stalled = options->stall_us > 0 && waiting(stream) > 0 &&
+                      now_us - stream->taken_us >= options->stall_us;
+    if (stream->request != NULL && !stream->is_broken && (is_stalled || has_gone(stream))) {
         break_off(stream);
     } else if (is_open(stream) && stream->is_suspended && options->idle_text != NULL &&
                now_us - stream->appended_us >= options->idle_us) {

@@ -23,6 +23,11 @@ struct http_stream;
 
 struct http_stream_options {
     const char *content_type; /* a literal */
+    /* Of the whole answer, told as its Content-Length; an answer that ends before is seen to be
+     * cut. 0 = not known. */
+    uint64_t length_bytes;
+    /* A client that takes nothing of what waits for so long is cut. 0 = it may. */
+    int64_t stall_us;
     /* A literal that is sent when nothing else was for idle_us, so that proxies see life and dead
      * clients are noticed. NULL = nothing. */
     const char *idle_text;
@@ -48,6 +53,8 @@ PH_NODISCARD struct http_stream *http_stream_start(struct http_request *request,
 bool http_stream_append(struct http_stream *stream, struct slice text);
 /* Bytes that wait for the client to read. */
 size_t http_stream_waiting(struct http_stream *stream);
+/* Cuts the client off: what was to come cannot be had. Ending the stream is still the owner's. */
+void http_stream_cut(struct http_stream *stream);
 /* Ends the answer after what was appended, and gives the stream up. */
 void http_stream_end(struct http_stream *stream);
 

@@ -27,6 +27,10 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/a/{x}", handler, 0, "any"},
     {HTTP_GET, "/a/{x}/b", handler, 0, "below any"},
     {HTTP_GET, "/a/list/c", handler, 0, "below literal"},
+    {HTTP_GET, "/files", handler, 0, "files"},
+    {HTTP_GET, "/files/{path*}", handler, 0, "file"},
+    {HTTP_PUT, "/files/{id}/{path*}", handler, 0, "upload"},
+    {HTTP_GET, "/files/{id}/exact", handler, 0, "exact"},
 };
 
 struct expectation {
@@ -60,6 +64,13 @@ static const struct expectation expectations[] = {
     {HTTP_GET, "a/list/b", "below any", BIT(HTTP_GET) | BIT(HTTP_HEAD)},
     {HTTP_GET, "a/list/c", "below literal", BIT(HTTP_GET) | BIT(HTTP_HEAD)},
     {HTTP_GET, "a/other/c", NULL, 0},
+    {HTTP_GET, "files", "files", BIT(HTTP_GET) | BIT(HTTP_HEAD)},
+    {HTTP_GET, "files/x", "file", BIT(HTTP_GET) | BIT(HTTP_HEAD)},
+    {HTTP_GET, "files/x/exact", "exact", BIT(HTTP_GET) | BIT(HTTP_HEAD)},
+    {HTTP_PUT, "files/x/y/z", "upload", BIT(HTTP_PUT)},
+    {HTTP_GET, "files/x/y/z", "file", BIT(HTTP_GET) | BIT(HTTP_HEAD) | BIT(HTTP_PUT)},
+    {HTTP_GET, "files/x//z", NULL, 0},
+    {HTTP_GET, "files/", NULL, 0},
 };
 
 static struct router_match find(const struct router *router, enum http_method method,
