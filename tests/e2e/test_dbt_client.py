@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The unmodified dbtc client over TLS, at the root of a listener of the surface's own and below its mount."""
 
+import itertools
 import json
 import os
 import socket
+import ssl
 
+import httpx
 import pytest
 from dbtc import dbtCloudClient
 from harness import tls
-from harness.dbt import Dbt, is_error, make_token, signature
+from harness.dbt import FINISHED, Dbt, is_error, make_token, signature
 from harness.server import Server
 
 ACCOUNT = 77
+_jobs = itertools.count(500)
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +35,20 @@ def secure(tmp_path_factory):
 
 @pytest.fixture(params=["own listener", "mount"])
 def cloud(secure, request, monkeypatch):
+    return connect(secure, request, monkeypatch, "webhooks_only")
+
+
+@pytest.fixture(params=["own listener", "mount"])
+def runner(secure, request, monkeypatch):
+    return connect(secure, request, monkeypatch, "job_runner")
+
+
+def connect(secure, request, monkeypatch, permission):
     server, own, mount, ca_file = secure
     for name in [name for name in os.environ if name.startswith("DBT_CLOUD_") or name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_file)
-    token = make_token(server, ACCOUNT, "webhooks_only")
+    token = make_token(server, ACCOUNT, permission)
     return dbtCloudClient(service_token=token, host=own if request.param == "own listener" else mount).cloud
 
 
@@ -63,6 +76,37 @@ def test_all_six_calls(cloud, receiver, path):
     assert gone == {"data": {"id": webhook["id"]}, "status": {"code": 200, "is_success": True}}
     missing = cloud.get_webhook(ACCOUNT, webhook["id"])
     assert missing["status"]["code"] == 404 and missing["data"] is None
+
+
+def test_runs_and_what_they_name(runner, secure):
+    reporter = Dbt(secure[0], ACCOUNT, runner.service_token, base=f"https://{runner._host}")
+    reporter._http = httpx.Client(timeout=30, trust_env=False, verify=ssl.create_default_context(cafile=secure[3]))
+    job = next(_jobs)
+    for run, status in ((job * 10 + 2, 20), (job * 10 + 1, 10)):
+        reporter.reported(run, 201, job_id=job, status=status, finished_at=FINISHED,
+                          run_steps=[{"name": "dbt build", "status": status, "logs": "done"}])
+    last = job * 10 + 1
+    reporter.uploaded(last, "manifest.json", json.dumps({"nodes": "x" * 900_000}).encode())
+    reporter.uploaded(last, "compiled/a/b.sql", b"select 1")
+    assert reporter.ingested(last)["artifacts_saved"] is True
+    listed = runner.list_runs(ACCOUNT, job_definition_id=job, order_by="-id", include_related=["job", "run_steps"])
+    assert [run["id"] for run in listed["data"]] == [last, job * 10 + 2]
+    assert listed["data"][0]["run_steps"][0]["logs"] == "done"
+    assert [run["id"] for run in runner.list_runs(ACCOUNT, job_definition_id=job, status="error")["data"]] == [
+        job * 10 + 2]
+    assert runner.get_most_recent_run(ACCOUNT, job_definition_id=job)["data"]["id"] == last
+    assert runner.get_run(ACCOUNT, last, include_related=["trigger"])["data"]["is_success"] is True
+    assert runner.list_run_artifacts(ACCOUNT, last)["data"] == ["compiled/a/b.sql", "manifest.json"]
+    assert runner.get_run_artifact(ACCOUNT, last, "manifest.json") == {"nodes": "x" * 900_000}
+    assert runner.get_run_artifact(ACCOUNT, last, "compiled/a/b.sql") == "select 1"
+    assert runner.get_most_recent_run_artifact(ACCOUNT, "compiled/a/b.sql", job_definition_id=job) == "select 1"
+    assert runner.get_job(ACCOUNT, job)["data"]["name"] == "Daily"
+    assert job in [each["id"] for each in runner.list_jobs(ACCOUNT, project_id=6)["data"]]
+    assert runner.get_project_by_name("Acme", ACCOUNT)["data"]["id"] == 6
+    assert [each["name"] for each in runner.list_environments(ACCOUNT, 6)["data"]] == ["production"]
+    assert runner.get_environment(ACCOUNT, 6, 72)["data"]["id"] == 72
+    assert runner.list_environments_by_account(ACCOUNT)["data"]
+    assert runner.get_run(ACCOUNT, 999999)["status"]["code"] == 404
 
 
 def test_accounts_first(cloud):

@@ -138,6 +138,12 @@ static bool parse_number(struct slice text, int64_t *ret_number)
            slice_to_int64(text, ret_number) && *ret_number <= DBT_ACCOUNT_NUMBER_MAX;
 }
 
+enum ph_error dbt_path_number(const struct api_call *call, const char *name, struct diag *diag,
+                              int64_t *ret_number)
+{
+    return parse_number(http_param(call->request, name), ret_number) ? PH_OK : dbt_not_found(diag);
+}
+
 static bool may(unsigned rights, unsigned permission)
 {
     switch ((enum dbt_permission)permission) {
@@ -175,6 +181,7 @@ enum ph_error dbt_authorize(struct api_call *call, const struct surface_operatio
     caller->token_account = grants.account;
     caller->user_id = grants.user_id;
     caller->is_service = grants.is_service;
+    caller->sees_names = (grants.rights & (MAY_WEBHOOKS | MAY_RUNS)) != 0;
     http_set_user(call->request, caller);
     if (names_account(call)) {
         int64_t number;

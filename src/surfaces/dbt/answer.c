@@ -73,10 +73,10 @@ static enum ph_error read_number(struct http_request *request, const char *name,
     return PH_OK;
 }
 
-enum ph_error dbt_page_read(struct http_request *request, struct diag *diag,
+enum ph_error dbt_page_read(struct http_request *request, int64_t limit, struct diag *diag,
                             struct dbt_page *ret_page)
 {
-    *ret_page = (struct dbt_page){.limit = DBT_PAGE_LIMIT_DEFAULT};
+    *ret_page = (struct dbt_page){.limit = limit};
     enum ph_error error =
         read_number(request, "limit", 1, DBT_PAGE_LIMIT_MAX, diag, &ret_page->limit);
     return error != PH_OK

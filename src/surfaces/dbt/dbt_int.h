@@ -4,9 +4,11 @@
 #define PH_SURFACES_DBT_DBT_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "api/input.h"
 #include "flow/endpoint_options.h"
+#include "flow/upkeep.h"
 #include "surfaces/dbt/account.h"
 #include "surfaces/dbt/dbt.h"
 #include "surfaces/dbt/id.h"
@@ -31,14 +33,19 @@ struct dbt_settings {
     int64_t failing_max_us;     /* likewise, time of nothing but failures */
     int64_t timeout_ms;         /* of an attempt, 0 = as all others */
     struct retry_schedule retry_schedule; /* at most four delays: five attempts */
+    int64_t artifact_wait_us; /* after the end of a run that is not ingested it is completed */
+    int64_t artifact_bytes_max;
+    int64_t run_us; /* how long runs are kept */
 };
 
 struct dbt {
     struct api *api; /* NULL when only tokens are made */
     struct flow *flow;
     struct log *log;
-    pthread_mutex_t lock; /* for `settings` */
+    atomic_int references; /* the surface's and the upkeep's */
+    pthread_mutex_t lock;  /* for `settings` */
     struct dbt_settings settings;
+    struct upkeep *upkeep; /* NULL when there is no flow */
 };
 
 /* A copy of the present settings. Any thread. */
@@ -65,6 +72,7 @@ struct dbt_caller {
     int64_t token_account;
     int64_t user_id; /* of a personal token, 0 = none */
     bool is_service;
+    bool sees_names; /* of projects, environments and jobs */
 };
 
 const struct dbt_caller *dbt_caller_of(const struct api_call *call);
@@ -93,9 +101,10 @@ struct dbt_page {
     int64_t limit;
 };
 
-/* `limit` and `offset` of a list; a limit above the greatest counts as that. */
-PH_NODISCARD enum ph_error dbt_page_read(struct http_request *request, struct diag *diag,
-                                         struct dbt_page *ret_page);
+/* `limit` (when it is absent: the one given) and `offset` of a list; a limit above the greatest
+ * counts as that. */
+PH_NODISCARD enum ph_error dbt_page_read(struct http_request *request, int64_t limit,
+                                         struct diag *diag, struct dbt_page *ret_page);
 
 /* `{"data":` … `,"status":{"code":200}}`: write the data in between. */
 void dbt_answer_begin(struct json_out *out);
@@ -113,6 +122,16 @@ void dbt_respond_not_found(struct http_request *request);
 /* What is answered for what nobody has, or the caller does not see. */
 PH_NODISCARD enum ph_error dbt_not_found(struct diag *diag);
 
+/* --- runs ------------------------------------------------------------------------------------- */
+
+/* What is due of runs, and the end of old ones; begins it (upkeep.c). Main thread. */
+void dbt_upkeep_start(struct dbt *dbt);
+void dbt_unref(struct dbt *dbt);
+
+/* The number in the path's `name` parameter; PH_NOT_FOUND when it is none. */
+PH_NODISCARD enum ph_error dbt_path_number(const struct api_call *call, const char *name,
+                                           struct diag *diag, int64_t *ret_number);
+
 /* --- small things ----------------------------------------------------------------------------- */
 
 /* SLICE_NONE for an absent text, and at the arena's cap. */
@@ -127,11 +146,15 @@ static inline struct slice dbt_copy(struct arena *arena, struct slice text)
 
 /* --- operations ------------------------------------------------------------------------------- */
 
-api_function dbt_accounts_list, dbt_nothing_list;
+api_function dbt_accounts_list, dbt_account_get;
 api_function dbt_webhook_list, dbt_webhook_create, dbt_webhook_get, dbt_webhook_put;
 api_function dbt_webhook_delete, dbt_webhook_test;
 api_function dbt_log_list, dbt_log_event_get, dbt_log_event_receipts;
 api_function dbt_log_webhook_receipts, dbt_log_receipt_get;
 api_function dbt_delivery_get, dbt_delivery_put, dbt_secret_rotate;
+api_function dbt_run_put, dbt_run_ingested, dbt_run_get, dbt_runs_list, dbt_nodes_list;
+api_function dbt_artifact_put, dbt_artifact_get, dbt_artifacts_list;
+api_function dbt_projects_list, dbt_project_get, dbt_jobs_list, dbt_job_get;
+api_function dbt_environments_list, dbt_environment_get, dbt_project_environments_list;
 
 #endif

@@ -236,7 +236,7 @@ enum ph_error dbt_log_list(struct api_call *call, struct diag *diag)
     int64_t total;
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
-    enum ph_error error = dbt_page_read(call->request, diag, &page);
+    enum ph_error error = dbt_page_read(call->request, DBT_PAGE_LIMIT_DEFAULT, diag, &page);
     if (error == PH_OK) {
         error = begin(call, &arena, diag, &view);
     }

@@ -99,6 +99,9 @@ enum ph_error dbt_settings_read(const struct surface_environment *environment, s
     if (profile == 2 && !is_set(&source, "dbt.log_days")) {
         settings.log_us = INT64_C(7) * 86400 * CLOCK_US_PER_S;
     }
+    settings.artifact_wait_us = (int64_t)(number(&source, "dbt.artifact_wait") * CLOCK_US_PER_S);
+    settings.artifact_bytes_max = (int64_t)number(&source, "dbt.max_artifact");
+    settings.run_us = (int64_t)(number(&source, "dbt.run_days") * CLOCK_US_PER_S);
     settings.timeout_ms = is_set(&source, "delivery_timeout") ? 0 : TIMEOUT_MS;
     enum ph_error error = read_schedule(&source, diag, &settings.retry_schedule);
     if (error == PH_OK) {

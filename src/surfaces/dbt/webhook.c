@@ -121,7 +121,7 @@ enum ph_error dbt_webhook_list(struct api_call *call, struct diag *diag)
     struct store *store;
     size_t count;
     int64_t total;
-    enum ph_error error = dbt_page_read(call->request, diag, &page);
+    enum ph_error error = dbt_page_read(call->request, DBT_PAGE_LIMIT_DEFAULT, diag, &page);
     if (error == PH_OK) {
         error = api_begin_read(call, diag, &store);
     }

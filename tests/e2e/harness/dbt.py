@@ -20,6 +20,12 @@ NANOS = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
 NOT_FOUND = "The requested resource was not found. Please check that you have the proper permissions."
 INVALID = "The request was invalid. Please double check the provided data and try again."
 
+# A report of a run that is running, with what it must have and times.
+RUN = {"job_id": 41, "job_name": "Daily", "environment_id": 72, "environment_name": "production", "project_id": 6,
+       "project_name": "Acme", "dbt_version": "1.9.2", "reason": "cli", "status": 3,
+       "started_at": "2024-05-06T07:08:09.25Z"}
+FINISHED = "2024-05-06T07:09:10.75Z"
+
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -86,6 +92,33 @@ class Dbt:
     def put(self, webhook, **fields):
         body = {key: webhook[key] for key in ("name", "client_url", "event_types", "active", "description", "job_ids")}
         return self.ok("PUT", f"subscription/{webhook['id']}", {**body, **fields})["data"]
+
+    # ---- runs ----
+
+    def run_path(self, run, rest=""):
+        return f"/api/posthorn/accounts/{self.account}/runs/{run}{rest}"
+
+    def report(self, run, **fields):
+        """The response to a report; without fields of a run that is running."""
+        return self.request("PUT", self.run_path(run), {**RUN, **fields})
+
+    def reported(self, run, code=None, **fields):
+        """A report that must be taken; gives the run."""
+        response = self.report(run, **fields)
+        assert response.status_code in ((200, 201) if code is None else (code,)), response.text[:800]
+        return response.json()["data"]
+
+    def upload(self, run, path, content, **kwargs):
+        return self.request("PUT", self.run_path(run, f"/artifacts/{path}"), content=content, **kwargs)
+
+    def uploaded(self, run, path, content, status=201):
+        response = self.upload(run, path, content)
+        assert response.status_code == status, response.text[:800]
+        assert response.json()["data"]["path"] == path
+        return response.json()["data"]
+
+    def ingested(self, run, status=200):
+        return self.ok("POST", self.run_path(run, "/ingested"), status=status)["data"]
 
     def extension(self, webhook, path):
         return f"/api/posthorn/accounts/{self.account}/subscriptions/{webhook['id']}/{path}"
