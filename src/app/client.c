@@ -2,6 +2,8 @@
 #include "app/client.h"
 
 #include <curl/curl.h>
+#include <errno.h>
+#include <unistd.h>
 
 #define CALL_TIMEOUT_MS 30000L
 #define CONNECT_TIMEOUT_MS 10000L
@@ -21,7 +23,7 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *context)
     struct answer *answer = context;
     size_t length = size * count;
     long status = 0;
-    if (answer->reader != NULL) {
+    if (answer->reader != NULL && answer->reader->take != NULL) {
         (void)curl_easy_getinfo(answer->curl, CURLINFO_RESPONSE_CODE, &status);
     }
     if (status != 200) {
@@ -31,6 +33,37 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *context)
     const struct client_reader *reader = answer->reader;
     answer->is_ended = !reader->take(reader->context, (struct slice){bytes, length});
     return answer->is_ended ? 0 : length;
+}
+
+/* What is being sent: the file and how far it got. */
+struct source {
+    int fd;
+    off_t offset;
+};
+
+static size_t give_bytes(char *place, size_t size, size_t count, void *context)
+{
+    struct source *source = context;
+    ssize_t got;
+    do {
+        got = pread(source->fd, place, size * count, source->offset);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        return CURL_READFUNC_ABORT;
+    }
+    source->offset += got;
+    return (size_t)got;
+}
+
+/* The request goes out again, on another connection. */
+static int seek_bytes(void *context, curl_off_t offset, int origin)
+{
+    struct source *source = context;
+    if (origin != SEEK_SET) {
+        return CURL_SEEKFUNC_CANTSEEK;
+    }
+    source->offset = offset;
+    return CURL_SEEKFUNC_OK;
 }
 
 static int look_up(void *context, curl_off_t download_total, curl_off_t downloaded,
@@ -50,15 +83,18 @@ static struct curl_slist *add_header(struct curl_slist *headers, const char *nam
 {
     BUF_AUTO struct buf line;
     buf_init(&line, HEADER_MAX);
-    buf_append_format(&line, "%s: %s%s", name, before, value);
+    buf_append_format(&line, "%s: %s%s%s", name, before, before[0] == '\0' ? "" : " ", value);
     return curl_slist_append(headers, buf_text(&line));
 }
 
 static struct curl_slist *make_headers(const struct client_request *request)
 {
-    struct curl_slist *headers = curl_slist_append(NULL, "content-type: application/json");
+    struct curl_slist *headers =
+        add_header(NULL, "content-type", "",
+                   request->content_type == NULL ? "application/json" : request->content_type);
     if (request->token != NULL) {
-        headers = add_header(headers, "authorization", "Bearer ", request->token);
+        headers = add_header(headers, "authorization",
+                             request->scheme == NULL ? "Bearer" : request->scheme, request->token);
     }
     if (request->idempotency_key != NULL) {
         headers = add_header(headers, "idempotency-key", "", request->idempotency_key);
@@ -89,6 +125,17 @@ static void set_request(CURL *curl, const struct client_request *request,
     }
 }
 
+static void set_upload(CURL *curl, const struct client_upload *upload, struct source *source)
+{
+    source->fd = upload->fd;
+    (void)curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)upload->size_bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_READDATA, source);
+    (void)curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, seek_bytes);
+    (void)curl_easy_setopt(curl, CURLOPT_SEEKDATA, source);
+}
+
 static void set_times(struct answer *answer)
 {
     CURL *curl = answer->curl;
@@ -97,6 +144,8 @@ static void set_times(struct answer *answer)
         return;
     }
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    /* Not to wait for a name server when it is ended. */
+    (void)curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, SILENCE_S);
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_up);
@@ -112,15 +161,23 @@ static enum ph_error perform(const struct client_request *request, struct answer
     answer->curl = curl;
     struct curl_slist *headers = make_headers(request);
     char words[CURL_ERROR_SIZE] = "";
+    struct source source = {0};
     set_request(curl, request, headers);
+    if (request->upload != NULL) {
+        set_upload(curl, request->upload, &source);
+    }
     set_times(answer);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     CURLcode code = curl_easy_perform(curl);
     enum ph_error error = PH_OK;
-    if (code == CURLE_OK || answer->is_ended) {
-        (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+    long status = 0;
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    /* A server may answer, and close, before it has taken all of a body that it does not want. */
+    bool is_answered = code == CURLE_OK || (request->upload != NULL && status >= 400);
+    if (is_answered || answer->is_ended) {
+        *ret_status = status;
     } else {
         error = diag_set(diag, PH_IO, "url", "no answer: %s",
                          words[0] != '\0' ? words : curl_easy_strerror(code));

@@ -6,14 +6,23 @@
 #include "base/buf.h"
 #include "base/error.h"
 
+/* A file that goes out as the body, from its beginning. */
+struct client_upload {
+    int fd;
+    int64_t size_bytes;
+};
+
 struct client_request {
     const char *method;
     const char *url;
-    const char *token;           /* bearer token, NULL = none */
+    const char *token;           /* NULL = none */
+    const char *scheme;          /* of the token; NULL = Bearer */
+    const char *content_type;    /* NULL = application/json */
     const char *idempotency_key; /* NULL = none */
     const char *last_event_id;   /* NULL or empty = none */
     bool is_local;               /* the server of the data directory: no proxy, any certificate */
-    struct slice body;           /* JSON, SLICE_NONE = none */
+    struct slice body;           /* SLICE_NONE = none */
+    const struct client_upload *upload; /* the body instead; NULL = none */
 };
 
 /* PH_OK with any HTTP status; the answer's body is appended (cut at its maximum). PH_IO with words
@@ -22,7 +31,7 @@ PH_NODISCARD enum ph_error client_call(const struct client_request *request, str
                                        struct diag *diag, long *ret_status);
 
 struct client_reader {
-    /* A piece of the answer's body; false ends the call. */
+    /* A piece of the answer's body; false ends the call. NULL: all of it goes to `body`. */
     bool (*take)(void *context, struct slice bytes);
     /* Asked once a second and after each signal; false ends the call. */
     bool (*goes_on)(void *context);

@@ -79,7 +79,10 @@ struct command {
     const struct flag_row *(*more_flags)(size_t *ret_count);
     const enum option_id *options; /* of the option table, that matter most */
     size_t option_count;
-    bool takes_options;   /* all of the option table matter */
+    bool takes_options; /* all of the option table matter */
+    /* The first argument without a flag and all behind it are another program's; neither the option
+     * table nor its sources are read. */
+    bool passes_rest;
     const char *help;     /* what it does, in a line without a full stop; NULL = not for people */
     const char *details;  /* paragraphs with line breaks between; "" = nothing more to say */
     const char *examples; /* lines; "" = none */
@@ -96,6 +99,7 @@ struct command {
     X(replay)                                                                                      \
     X(listen)                                                                                      \
     X(verify)                                                                                      \
+    X(dbt)                                                                                         \
     X(doctor)                                                                                      \
     X(backup)                                                                                      \
     X(restore)                                                                                     \

@@ -116,7 +116,9 @@ static void each_flag(struct buf *script, const struct command *command, each_fu
         {"--set", "KEY=VALUE", "Any option, see `posthorn help options`.", true, false},
         {"--help", NULL, "Says what the command does and takes.", false, false},
     };
-    each(script, command, &last[0]);
+    if (!command->passes_rest) {
+        each(script, command, &last[0]);
+    }
     each(script, command, &last[1]);
 }
 

@@ -70,7 +70,7 @@ static void append_usage_flag(const struct flag_row *flag, struct buf *text)
 void command_append_usage(const struct command *command, struct buf *text)
 {
     buf_append_format(text, "posthorn %s", command->name);
-    if (command->arguments != NULL) {
+    if (command->arguments != NULL && !command->passes_rest) {
         buf_append_format(text, " %s", command->arguments);
     }
     for (int required = 1; required >= 0; required--) {
@@ -87,6 +87,9 @@ void command_append_usage(const struct command *command, struct buf *text)
         buf_append_text(text, "]");
     }
     buf_append_text(text, command->takes_options ? " [--set KEY=VALUE]…" : "");
+    if (command->passes_rest) {
+        buf_append_format(text, " %s", command->arguments);
+    }
 }
 
 /* The next paragraph, of texts with line breaks between. */
@@ -394,8 +397,9 @@ void command_write_markdown(struct buf *text)
         "<!-- Made from the tables of src/app/command_*.c by `posthorn help --commands-markdown`. "
         "-->\n"
         "# Commands\n\n"
-        "Every command also takes the flags of the [options](options.md), reads the file that "
-        "`--config` names and the\n`POSTHORN_*` variables. Exit codes: 0 it is done, 1 it did not "
+        "Every command but `dbt` also takes the flags of the [options](options.md), reads the file "
+        "that `--config` names and the\n`POSTHORN_*` variables. Exit codes: 0 it is done, 1 it did "
+        "not "
         "work and standard error says why, 2 wrong usage.\n`posthorn help COMMAND` and the man "
         "page "
         "posthorn-COMMAND(1) say the same as this page.\n");

@@ -146,7 +146,7 @@ static bool read_flag(struct reader *reader, const char *argument)
     }
     enum option_id id;
     bool is_set = slice_equal_text(name, "--set");
-    if (!is_set && !find_option(name, &id)) {
+    if (reader->command->passes_rest || (!is_set && !find_option(name, &id))) {
         command_complain("unknown flag %.*s; see `posthorn help %s`", SLICE_ARG(name),
                          reader->command->name);
         return false;
@@ -224,6 +224,7 @@ static bool read_arguments(struct reader *reader)
     while (reader->index < reader->count) {
         const char *argument = reader->arguments[reader->index++];
         bool is_flag = has_flags && argument[0] == '-' && argument[1] != '\0';
+        has_flags = has_flags && (is_flag || !reader->command->passes_rest);
         if (is_flag && strcmp(argument, "--") == 0) {
             has_flags = false;
         } else if (!(is_flag ? read_flag(reader, argument) : take_argument(reader, argument))) {
@@ -241,7 +242,7 @@ bool command_read(struct command_line *line, const struct command *command, int 
     line->rest_count = 0;
     buf_init(&line->unknown_variables, UNKNOWN_VARIABLES_MAX);
     struct reader reader = {line, command, values, count, arguments, 0};
-    return read_arguments(&reader) && load_sources(line);
+    return read_arguments(&reader) && (command->passes_rest || load_sources(line));
 }
 
 void command_line_done(struct command_line *line)

@@ -47,6 +47,25 @@ enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
     return error;
 }
 
+enum ph_error file_read_head(const char *path, size_t maximum, struct buf *text, struct diag *diag)
+{
+    int fd;
+    int64_t size_bytes;
+    enum ph_error error = file_open(path, diag, &fd, &size_bytes);
+    if (error != PH_OK) {
+        return error;
+    }
+    char *place = buf_reserve(text, maximum);
+    ssize_t got = place == NULL ? -1 : pread(fd, place, maximum, 0);
+    if (got < 0) {
+        error = diag_set(diag, PH_IO, NULL, "could not read %s: %s", path, strerror(errno));
+    } else {
+        buf_commit(text, (size_t)got);
+    }
+    (void)close(fd);
+    return error;
+}
+
 /* Straight into the caller's memory, which it wipes. */
 static enum ph_error read_secret_fd(int fd, const char *path, void *ret_bytes, size_t capacity,
                                     struct diag *diag, size_t *ret_length)
@@ -164,10 +183,38 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+char *file_join(const char *folder, const char *name)
+{
+    size_t length = strlen(folder) + strlen(name) + 2;
+    char *path = ph_malloc(length);
+    (void)snprintf(path, length, "%s/%s", folder, name);
+    return path;
+}
+
 int64_t file_size(const char *path)
 {
     struct stat status;
     return stat(path, &status) == 0 ? (int64_t)status.st_size : 0;
+}
+
+struct file_stamp file_stamp(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) {
+        return (struct file_stamp){0};
+    }
+    return (struct file_stamp){
+        .inode = (uint64_t)status.st_ino,
+        .modified_ns =
+            (int64_t)status.st_mtim.tv_sec * INT64_C(1000000000) + status.st_mtim.tv_nsec,
+        .size_bytes = (int64_t)status.st_size,
+    };
+}
+
+bool file_stamp_equal(const struct file_stamp *left, const struct file_stamp *right)
+{
+    return left->inode == right->inode && left->modified_ns == right->modified_ns &&
+           left->size_bytes == right->size_bytes;
 }
 
 int64_t file_free_bytes(const char *folder)
@@ -209,18 +256,31 @@ static enum ph_error copy_content(int from, int to, const char *from_path, const
     }
 }
 
-enum ph_error file_copy(const char *from, const char *to, mode_t mode, struct diag *diag)
+enum ph_error file_open(const char *path, struct diag *diag, int *ret_fd, int64_t *ret_size_bytes)
 {
     struct stat status;
-    int from_fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (from_fd < 0) {
-        return fail(diag, "open", from);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        enum ph_error reason = errno == ENOENT ? PH_NOT_FOUND : PH_IO;
+        return diag_set(diag, reason, NULL, "could not open %s: %s", path, strerrordesc_np(errno));
     }
-    if (fstat(from_fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        (void)close(from_fd);
-        return diag_set(diag, PH_INVALID, NULL, "%s is not a plain file", from);
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        (void)close(fd);
+        return diag_set(diag, PH_INVALID, NULL, "%s is not a plain file", path);
     }
-    enum ph_error error = PH_OK;
+    *ret_fd = fd;
+    *ret_size_bytes = (int64_t)status.st_size;
+    return PH_OK;
+}
+
+enum ph_error file_copy(const char *from, const char *to, mode_t mode, struct diag *diag)
+{
+    int from_fd;
+    int64_t ignored;
+    enum ph_error error = file_open(from, diag, &from_fd, &ignored);
+    if (error != PH_OK) {
+        return error;
+    }
     int to_fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (to_fd < 0) {
         error = fail(diag, "make", to);

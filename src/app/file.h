@@ -18,6 +18,9 @@ PH_NODISCARD enum ph_error file_read(const char *path, struct buf *text, struct 
 /* The same for an open descriptor; `name` stands for it in errors. */
 PH_NODISCARD enum ph_error file_read_fd(int fd, const char *name, struct buf *text,
                                         struct diag *diag);
+/* The first `maximum` bytes, or all when it has fewer. */
+PH_NODISCARD enum ph_error file_read_head(const char *path, size_t maximum, struct buf *text,
+                                          struct diag *diag);
 /* Reads a small file that nobody but its owner (and readers of its group) may open: PH_INVALID when
  * others may read it, or anybody but the owner may change it; PH_TOO_LARGE when it does not fit. */
 PH_NODISCARD enum ph_error file_read_private(const char *path, void *ret_bytes, size_t capacity,
@@ -27,7 +30,20 @@ PH_NODISCARD enum ph_error file_read_private(const char *path, void *ret_bytes, 
 PH_NODISCARD enum ph_error file_write(const char *path, struct slice content, mode_t mode,
                                       bool is_new_only, struct diag *diag);
 bool file_exists(const char *path);
+/* "FOLDER/NAME"; freed by the caller. */
+PH_NODISCARD char *file_join(const char *folder, const char *name);
 int64_t file_size(const char *path); /* bytes; 0 when it is not there */
+/* What changes when a file is written anew or replaced; all 0 when it is not there. */
+struct file_stamp {
+    uint64_t inode;
+    int64_t modified_ns;
+    int64_t size_bytes;
+};
+struct file_stamp file_stamp(const char *path);
+bool file_stamp_equal(const struct file_stamp *left, const struct file_stamp *right);
+/* Opens a plain file to read from. The descriptor is the caller's. */
+PH_NODISCARD enum ph_error file_open(const char *path, struct diag *diag, int *ret_fd,
+                                     int64_t *ret_size_bytes);
 /* Bytes that may still be written to the file system of the folder; INT64_MAX when it does not
  * tell. */
 int64_t file_free_bytes(const char *folder);

@@ -53,10 +53,29 @@ static int help(int count, char **arguments)
     return EXIT_DONE;
 }
 
+/* Whether the next argument is the value of this one. */
+static bool has_value_behind(const struct command *command, const char *argument)
+{
+    const struct flag_row *flag;
+    for (size_t index = 0; (flag = command_flag(command, index)) != NULL; index++) {
+        if (strcmp(flag->name, argument) == 0) {
+            return flag->kind != FLAG_SWITCH;
+        }
+    }
+    return false;
+}
+
 /* Somewhere among the arguments, before those of another program. */
-static bool asks_for_help(int count, char **arguments)
+static bool asks_for_help(const struct command *command, int count, char **arguments)
 {
     for (int index = 0; index < count && strcmp(arguments[index], "--") != 0; index++) {
+        if (command->passes_rest && arguments[index][0] != '-') {
+            return false;
+        }
+        if (command->passes_rest && has_value_behind(command, arguments[index])) {
+            index++;
+            continue;
+        }
         if (strcmp(arguments[index], "--help") == 0 || strcmp(arguments[index], "-h") == 0) {
             return true;
         }
@@ -83,7 +102,7 @@ static int run(int argc, char **argv)
         command_complain("unknown command \"%s\"; see `posthorn help`", argv[1]);
         return EXIT_USAGE;
     }
-    if (command->help != NULL && asks_for_help(argc - 2, argv + 2)) {
+    if (command->help != NULL && asks_for_help(command, argc - 2, argv + 2)) {
         return help(1, argv + 1);
     }
     return command->run(argc - 2, argv + 2);

@@ -28,7 +28,7 @@ from harness.server import BIN, DEFAULTS, Server, clean_environment, run
 from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 COMMANDS = [
-    "serve", "jwt", "token", "send", "explain", "tail", "replay", "listen", "verify", "doctor",
+    "serve", "jwt", "token", "send", "explain", "tail", "replay", "listen", "verify", "dbt", "doctor",
     "backup", "restore", "prune", "key", "migrate", "completion", "version",
 ]
 

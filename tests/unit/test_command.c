@@ -75,6 +75,10 @@ static void check_words(const struct command *command, const char *words)
     while ((at = strstr(at, "--")) != NULL) {
         size_t length = strspn(at + 2, "abcdefghijklmnopqrstuvwxyz-") + 2;
         const struct slice name = {at, length};
+        if (length == 2 && command->passes_rest) {
+            at = strchrnul(at, '\n'); /* the rest of the line is another program's */
+            continue;
+        }
         if (length > 2 && !has_flag(command, name) && !slice_equal_text(name, "--set")) {
             fail_msg("%s speaks of %.*s, which it does not have", command->name, SLICE_ARG(name));
         }

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/dbt_flush.h"
+
+#include "base/clock.h"
+
+#define WORDS_BYTES_MAX 4096
+
+void dbt_flush_init(struct dbt_flush *flush, const struct dbt_server *server,
+                    const struct dbt_spool *spool)
+{
+    *flush = (struct dbt_flush){.server = server, .spool = spool};
+    buf_init(&flush->words, WORDS_BYTES_MAX);
+    buf_init(&flush->notes, WORDS_BYTES_MAX);
+}
+
+void dbt_flush_done(struct dbt_flush *flush)
+{
+    buf_done(&flush->words);
+    buf_done(&flush->notes);
+}
+
+static void explain(struct dbt_flush *flush, const char *words)
+{
+    buf_clear(&flush->words);
+    buf_append_text(&flush->words, words);
+}
+
+/* Gives whether the next one is to be tried. */
+static bool send_run(struct dbt_flush *flush, struct dbt_run *run)
+{
+    struct diag diag;
+    BUF_AUTO struct buf words;
+    buf_init(&words, WORDS_BYTES_MAX);
+    if (dbt_send_cut_off(run, clock_wall_us(), &diag) != PH_OK) {
+        flush->left_count++;
+        explain(flush, diag.text);
+        return true;
+    }
+    enum dbt_sent sent = dbt_send_run(flush->server, run, &words, &flush->notes);
+    if (sent == DBT_SENT) {
+        dbt_run_remove(run);
+        flush->sent_count++;
+        return true;
+    }
+    explain(flush, buf_text(&words));
+    if (sent == DBT_SENT_REFUSED) {
+        if (dbt_run_reject(flush->spool, run, buf_slice(&words), &diag) != PH_OK) {
+            explain(flush, diag.text);
+        }
+        flush->refused_count++;
+        return true;
+    }
+    flush->left_count++;
+    flush->is_denied = sent == DBT_SENT_DENIED;
+    return sent == DBT_SENT_FAILED;
+}
+
+static bool try_run(struct dbt_flush *flush, const char *name, bool is_rejected)
+{
+    struct dbt_run run;
+    struct diag diag;
+    enum ph_error error = dbt_spool_take(flush->spool, name, is_rejected, &diag, &run);
+    if (error == PH_CONFLICT || error == PH_NOT_FOUND) {
+        return true;
+    }
+    if (error != PH_OK) {
+        flush->left_count++;
+        explain(flush, diag.text);
+        return true;
+    }
+    bool goes_on = true;
+    if (strcmp(run.url, flush->server->url) != 0 || run.account != flush->server->account) {
+        flush->foreign_count++;
+    } else {
+        goes_on = send_run(flush, &run);
+    }
+    dbt_run_done(&run);
+    return goes_on;
+}
+
+bool dbt_flush_runs(struct dbt_flush *flush, bool are_rejected)
+{
+    struct folder_names names;
+    struct diag diag;
+    if (dbt_spool_list(flush->spool, are_rejected, &diag, &names) != PH_OK) {
+        explain(flush, diag.text);
+        return false;
+    }
+    bool goes_on = true;
+    size_t index = 0;
+    for (; index < names.count && goes_on; index++) {
+        goes_on = try_run(flush, names.items[index], are_rejected);
+    }
+    flush->left_count += (int64_t)(names.count - index);
+    folder_names_done(&names);
+    return goes_on;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/dbt_line.h"
+
+#include "base/siphash.h"
+
+#define COMMAND_BYTES_MAX 200
+#define ID_BITS 53
+
+struct known_flag {
+    const char *name;
+    const char *letter; /* NULL = none */
+    size_t offset;      /* in struct dbt_line */
+};
+
+static const struct known_flag known_flags[] = {
+    {"--project-dir", NULL, offsetof(struct dbt_line, project_dir)},
+    {"--profiles-dir", NULL, offsetof(struct dbt_line, profiles_dir)},
+    {"--profile", NULL, offsetof(struct dbt_line, profile)},
+    {"--target", "-t", offsetof(struct dbt_line, target)},
+    {"--target-path", NULL, offsetof(struct dbt_line, target_path)},
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* Where dbt's own arguments begin: other programs in front of it have a -t of their own. */
+static size_t find_dbt(size_t count, const char *const *arguments)
+{
+    static const char *const names[] = {"dbt", "dbtf", "dbt.cli.main"};
+    for (size_t index = 0; index < count; index++) {
+        for (size_t name = 0; name < PH_ARRAY_LENGTH(names); name++) {
+            if (strcmp(base_name(arguments[index]), names[name]) == 0) {
+                return index + 1;
+            }
+        }
+    }
+    return count > 0 ? 1 : 0;
+}
+
+/* The value behind `=` or the letter, or the next argument; NULL when it is not this flag. */
+static const char *value_of(const struct known_flag *flag, size_t count,
+                            const char *const *arguments, size_t *index)
+{
+    const char *argument = arguments[*index];
+    size_t length = strlen(flag->name);
+    if (strncmp(argument, flag->name, length) == 0 && argument[length] == '=') {
+        return argument + length + 1;
+    }
+    bool is_letter = flag->letter != NULL && strncmp(argument, flag->letter, 2) == 0;
+    if (is_letter && argument[2] != '\0') {
+        return argument + 2;
+    }
+    if ((is_letter || strcmp(argument, flag->name) == 0) && *index + 1 < count) {
+        return arguments[++*index];
+    }
+    return NULL;
+}
+
+void dbt_line_read(struct dbt_line *line, size_t count, const char *const *arguments)
+{
+    *line = (struct dbt_line){0};
+    for (size_t index = find_dbt(count, arguments); index < count; index++) {
+        const char *value = NULL;
+        for (size_t flag = 0; value == NULL && flag < PH_ARRAY_LENGTH(known_flags); flag++) {
+            value = value_of(&known_flags[flag], count, arguments, &index);
+            if (value != NULL) {
+                *(const char **)(void *)((char *)line + known_flags[flag].offset) = value;
+            }
+        }
+    }
+}
+
+void dbt_line_append_command(size_t count, const char *const *arguments, struct buf *text)
+{
+    size_t begin = text->len;
+    for (size_t index = 0; index < count; index++) {
+        const char *argument = arguments[index];
+        if (strcmp(argument, "--vars") == 0 || strcmp(argument, "--args") == 0) {
+            index++;
+        } else if (strncmp(argument, "--vars=", 7) != 0 && strncmp(argument, "--args=", 7) != 0) {
+            buf_append_text(text, index == 0 ? "" : " ");
+            buf_append_text(text, index == 0 ? base_name(argument) : argument);
+        }
+    }
+    if (text->len - begin > COMMAND_BYTES_MAX) {
+        text->len = begin + COMMAND_BYTES_MAX;
+        /* Not within a character. */
+        while (text->len > begin && ((unsigned char)text->data[text->len] & 0xc0) == 0x80) {
+            text->len--;
+        }
+        text->data[text->len] = '\0';
+    }
+}
+
+int64_t dbt_line_id(struct slice name)
+{
+    static const uint8_t key[16] = "posthorn dbt ids";
+    uint64_t hash = siphash64(key, name.ptr, name.len) >> (64 - ID_BITS);
+    return hash == 0 ? 1 : (int64_t)hash;
+}
+
+void dbt_line_read_id(const char *given, int64_t *ret_id, struct slice *ret_name)
+{
+    struct slice text = slice_trim(slice_of(given));
+    bool is_number = slice_to_int64(text, ret_id) && *ret_id > 0;
+    *ret_name = is_number ? SLICE_NONE : text;
+    *ret_id = is_number ? *ret_id : dbt_line_id(text);
+}

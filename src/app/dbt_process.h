@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A program that runs as if it had been started without us: in our process group and terminal,
+ * with our standard streams, signal mask and dispositions.
+ *
+ * A signal of the terminal (Ctrl-C, Ctrl-\, hanging up) goes to the whole group, so the program
+ * has it already. One that a process sends to us is passed on. Signals that were
+ * ignored when we were started stay ignored. SIGTSTP stops both, SIGCONT continues both.
+ *
+ * Main thread, before other threads start; they inherit the mask that blocks these signals.
+ */
+#ifndef PH_APP_DBT_PROCESS_H
+#define PH_APP_DBT_PROCESS_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct dbt_process {
+    pid_t pid;
+    int signal_fd;
+    int start_error;   /* errno of what kept it from starting; 0 = it runs */
+    int status;        /* of waitpid, when it has ended */
+    int ending_signal; /* the first of SIGINT, SIGTERM, SIGHUP, SIGQUIT that came; 0 = none */
+    sigset_t mask_before;
+    struct sigaction child_before; /* of SIGCHLD */
+};
+
+/* `arguments` end with NULL. False when it could not be started: `start_error` says why. Finish
+ * with dbt_process_done in either case. */
+bool dbt_process_start(struct dbt_process *process, char *const *arguments);
+/* Until it has ended. */
+void dbt_process_wait(struct dbt_process *process);
+/* After its end: until `fd` can be read or so much time has passed (true), or one of the signals
+ * that end comes (false). */
+bool dbt_process_linger(struct dbt_process *process, int fd, int64_t wait_us);
+void dbt_process_done(struct dbt_process *process);
+
+/* Its exit code as shells say it: 128 + n after signal n; 127 when there was no such program, 126
+ * when it could not be run. */
+int dbt_process_code(const struct dbt_process *process);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/dbt_reporter.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "app/dbt_flush.h"
+#include "base/clock.h"
+
+#define WORDS_BYTES_MAX 8192
+/* For older runs, before the own one's turn. */
+#define OLDER_US (5 * CLOCK_US_PER_S)
+/* Between tries; the short one when dbt has ended. */
+#define DELAY_MIN_US (CLOCK_US_PER_S / 2)
+#define DELAY_MAX_US (60 * CLOCK_US_PER_S)
+
+/* --- what both threads see -----------------------------------------------------------------------
+ */
+
+static bool goes_on(void *context)
+{
+    struct dbt_reporter *reporter = context;
+    int64_t now_us = clock_boot_us();
+    (void)pthread_mutex_lock(&reporter->lock);
+    bool is_over = reporter->is_hurried || now_us >= reporter->deadline_us ||
+                   (reporter->mode == DBT_SENDING_WHILE_IDLE && reporter->is_ended) ||
+                   (reporter->mode == DBT_SENDING_OLDER && now_us >= reporter->older_until_us);
+    (void)pthread_mutex_unlock(&reporter->lock);
+    return !is_over;
+}
+
+static bool is_ended(struct dbt_reporter *reporter)
+{
+    (void)pthread_mutex_lock(&reporter->lock);
+    bool ended = reporter->is_ended;
+    (void)pthread_mutex_unlock(&reporter->lock);
+    return ended;
+}
+
+/* Until the time has passed, dbt ends, or nothing more is to be sent. */
+static void pause_while_running(struct dbt_reporter *reporter, int64_t wait_us)
+{
+    struct timespec until = clock_deadline(wait_us);
+    (void)pthread_mutex_lock(&reporter->lock);
+    while (!reporter->is_ended && !reporter->is_hurried &&
+           pthread_cond_timedwait(&reporter->changed, &reporter->lock, &until) == 0) {
+    }
+    (void)pthread_mutex_unlock(&reporter->lock);
+}
+
+/* Until the time has passed or nothing more is to be sent. */
+static void pause_at_end(struct dbt_reporter *reporter, int64_t wait_us)
+{
+    struct timespec until = clock_deadline(wait_us);
+    (void)pthread_mutex_lock(&reporter->lock);
+    while (!reporter->is_hurried &&
+           pthread_cond_timedwait(&reporter->changed, &reporter->lock, &until) == 0) {
+    }
+    (void)pthread_mutex_unlock(&reporter->lock);
+}
+
+/* --- the thread
+ * ------------------------------------------------------------------------------------ */
+
+static void make_run(struct dbt_reporter *reporter)
+{
+    BUF_AUTO struct buf report;
+    buf_init(&report, DBT_REPORT_BYTES_MAX);
+    struct diag diag = {0};
+    struct dbt_facts *facts = reporter->facts;
+    dbt_origin_ask_git(&facts->origin, reporter->project->folder);
+    dbt_project_append_version(reporter->project, reporter->program, &facts->dbt_version);
+    dbt_report_write(facts, NULL, &report);
+    reporter->has_run =
+        dbt_spool_add(reporter->spool, reporter->server.url, reporter->server.account,
+                      reporter->run_id, facts->started_at_us, buf_slice(&report), &diag,
+                      &reporter->run) == PH_OK;
+    if (!reporter->has_run) {
+        reporter->outcome = DBT_SENT_STOPPED;
+        buf_append_text(&reporter->reason, diag.text);
+    }
+    (void)pthread_mutex_lock(&reporter->lock);
+    reporter->is_ready = true;
+    (void)pthread_cond_broadcast(&reporter->changed);
+    (void)pthread_mutex_unlock(&reporter->lock);
+}
+
+/* Gives whether there is nothing left to try now. */
+static bool send_older(struct dbt_reporter *reporter, bool is_idle)
+{
+    struct dbt_flush flush;
+    dbt_flush_init(&flush, &reporter->server, reporter->spool);
+    reporter->mode = is_idle ? DBT_SENDING_WHILE_IDLE : DBT_SENDING_OLDER;
+    bool is_through = dbt_flush_runs(&flush, false) || flush.is_denied;
+    reporter->mode = DBT_SENDING_OWN;
+    if (flush.refused_count > 0) {
+        buf_append_format(&reporter->notes, "%lld earlier runs were refused and lie in %s: %s\n",
+                          (long long)flush.refused_count, reporter->spool->rejected_path,
+                          buf_text(&flush.words));
+    }
+    dbt_flush_done(&flush);
+    return is_through;
+}
+
+static void send_own(struct dbt_reporter *reporter)
+{
+    BUF_AUTO struct buf unwanted;
+    buf_init(&unwanted, WORDS_BYTES_MAX);
+    reporter->outcome =
+        dbt_send_run(&reporter->server, &reporter->run, &reporter->reason, &unwanted);
+    if (unwanted.len > 0) {
+        buf_append_format(&reporter->notes, "not all artifacts were taken: %s\n",
+                          buf_text(&unwanted));
+    }
+}
+
+static int64_t twice(int64_t delay_us)
+{
+    return delay_us < DELAY_MAX_US / 2 ? 2 * delay_us : DELAY_MAX_US;
+}
+
+/* While dbt runs: older runs, then what is there of the own one. */
+static void send_while_running(struct dbt_reporter *reporter)
+{
+    bool is_through = send_older(reporter, false);
+    int64_t delay_us = DELAY_MIN_US;
+    send_own(reporter);
+    while (!is_ended(reporter)) {
+        bool is_away = reporter->outcome == DBT_SENT_AWAY || reporter->outcome == DBT_SENT_BUSY ||
+                       reporter->outcome == DBT_SENT_FAILED;
+        if (!is_away && !is_through && goes_on(reporter)) {
+            is_through = true;
+            (void)send_older(reporter, true);
+        }
+        pause_while_running(reporter, is_away ? delay_us : DELAY_MAX_US);
+        if (is_away && !is_ended(reporter) && goes_on(reporter)) {
+            /* The server may be back: what is older goes first. */
+            is_through = send_older(reporter, true);
+            send_own(reporter);
+            delay_us = twice(delay_us);
+        }
+        if (!goes_on(reporter)) {
+            return;
+        }
+    }
+}
+
+static bool is_refused(const struct dbt_reporter *reporter)
+{
+    return reporter->outcome == DBT_SENT_REFUSED || reporter->outcome == DBT_SENT_DENIED;
+}
+
+/* dbt has ended. A server that is not there keeps nobody waiting; one that is busy is tried again
+ * while there is time. */
+static void send_end(struct dbt_reporter *reporter)
+{
+    int64_t delay_us = DELAY_MIN_US;
+    if (is_refused(reporter)) {
+        return;
+    }
+    send_own(reporter);
+    while ((reporter->outcome == DBT_SENT_BUSY || reporter->outcome == DBT_SENT_FAILED) &&
+           goes_on(reporter)) {
+        pause_at_end(reporter, delay_us);
+        send_own(reporter);
+        delay_us = twice(delay_us);
+    }
+}
+
+static void *work(void *context)
+{
+    struct dbt_reporter *reporter = context;
+    make_run(reporter);
+    if (reporter->has_run) {
+        send_while_running(reporter);
+        send_end(reporter);
+    }
+    uint64_t one = 1;
+    ssize_t put = write(reporter->done_fd, &one, sizeof one);
+    PH_ASSERT(put == (ssize_t)sizeof one);
+    return NULL;
+}
+
+/* --- the main thread
+ * ------------------------------------------------------------------------------- */
+
+static void free_reporter(struct dbt_reporter *reporter)
+{
+    if (reporter->done_fd >= 0) {
+        (void)close(reporter->done_fd);
+    }
+    (void)pthread_cond_destroy(&reporter->changed);
+    (void)pthread_mutex_destroy(&reporter->lock);
+    buf_done(&reporter->reason);
+    buf_done(&reporter->notes);
+}
+
+enum ph_error dbt_reporter_start(struct dbt_reporter *reporter, struct diag *diag)
+{
+    buf_init(&reporter->reason, WORDS_BYTES_MAX);
+    buf_init(&reporter->notes, WORDS_BYTES_MAX);
+    reporter->server.goes_on = goes_on;
+    reporter->server.context = reporter;
+    reporter->mode = DBT_SENDING_OWN;
+    reporter->outcome = DBT_SENT;
+    reporter->deadline_us = INT64_MAX;
+    reporter->older_until_us = clock_boot_us() + OLDER_US;
+    PH_ASSERT(pthread_mutex_init(&reporter->lock, NULL) == 0);
+    clock_cond_init(&reporter->changed);
+    reporter->done_fd = eventfd(0, EFD_CLOEXEC);
+    int code =
+        reporter->done_fd < 0 ? errno : pthread_create(&reporter->thread, NULL, work, reporter);
+    if (code != 0) {
+        free_reporter(reporter);
+        return diag_set(diag, PH_IO, NULL, "no thread for it: %s", strerrordesc_np(code));
+    }
+    return PH_OK;
+}
+
+void dbt_reporter_wait(struct dbt_reporter *reporter)
+{
+    (void)pthread_mutex_lock(&reporter->lock);
+    while (!reporter->is_ready) {
+        (void)pthread_cond_wait(&reporter->changed, &reporter->lock);
+    }
+    (void)pthread_mutex_unlock(&reporter->lock);
+}
+
+void dbt_reporter_end(struct dbt_reporter *reporter, const struct dbt_artifacts *artifacts,
+                      const struct dbt_end *end, struct buf *words)
+{
+    BUF_AUTO struct buf report;
+    buf_init(&report, DBT_REPORT_BYTES_MAX);
+    struct diag diag = {0};
+    if (reporter->has_run) {
+        dbt_report_write(reporter->facts, end, &report);
+        enum ph_error error = dbt_run_end(&reporter->run, buf_slice(&report), &diag);
+        if (error == PH_OK) {
+            dbt_artifacts_attach(artifacts, reporter->spool, &reporter->run, words);
+            error = dbt_run_complete(&reporter->run, &diag);
+        }
+        reporter->is_whole = error == PH_OK;
+        if (!reporter->is_whole) {
+            buf_append_format(words, "the end of the run is not reported: %s\n", diag.text);
+        }
+    }
+    (void)pthread_mutex_lock(&reporter->lock);
+    reporter->is_ended = true;
+    reporter->deadline_us = clock_boot_us() + DBT_REPORTER_WAIT_US;
+    (void)pthread_cond_broadcast(&reporter->changed);
+    (void)pthread_mutex_unlock(&reporter->lock);
+}
+
+void dbt_reporter_hurry(struct dbt_reporter *reporter)
+{
+    (void)pthread_mutex_lock(&reporter->lock);
+    reporter->is_hurried = true;
+    (void)pthread_cond_broadcast(&reporter->changed);
+    (void)pthread_mutex_unlock(&reporter->lock);
+}
+
+static void tell_outcome(struct dbt_reporter *reporter, struct buf *words)
+{
+    struct diag diag = {0};
+    const char *reason =
+        reporter->reason.len > 0 ? buf_text(&reporter->reason) : "no answer in time";
+    if (!reporter->has_run) {
+        buf_append_format(words, "the run is not reported: %s\n", reason);
+    } else if (!reporter->is_whole) {
+        return; /* and that was told; the next run ends it as one that was cut off */
+    } else if (reporter->outcome == DBT_SENT) {
+        dbt_run_remove(&reporter->run);
+    } else if (reporter->spool->is_temporary) {
+        buf_append_format(words, "the report of the run is lost: %s\n", reason);
+    } else if (!is_refused(reporter)) {
+        buf_append_format(words,
+                          "the run is not reported yet: %s. The report is in %s and goes out with "
+                          "the next run, or with `posthorn dbt --flush`\n",
+                          reason, reporter->spool->path);
+    } else if (dbt_run_reject(reporter->spool, &reporter->run, buf_slice(&reporter->reason),
+                              &diag) == PH_OK) {
+        buf_append_format(words,
+                          "the report of the run was refused: %s. It is in %s; `posthorn dbt "
+                          "--flush` tries it again\n",
+                          reason, reporter->spool->rejected_path);
+    } else {
+        buf_append_format(words, "the report of the run was refused: %s; %s\n", reason, diag.text);
+    }
+}
+
+void dbt_reporter_finish(struct dbt_reporter *reporter, struct buf *words)
+{
+    (void)pthread_join(reporter->thread, NULL);
+    buf_append_slice(words, buf_slice(&reporter->notes));
+    tell_outcome(reporter, words);
+    if (reporter->has_run) {
+        dbt_run_done(&reporter->run);
+    }
+    free_reporter(reporter);
+}

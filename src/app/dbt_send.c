@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/dbt_send.h"
+
+#include <unistd.h>
+
+#include "app/client.h"
+#include "app/dbt_report.h"
+#include "app/file.h"
+#include "core/scan.h"
+
+#define URL_BYTES_MAX 8192
+#define ANSWER_BYTES_MAX ((size_t)1024 * 1024)
+#define MEMBERS_MAX 16
+#define STRANGE_BYTES_MAX 200
+
+struct sending {
+    const struct dbt_server *server;
+    const struct dbt_run *run;
+    struct buf *words;
+    struct buf *notes;
+};
+
+/* --- answers -----------------------------------------------------------------------------------
+ */
+
+/* "the server answered 400: The request was invalid… {"job_id":"…"}". */
+static void describe(long status, struct slice answer, struct buf *words)
+{
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, ANSWER_BYTES_MAX);
+    struct scan_member members[MEMBERS_MAX];
+    struct scan_member parts[MEMBERS_MAX];
+    size_t count;
+    size_t part_count = 0;
+    struct slice text;
+    buf_append_format(words, "the server answered %ld", status);
+    if (scan_object(answer, members, MEMBERS_MAX, &count, NULL, NULL) != PH_OK) {
+        return;
+    }
+    const struct scan_member *envelope = scan_find(members, count, "status");
+    const struct scan_member *data = scan_find(members, count, "data");
+    if (envelope != NULL && envelope->type == SCAN_OBJECT &&
+        scan_object(envelope->value, parts, MEMBERS_MAX, &part_count, NULL, NULL) != PH_OK) {
+        part_count = 0;
+    }
+    const struct scan_member *message = scan_find(parts, part_count, "user_message");
+    if (message != NULL && scan_string(message->value, &arena, NULL, &text) == PH_OK) {
+        buf_append_format(words, ": %.*s", SLICE_ARG(text));
+    }
+    if (data != NULL && data->type == SCAN_OBJECT) {
+        size_t length = data->value.len < STRANGE_BYTES_MAX ? data->value.len : STRANGE_BYTES_MAX;
+        buf_append_format(words, " %.*s", (int)length, data->value.ptr);
+    }
+}
+
+static enum dbt_sent judge(long status)
+{
+    switch (status) {
+    case 401:
+    case 403:
+        return DBT_SENT_DENIED;
+    case 408:
+    case 425:
+    case 429:
+    case 502:
+    case 503:
+    case 504:
+    case 507:
+        return DBT_SENT_BUSY;
+    default:
+        if (status >= 200 && status < 300) {
+            return DBT_SENT;
+        }
+        return status >= 500 ? DBT_SENT_FAILED : DBT_SENT_REFUSED;
+    }
+}
+
+/* --- one call -----------------------------------------------------------------------------------
+ */
+
+/* "URL/dbt/api/posthorn/accounts/1/runs/2" and the rest. */
+static void write_url(const struct sending *sending, const char *before, const char *name,
+                      struct buf *url)
+{
+    buf_append_format(url, "%s/dbt/api/posthorn/accounts/%lld/runs/%lld%s", sending->server->url,
+                      (long long)sending->run->account, (long long)sending->run->run_id, before);
+    if (name != NULL) {
+        client_append_escaped(url, name);
+    }
+}
+
+/* What `request` lacks is filled in. */
+static enum dbt_sent call(const struct sending *sending, struct client_request *request,
+                          const char *before, const char *name, long *ret_status)
+{
+    const struct dbt_server *server = sending->server;
+    BUF_AUTO struct buf url;
+    BUF_AUTO struct buf answer;
+    buf_init(&url, URL_BYTES_MAX);
+    buf_init(&answer, ANSWER_BYTES_MAX);
+    buf_clear(sending->words);
+    *ret_status = 0;
+    write_url(sending, before, name, &url);
+    request->url = buf_text(&url);
+    request->token = server->token;
+    request->scheme = "Token";
+    if (url.failed) {
+        buf_append_text(sending->words, "the server's address is too long");
+        return DBT_SENT_REFUSED;
+    }
+    const struct client_reader reader = {.goes_on = server->goes_on, .context = server->context};
+    struct diag diag;
+    if (!server->goes_on(server->context)) {
+        return DBT_SENT_STOPPED;
+    }
+    if (client_follow(request, &reader, &answer, &diag, ret_status) != PH_OK) {
+        buf_append_text(sending->words, diag.text);
+        return DBT_SENT_AWAY;
+    }
+    if (*ret_status < 200) {
+        buf_append_text(sending->words, "no answer in time");
+        return DBT_SENT_STOPPED;
+    }
+    enum dbt_sent sent = judge(*ret_status);
+    if (sent != DBT_SENT) {
+        describe(*ret_status, buf_slice(&answer), sending->words);
+    }
+    return sent;
+}
+
+/* --- reports ------------------------------------------------------------------------------------
+ */
+
+static enum dbt_sent send_report(const struct sending *sending, enum dbt_file file)
+{
+    BUF_AUTO struct buf report;
+    buf_init(&report, DBT_REPORT_BYTES_MAX);
+    struct diag diag;
+    if (!dbt_run_has(sending->run, file)) {
+        return DBT_SENT;
+    }
+    if (dbt_run_read(sending->run, file, &report, &diag) != PH_OK) {
+        buf_clear(sending->words);
+        buf_append_text(sending->words, diag.text);
+        return DBT_SENT_STOPPED;
+    }
+    struct client_request request = {.method = "PUT", .body = buf_slice(&report)};
+    long status;
+    enum dbt_sent sent = call(sending, &request, "", NULL, &status);
+    /* The server knows more of it already: an answer was lost. */
+    if (status == 409 && file == DBT_FILE_REPORT_1) {
+        sent = DBT_SENT;
+    }
+    if (sent == DBT_SENT && dbt_run_mark_sent(sending->run, file, &diag) != PH_OK) {
+        buf_append_text(sending->words, diag.text);
+        return DBT_SENT_STOPPED;
+    }
+    return sent;
+}
+
+/* --- artifacts ----------------------------------------------------------------------------------
+ */
+
+/* The artifact alone is unwanted: too large, or the run has them all. */
+static bool is_of_artifact(long status)
+{
+    return status == 400 || status == 409 || status == 413 || status == 422;
+}
+
+static enum dbt_sent send_artifact(const struct sending *sending, const char *file)
+{
+    const char *name = file + strlen(DBT_ARTIFACT_PREFIX);
+    PH_AUTO_FREE char *path = dbt_run_path(sending->run, file);
+    struct diag diag;
+    int fd;
+    int64_t size_bytes;
+    if (file_open(path, &diag, &fd, &size_bytes) != PH_OK) {
+        buf_clear(sending->words);
+        buf_append_text(sending->words, diag.text);
+        return DBT_SENT_STOPPED;
+    }
+    size_t length = strlen(name);
+    bool is_json = length > 5 && strcmp(name + length - 5, ".json") == 0;
+    const struct client_upload upload = {fd, size_bytes};
+    struct client_request request = {
+        .method = "PUT",
+        .content_type = is_json ? "application/json" : "application/octet-stream",
+        .upload = &upload,
+    };
+    long status;
+    enum dbt_sent sent = call(sending, &request, "/artifacts/", name, &status);
+    (void)close(fd);
+    if (sent == DBT_SENT_REFUSED && is_of_artifact(status)) {
+        buf_append_format(sending->notes, "%s%s: %s", sending->notes->len == 0 ? "" : "; ", name,
+                          buf_text(sending->words));
+        sent = DBT_SENT;
+    }
+    if (sent == DBT_SENT) {
+        file_remove(path);
+    }
+    return sent;
+}
+
+static enum dbt_sent send_artifacts(const struct sending *sending)
+{
+    struct folder_names names;
+    struct diag diag;
+    enum dbt_sent sent = DBT_SENT;
+    if (dbt_run_artifacts(sending->run, &diag, &names) != PH_OK) {
+        buf_clear(sending->words);
+        buf_append_text(sending->words, diag.text);
+        return DBT_SENT_STOPPED;
+    }
+    for (size_t index = 0; index < names.count && sent == DBT_SENT; index++) {
+        sent = send_artifact(sending, names.items[index]);
+    }
+    folder_names_done(&names);
+    return sent;
+}
+
+static enum dbt_sent send_ingested(const struct sending *sending)
+{
+    struct client_request request = {.method = "POST", .body = SLICE_LITERAL("")};
+    struct diag diag;
+    long status;
+    enum dbt_sent sent = call(sending, &request, "/ingested", NULL, &status);
+    if (sent == DBT_SENT && dbt_run_mark_sent(sending->run, DBT_FILE_COMPLETE, &diag) != PH_OK) {
+        buf_append_text(sending->words, diag.text);
+        return DBT_SENT_STOPPED;
+    }
+    return sent;
+}
+
+enum dbt_sent dbt_send_run(const struct dbt_server *server, const struct dbt_run *run,
+                           struct buf *words, struct buf *notes)
+{
+    const struct sending sending = {server, run, words, notes};
+    enum dbt_sent sent = send_report(&sending, DBT_FILE_REPORT_1);
+    if (sent == DBT_SENT) {
+        sent = send_report(&sending, DBT_FILE_REPORT_2);
+    }
+    if (sent == DBT_SENT && dbt_run_has(run, DBT_FILE_COMPLETE)) {
+        sent = send_artifacts(&sending);
+        if (sent == DBT_SENT) {
+            sent = send_ingested(&sending);
+        }
+    }
+    return sent;
+}
+
+enum ph_error dbt_send_cut_off(const struct dbt_run *run, int64_t now_us, struct diag *diag)
+{
+    bool has_end = dbt_run_has(run, DBT_FILE_REPORT_2) || dbt_run_has(run, DBT_FILE_SENT_2);
+    if (!has_end) {
+        BUF_AUTO struct buf report;
+        BUF_AUTO struct buf end;
+        buf_init(&report, DBT_REPORT_BYTES_MAX);
+        buf_init(&end, 2 * DBT_REPORT_BYTES_MAX);
+        enum dbt_file first =
+            dbt_run_has(run, DBT_FILE_REPORT_1) ? DBT_FILE_REPORT_1 : DBT_FILE_SENT_1;
+        enum ph_error error = dbt_run_read(run, first, &report, diag);
+        if (error == PH_OK) {
+            error = dbt_report_cut_off(buf_slice(&report), now_us, &end, diag);
+        }
+        if (error == PH_OK) {
+            error = dbt_run_end(run, buf_slice(&end), diag);
+        }
+        if (error != PH_OK) {
+            return error;
+        }
+    }
+    bool is_complete = dbt_run_has(run, DBT_FILE_COMPLETE) || dbt_run_has(run, DBT_FILE_DONE);
+    return is_complete ? PH_OK : dbt_run_complete(run, diag);
+}

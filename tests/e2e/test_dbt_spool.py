@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The spool of `posthorn dbt`: what is reported while the server is away, or does not want it."""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+
+import pytest
+from harness.server import BIN
+from harness.wait import SLOWNESS, wait_for
+from harness.wrapper import TOKEN, Reports, Wrapper, private, wait_file
+
+WHOLE = ["3", "10", "manifest.json", "run_results.json", "ingested"]
+
+
+@pytest.fixture
+def reports():
+    with Reports() as running:
+        yield running
+
+
+@pytest.fixture
+def wrapper(tmp_path, reports):
+    made = Wrapper(tmp_path, reports.url)
+    made.dbt(made.WRITES)
+    return made
+
+
+def away(wrapper, reports, count=1):
+    """So many runs while the server is away; gives what they said last."""
+    reports.stop()
+    for _ in range(count):
+        done = wrapper.run()
+    reports.start()
+    return done
+
+
+# ---- the server is away ----
+
+
+def test_a_run_without_a_server_is_neither_stopped_nor_delayed(wrapper, reports):
+    wrapper.dbt(wrapper.WRITES + "echo out; echo err >&2; exit 5")
+    reports.stop()
+    before = time.monotonic()
+    done = wrapper.run(code=5)
+    assert time.monotonic() - before < 3 * SLOWNESS
+    assert done.out == "out\n"
+    first, second = done.err.splitlines()
+    assert first == "err" and second.startswith("posthorn: the run is not reported yet: ")
+    assert str(wrapper.spool) in second and "--flush" in second
+    (run,) = wrapper.spooled()
+    assert {path.name for path in run.iterdir()} == {
+        "lock", "target.json", "report-1.json", "report-2.json", "artifact.manifest.json", "artifact.run_results.json",
+        "complete"}
+    assert private(wrapper.spool) and private(run) and all(private(path) for path in run.iterdir())
+
+
+def test_the_next_run_sends_what_lies_there_first(wrapper, reports):
+    away(wrapper, reports, 3)
+    names = [int(run.name.split("-")[1]) for run in wrapper.spooled()]
+    done = wrapper.run()
+    assert done.err == ""
+    assert reports.runs()[:3] == names and len(reports.runs()) == 4
+    assert reports.whats() == WHOLE * 4
+    assert not wrapper.spooled()
+
+
+def test_flush(wrapper, reports):
+    away(wrapper, reports, 2)
+    names = [int(run.name.split("-")[1]) for run in wrapper.spooled()]
+    done = wrapper.flush()
+    assert done.stdout == "sent 2, refused 0, left 0\n" and done.stderr == ""
+    assert reports.runs() == names and reports.whats() == WHOLE * 2
+    done = wrapper.flush()
+    assert done.stdout == "sent 0, refused 0, left 0\n"
+    assert len(reports.calls) == 10
+
+
+def test_flush_without_a_server(wrapper, reports):
+    away(wrapper, reports, 2)
+    reports.stop()
+    done = wrapper.flush(code=1)
+    assert done.stdout == "sent 0, refused 0, left 2\n" and done.stderr.startswith("posthorn: no answer")
+    assert len(wrapper.spooled()) == 2
+
+
+def test_a_later_run_does_not_change_what_lies_there(wrapper, reports):
+    reports.stop()
+    for number in (1, 2):
+        (wrapper.root / "manifest.json").write_text(json.dumps({"metadata": {"dbt_version": f"1.9.{number}"}}))
+        wrapper.run()
+    reports.start()
+    wrapper.flush()
+    manifests = [call.body for call in reports.taken() if call.what == "manifest.json"]
+    assert [json.loads(body)["metadata"]["dbt_version"] for body in manifests] == ["1.9.1", "1.9.2"]
+
+
+def test_the_server_comes_back_while_dbt_runs(wrapper, reports):
+    wrapper.dbt("echo x >$ROOT/up; read line; exit 0")
+    reports.stop()
+    process = wrapper.start(stdin=subprocess.PIPE)
+    wait_for(wrapper.spooled, 10, "the run is in the spool")
+    reports.start()
+    reports.wait("3")
+    _, err = process.communicate("go\n", timeout=20 * SLOWNESS)
+    assert err == "" and reports.whats() == ["3", "10", "ingested"]
+
+
+def test_the_server_goes_away_while_dbt_runs(wrapper, reports):
+    wrapper.dbt(wrapper.WRITES + "read line; exit 0")
+    process = wrapper.start(stdin=subprocess.PIPE)
+    reports.wait("3")
+    reports.stop()
+    process.communicate("go\n", timeout=20 * SLOWNESS)
+    assert process.returncode == 0
+    (run,) = wrapper.spooled()
+    assert (run / "report-1.sent").exists()
+    reports.start()
+    wrapper.flush()
+    assert reports.whats() == WHOLE and len(reports.runs()) == 1
+
+
+@pytest.mark.parametrize("at", WHOLE)
+def test_a_lost_answer_is_sent_again(wrapper, reports, at):
+    """The connection breaks behind each call once: the server has it, and we do not know."""
+    lost = []
+
+    def answer(call):
+        if call.what == at and not lost:
+            lost.append(call)
+            raise ConnectionError
+
+    reports.answer = answer
+    wrapper.run()
+    wrapper.flush()
+    assert lost and reports.whats() == WHOLE
+    assert not wrapper.spooled()
+
+
+def test_times_at_the_end_are_bounded(wrapper, reports):
+    """A server that takes everything and answers nothing more: ten seconds at most."""
+    held = threading.Event()
+    reports.answer = lambda call: held.wait(60) and None if call.what != "3" else None
+    before = time.monotonic()
+    done = wrapper.run()
+    took = time.monotonic() - before
+    held.set()
+    assert 8 < took < 11 * SLOWNESS
+    assert "no answer in time" in done.err and len(wrapper.spooled()) == 1
+
+
+def test_a_signal_ends_the_waiting_at_the_end(wrapper, reports):
+    held = threading.Event()
+    seen = threading.Event()
+
+    def answer(call):
+        if call.what == "10":
+            seen.set()
+            held.wait(60)
+
+    reports.answer = answer
+    process = wrapper.start()
+    assert seen.wait(20)
+    before = time.monotonic()
+    process.terminate()
+    assert process.wait(20 * SLOWNESS) == 0
+    assert time.monotonic() - before < 3 * SLOWNESS
+    held.set()
+    assert "not reported yet" in process.communicate()[1] and len(wrapper.spooled()) == 1
+
+
+def test_a_busy_server_is_tried_again(wrapper, reports):
+    busy = [503, 429, 500]
+    reports.answer = lambda call: busy.pop() if call.what == "10" and busy else None
+    done = wrapper.run()
+    assert done.err == "" and reports.whats() == WHOLE and not busy
+
+
+def test_one_run_that_fails_does_not_hold_up_the_others(wrapper, reports):
+    away(wrapper, reports, 3)
+    second = int(wrapper.spooled()[1].name.split("-")[1])
+    reports.answer = lambda call: 500 if call.run == second else None
+    done = wrapper.flush(code=1)
+    assert done.stdout == "sent 2, refused 0, left 1\n" and "answered 500" in done.stderr
+    assert [run.name.split("-")[1] for run in wrapper.spooled()] == [str(second)]
+
+
+# ---- the server does not want it ----
+
+
+def test_a_refused_report_is_set_aside(wrapper, reports):
+    reports.answer = lambda call: 400
+    done = wrapper.run()
+    assert done.err.count("\n") == 1 and "refused: the server answered 400: The request was invalid." in done.err
+    assert '{"job_id": "is wrong"}' in done.err and "rejected" in done.err
+    (run,) = wrapper.spooled("rejected")
+    assert "answered 400" in (run / "reason.txt").read_text() and not wrapper.spooled()
+    # Once: the report of the end was not tried, and neither does the next run.
+    assert len(reports.calls) == 1
+    reports.answer = lambda call: None
+    wrapper.run()
+    assert reports.whats() == WHOLE and len(wrapper.spooled("rejected")) == 1
+    done = wrapper.flush()
+    assert done.stdout == "sent 1, refused 0, left 0\n"
+    assert reports.whats() == WHOLE * 2 and not wrapper.spooled("rejected")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_wrong_token_is_said(wrapper, reports, status):
+    reports.answer = lambda call: status
+    done = wrapper.run()
+    assert f"the server answered {status}" in done.err and TOKEN not in done.err
+    assert len(wrapper.spooled("rejected")) == 1
+    done = wrapper.flush(code=1)
+    assert f"answered {status}" in done.stderr
+
+
+def test_a_wrong_token_leaves_older_runs_where_they_are(wrapper, reports):
+    away(wrapper, reports, 2)
+    reports.answer = lambda call: 401
+    wrapper.run()
+    assert len(reports.calls) == 2 and len(wrapper.spooled()) == 2 and len(wrapper.spooled("rejected")) == 1
+
+
+@pytest.mark.parametrize("status", [413, 409, 422])
+def test_an_unwanted_artifact_is_left_out(wrapper, reports, status):
+    reports.answer = lambda call: status if call.what == "manifest.json" else None
+    done = wrapper.run()
+    assert done.err.startswith("posthorn: not all artifacts were taken: manifest.json: the server answered")
+    assert reports.whats() == ["3", "10", "run_results.json", "ingested"] and not wrapper.spooled()
+
+
+def test_a_conflict_at_the_start_is_a_lost_answer(wrapper, reports):
+    reports.answer = lambda call: 409 if call.what == "3" else None
+    done = wrapper.run()
+    assert done.err == "" and reports.whats() == WHOLE[1:]
+
+
+# ---- several processes, and what dies ----
+
+
+def test_two_runs_at_once_share_a_spool(wrapper, reports):
+    away(wrapper, reports, 6)
+    both = [wrapper.start() for _ in range(3)]
+    for process in both:
+        _, err = process.communicate(timeout=60 * SLOWNESS)
+        assert process.returncode == 0 and err == ""
+    assert len(reports.runs()) == 9 and not wrapper.spooled()
+    for run in reports.runs():
+        assert reports.whats(run) == WHOLE
+
+
+def test_a_run_that_is_on_is_left_alone(wrapper, reports):
+    wrapper.dbt("read line; exit 0")
+    reports.stop()
+    process = wrapper.start(stdin=subprocess.PIPE)
+    wait_for(wrapper.spooled, 10, "the run is in the spool")
+    reports.start()
+    reports.answer = lambda call: 503  # the process itself gets nothing through
+    assert wrapper.flush().stdout == "sent 0, refused 0, left 0\n"
+    reports.answer = lambda call: None
+    process.communicate("go\n", timeout=20 * SLOWNESS)
+    assert reports.whats()[-2:] == ["10", "ingested"]
+
+
+def test_a_killed_wrapper_leaves_a_run_that_ends_as_an_error(wrapper, reports):
+    wrapper.dbt("echo $$ >$ROOT/pid; read line; echo x >$ROOT/done")
+    process = wrapper.start(stdin=subprocess.PIPE)
+    wait_file(wrapper.root / "pid")
+    reports.wait("3")
+    process.kill()
+    process.stdin.write("go\n")  # dbt goes on without it
+    process.communicate()
+    wait_file(wrapper.root / "done")
+    assert wrapper.flush().stdout == "sent 1, refused 0, left 0\n"
+    assert reports.whats() == ["3", "20", "ingested"]
+    start, end = (call.report for call in reports.taken()[:2])
+    assert "cut off" in end["status_message"] and end["job_id"] == start["job_id"]
+    assert end["finished_at"] > end["started_at"] == start["started_at"]
+
+
+def test_halves_of_runs_are_no_runs(wrapper, reports):
+    """What killed processes leave: a run without a name, one half removed, one without its target."""
+    away(wrapper, reports)
+    (run,) = wrapper.spooled()
+    for name in (".new-5", ".removed-x", "00000000000000000001-5"):
+        (wrapper.spool / name).mkdir(mode=0o700)
+        (wrapper.spool / name / "lock").touch()
+    done = wrapper.flush(code=1)
+    assert done.stdout == "sent 1, refused 0, left 1\n" and "lacks its target" in done.stderr
+    assert os.listdir(wrapper.spool) == ["00000000000000000001-5"]
+
+
+def test_runs_of_other_servers_and_accounts_stay(wrapper, reports):
+    away(wrapper, reports)
+    done = wrapper.flush(env={"POSTHORN_ACCOUNT": "8"})
+    assert done.stdout == "sent 0, refused 0, left 0\nof other servers or accounts: 1\n"
+    with Reports() as other:
+        wrapper.run(env={"POSTHORN_URL": other.url})
+        assert len(other.runs()) == 1
+    assert not reports.calls and len(wrapper.spooled()) == 1
+    wrapper.flush()
+    assert reports.whats() == WHOLE
+
+
+# ---- limits ----
+
+
+def test_the_oldest_are_dropped_above_the_limit(wrapper, reports):
+    reports.stop()
+    (wrapper.root / "manifest.json").write_text('{"metadata": {}, "x": "%s"}' % ("x" * 100_000))
+    kept = []
+    for number in range(4):
+        done = wrapper.run(flags=["--spool-max", "300KiB"])
+        kept.append(wrapper.spooled()[-1].name)
+        if number < 2:
+            assert "is full" not in done.err
+    first, second = done.err.splitlines()
+    assert first.startswith(f"posthorn: the spool {wrapper.spool} is full: dropped the oldest in it, {kept[1]}")
+    assert [run.name for run in wrapper.spooled()] == kept[2:]
+    assert sum(path.stat().st_size for run in wrapper.spooled() for path in run.iterdir()) < 300 * 1024
+
+
+def test_the_oldest_are_dropped_above_a_thousand_runs(wrapper, reports):
+    reports.stop()
+    for number in range(1, 1001):
+        run = wrapper.spool / f"{number:020}-{number}"
+        run.mkdir(mode=0o700, parents=True)
+        (run / "lock").touch()
+    done = wrapper.run()
+    assert f"dropped the oldest in it, {1:020}-1\n" in done.err
+    assert len(wrapper.spooled()) == 1000 and wrapper.spooled()[0].name == f"{2:020}-2"
+
+
+def test_an_artifact_above_the_limit_is_left_out(wrapper, reports):
+    reports.stop()
+    (wrapper.root / "manifest.json").write_text('{"metadata": {}, "x": "%s"}' % ("x" * 100_000))
+    done = wrapper.run(flags=["--spool-max", "64KiB"])
+    assert "manifest.json is not reported: the spool has no room for it" in done.err
+    reports.start()
+    wrapper.flush()
+    assert reports.whats() == ["3", "10", "run_results.json", "ingested"]
+
+
+def test_a_large_artifact(wrapper, reports):
+    """It is sent in pieces: the memory does not hold it."""
+    text = b'{"metadata": {}, "x": "' + b"x" * 40_000_000 + b'"}'
+    (wrapper.root / "manifest.json").write_bytes(text)
+    wrapper.run(timeout=60)
+    (call,) = [call for call in reports.taken() if call.what == "manifest.json"]
+    assert call.body == text and call.headers["content-length"] == str(len(text))
+
+
+# ---- where it is ----
+
+
+def test_the_usual_places(wrapper, reports):
+    reports.stop()
+    env = {"POSTHORN_SPOOL": None}
+    wrapper.run(env=env)
+    assert len(list((wrapper.root / ".local/state/posthorn/dbt").glob("0*"))) == 1
+    wrapper.run(env={**env, "XDG_STATE_HOME": str(wrapper.root / "state")})
+    assert len(list((wrapper.root / "state/posthorn/dbt").glob("0*"))) == 1
+    wrapper.run(env=env, flags=["--spool", str(wrapper.root / "own")])
+    assert len(list((wrapper.root / "own").glob("0*"))) == 1
+
+
+def test_without_a_place_for_it(wrapper, reports, tmp_path):
+    """A container without a home that can be written to: reports go out all the same, and are lost with the server."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = {"POSTHORN_SPOOL": "/dev/null/spool", "TMPDIR": str(temporary)}
+    done = wrapper.run(env=env)
+    assert reports.whats() == WHOLE and done.err.count("\n") == 1
+    assert done.err.startswith("posthorn: no spool, so that reports are lost while the server is away: ")
+    reports.stop()
+    done = wrapper.run(env=env)
+    assert "posthorn: the report of the run is lost: no answer" in done.err
+    assert not list(temporary.iterdir())
+    assert wrapper.flush(code=1, env=env).stderr.startswith("posthorn: no spool")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounting takes root")
+def test_a_full_disk(wrapper, reports):
+    """What does not fit is left out; dbt's exit code is the wrapper's, and the end of the run is reported."""
+    mount = 'mkdir -p "$1" && mount -t tmpfs -o size=256k none "$1" && shift && exec "$@"'
+    (wrapper.root / "manifest.json").write_text('{"x": "%s"}' % ("x" * 5_000_000))
+    wrapper.dbt(wrapper.WRITES + "exit 6")
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", wrapper.spool, BIN, "dbt", "--", "dbt", "build"]
+    done = subprocess.run(command, cwd=wrapper.project, env=wrapper.environment(), text=True, capture_output=True,
+                          timeout=30 * SLOWNESS)
+    assert done.returncode == 6
+    assert done.stderr.startswith("posthorn: manifest.json is not reported: could not write ")
+    assert done.stderr.count("\n") == 1
+    assert reports.whats() == ["3", "20", "run_results.json", "ingested"]
