@@ -381,7 +381,7 @@ static int print_report(const struct dbt_arguments *given, const struct command_
     find_facts(given, line, &project, &facts);
     dbt_origin_ask_git(&facts.origin, project.folder);
     dbt_project_append_version(&project, line->rest[0], &facts.dbt_version);
-    dbt_report_write(&facts, NULL, &text);
+    dbt_report_compose(&facts, NULL, &text);
     (void)printf("%s\n", buf_text(&text));
     dbt_facts_done(&facts);
     dbt_project_done(&project);

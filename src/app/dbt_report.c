@@ -56,7 +56,7 @@ static void write_step(const struct dbt_facts *facts, const struct dbt_end *end,
     json_out_end_array(out);
 }
 
-void dbt_report_write(const struct dbt_facts *facts, const struct dbt_end *end, struct buf *text)
+void dbt_report_compose(const struct dbt_facts *facts, const struct dbt_end *end, struct buf *text)
 {
     struct json_out out;
     json_out_init(&out, text);

@@ -44,7 +44,7 @@ void dbt_facts_init(struct dbt_facts *facts);
 void dbt_facts_done(struct dbt_facts *facts);
 
 /* The report of a run that is on, or with `end` of one that has ended. */
-void dbt_report_write(const struct dbt_facts *facts, const struct dbt_end *end, struct buf *text);
+void dbt_report_compose(const struct dbt_facts *facts, const struct dbt_end *end, struct buf *text);
 /* The report of a run whose wrapper died, made of the one that said it was on. */
 PH_NODISCARD enum ph_error dbt_report_cut_off(struct slice report, int64_t finished_at_us,
                                               struct buf *text, struct diag *diag);

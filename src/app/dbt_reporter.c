@@ -71,7 +71,7 @@ static void make_run(struct dbt_reporter *reporter)
     struct dbt_facts *facts = reporter->facts;
     dbt_origin_ask_git(&facts->origin, reporter->project->folder);
     dbt_project_append_version(reporter->project, reporter->program, &facts->dbt_version);
-    dbt_report_write(facts, NULL, &report);
+    dbt_report_compose(facts, NULL, &report);
     reporter->has_run =
         dbt_spool_add(reporter->spool, reporter->server.url, reporter->server.account,
                       reporter->run_id, facts->started_at_us, buf_slice(&report), &diag,
@@ -234,7 +234,7 @@ void dbt_reporter_end(struct dbt_reporter *reporter, const struct dbt_artifacts 
     buf_init(&report, DBT_REPORT_BYTES_MAX);
     struct diag diag = {0};
     if (reporter->has_run) {
-        dbt_report_write(reporter->facts, end, &report);
+        dbt_report_compose(reporter->facts, end, &report);
         enum ph_error error = dbt_run_end(&reporter->run, buf_slice(&report), &diag);
         if (error == PH_OK) {
             dbt_artifacts_attach(artifacts, reporter->spool, &reporter->run, words);

@@ -166,7 +166,7 @@ static void test_a_report_of_a_start(void **state)
     BUF_AUTO struct buf text;
     buf_init(&text, DBT_REPORT_BYTES_MAX);
     fill(&facts);
-    dbt_report_write(&facts, NULL, &text);
+    dbt_report_compose(&facts, NULL, &text);
     assert_string_equal(
         buf_text(&text),
         "{\"job_id\":41,\"job_name\":\"Nightly \\\"x\\\"\",\"environment_id\":72,"
@@ -191,7 +191,7 @@ static void test_a_report_of_an_end(void **state)
     const struct dbt_end end = {DBT_REPORT_ERROR, facts.started_at_us + 1500000,
                                 SLICE_LITERAL("1 of 2 nodes failed: model a"),
                                 SLICE_LITERAL("PASS=1")};
-    dbt_report_write(&facts, &end, &text);
+    dbt_report_compose(&facts, &end, &text);
     assert_string_equal(
         buf_text(&text),
         "{\"job_id\":41,\"job_name\":\"Nightly \\\"x\\\"\",\"environment_id\":72,"
@@ -217,7 +217,7 @@ static void test_a_run_that_was_cut_off(void **state)
     buf_init(&start, DBT_REPORT_BYTES_MAX);
     buf_init(&end, DBT_REPORT_BYTES_MAX);
     fill(&facts);
-    dbt_report_write(&facts, NULL, &start);
+    dbt_report_compose(&facts, NULL, &start);
     assert_int_equal(
         dbt_report_cut_off(buf_slice(&start), facts.started_at_us + 1000000, &end, &diag), PH_OK);
     assert_int_equal(scan_document(buf_slice(&end), NULL, &diag, NULL), PH_OK);
