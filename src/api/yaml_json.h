@@ -8,14 +8,10 @@
 
 #include <jansson.h>
 
-#include "base/error.h"
-#include "base/slice.h"
+#include "core/yaml.h"
 
-#define YAML_JSON_DEPTH_MAX 128
-/* Scalars, maps and sequences, those that aliases repeat counted again. */
-#define YAML_JSON_NODES_MAX 200000
-
-/* The one document of `text`; a new reference. PH_INVALID at `field` with the line. */
+/* The one document of `text`; a new reference. PH_INVALID at `field` with the line, PH_NO_MEMORY
+ * for one that is beyond all measure. */
 PH_NODISCARD enum ph_error yaml_to_json(struct slice text, const char *field, struct diag *diag,
                                         json_t **ret_value);
 

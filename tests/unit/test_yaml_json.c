@@ -100,12 +100,12 @@ static void test_limits(void **state)
     buf_init(&deep, 1 << 20);
     buf_init(&wide, 1 << 20);
     buf_init(&bomb, 1 << 20);
-    for (int index = 0; index < YAML_JSON_DEPTH_MAX + 2; index++) {
+    for (int index = 0; index < YAML_DEPTH_MAX + 2; index++) {
         buf_append_byte(&deep, '[');
     }
     assert_refused(buf_text(&deep), "nested too deeply");
     buf_append_byte(&wide, '[');
-    for (int index = 0; index < YAML_JSON_NODES_MAX; index++) {
+    for (int index = 0; index < YAML_NODES_MAX; index++) {
         buf_append_text(&wide, "1,");
     }
     buf_append_byte(&wide, ']');
