@@ -164,6 +164,8 @@ struct http_transfer {
     bool is_fresh; /* CURLOPT_FRESH_CONNECT and CURLOPT_FORBID_REUSE */
     enum http_method method;
     char method_name[16];
+    bool method_has_body;
+    bool is_head_with_body;
     int64_t connect_timeout_ms; /* 0 = curl's default */
 
     /* Connection. */

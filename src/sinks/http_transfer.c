@@ -81,6 +81,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *transfer_p
     }
     if (line.ptr[0] == '\r' || line.ptr[0] == '\n') {
         transfer->has_final_headers = transfer->status_code >= 200;
+        if (transfer->has_final_headers && transfer->is_head_with_body) {
+            transfer->stop = HTTP_STOP_BODY; /* curl would wait for the body that it speaks of */
+            return line.len + 1;
+        }
         return line.len;
     }
     size_t colon = slice_find(line, ':');
@@ -309,13 +313,16 @@ static enum ph_error prepare_headers(struct http_transfer *transfer,
     return PH_OK;
 }
 
-/* Handles are mostly used for POST again and again; only a change touches the options. */
+/* Handles are mostly used for POST again and again; only a change touches the options. GET and HEAD
+ * have a body where one is given, which curl knows for no HEAD: then it is a method like another,
+ * and the connection is closed behind the headers of the answer. */
 static enum ph_error prepare_method(struct http_transfer *transfer,
                                     const struct sink_request *request, struct diag *diag)
 {
     const char *name = request->method;
     size_t length = strlen(name);
-    if (strcmp(name, transfer->method_name) == 0) {
+    bool has_body = request->body.len > 0;
+    if (strcmp(name, transfer->method_name) == 0 && transfer->method_has_body == has_body) {
         return PH_OK;
     }
     if (!is_token((struct slice){name, length}) || length >= sizeof transfer->method_name) {
@@ -324,9 +331,9 @@ static enum ph_error prepare_method(struct http_transfer *transfer,
     enum http_method method = HTTP_CUSTOM;
     if (strcmp(name, "POST") == 0) {
         method = HTTP_POST;
-    } else if (strcmp(name, "GET") == 0) {
+    } else if (strcmp(name, "GET") == 0 && !has_body) {
         method = HTTP_GET;
-    } else if (strcmp(name, "HEAD") == 0) {
+    } else if (strcmp(name, "HEAD") == 0 && !has_body) {
         method = HTTP_HEAD;
     }
     CURL *easy = transfer->easy;
@@ -338,6 +345,8 @@ static enum ph_error prepare_method(struct http_transfer *transfer,
     }
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method == HTTP_CUSTOM ? name : NULL);
     transfer->method = method;
+    transfer->method_has_body = has_body;
+    transfer->is_head_with_body = has_body && strcmp(name, "HEAD") == 0;
     memcpy(transfer->method_name, name, length + 1);
     return PH_OK;
 }

@@ -29,7 +29,7 @@ struct sink_request {
     const char *method;                /* "POST", "PUT", "PATCH" and so on */
     const struct sink_header *headers; /* complete and in order, without Host, Content-Length */
     size_t header_count;
-    struct slice body;  /* exactly these bytes are sent */
+    struct slice body;  /* exactly these bytes are sent, with every method */
     int64_t timeout_ms; /* total, from the look-up of the name to the last body byte */
     const struct sink_policy *policy; /* client certificate, proxy; NULL = the common way */
     void *user;                       /* given back in the result */
