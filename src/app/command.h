@@ -97,6 +97,7 @@ struct command {
     X(explain)                                                                                     \
     X(tail)                                                                                        \
     X(replay)                                                                                      \
+    X(magpie)                                                                                      \
     X(listen)                                                                                      \
     X(verify)                                                                                      \
     X(dbt)                                                                                         \

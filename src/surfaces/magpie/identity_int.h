@@ -12,7 +12,7 @@
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
-#define MAGPIE_ROUTE_COUNT 50
+#define MAGPIE_ROUTE_COUNT 53
 extern const struct http_route magpie_routes[];
 
 /* --- who calls (access.c) --------------------------------------------------------------------- */

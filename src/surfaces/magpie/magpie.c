@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "surfaces/magpie/magpie.h"
 
+#include "surfaces/magpie/format.h"
+#include "surfaces/magpie/hook.h"
 #include "surfaces/magpie/identity_int.h"
 
 static void stop(void *state)
 {
     struct magpie *magpie = state;
+    magpie_hook_set_unref(magpie->hooks);
     magpie_settings_done(&magpie->settings);
     (void)pthread_mutex_destroy(&magpie->lock);
     free(magpie);
@@ -20,6 +23,9 @@ static enum ph_error start(const struct surface_environment *environment, struct
     magpie->log = environment->log;
     (void)pthread_mutex_init(&magpie->lock, NULL);
     enum ph_error error = magpie_settings_read(environment, diag, &magpie->settings);
+    if (error == PH_OK && magpie->api != NULL) {
+        error = magpie_hooks_start(magpie, diag);
+    }
     if (error != PH_OK) {
         stop(magpie);
         return error;
@@ -42,7 +48,7 @@ static enum ph_error reload(void *state, const struct surface_environment *envir
     magpie->settings.retry_schedule = settings.retry_schedule;
     (void)pthread_mutex_unlock(&magpie->lock);
     magpie_settings_done(&settings); /* its texts want a restart */
-    return PH_OK;
+    return magpie_hooks_reload(magpie, diag);
 }
 
 const struct surface surface_magpie = {
@@ -58,6 +64,7 @@ const struct surface surface_magpie = {
     .token_flag_count = MAGPIE_TOKEN_FLAG_COUNT,
     .check_token = magpie_token_check,
     .make_token = magpie_token_make,
+    .format = &magpie_format,
     .start = start,
     .stop = stop,
     .reload = reload,

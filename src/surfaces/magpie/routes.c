@@ -80,5 +80,9 @@ const struct http_route magpie_routes[] = {
     GRANTS(GROUP RESOURCE, ADMINISTRATOR, "group.resource.permission"),
     GRANTS(GROUP SERVICE, ADMINISTRATOR, "group.service.permission"),
     ROUTE(PATCH, "/permissions", BODY, ADMINISTRATOR, magpie_batch_patch, "permission.batch"),
+
+    ROUTE(GET, "/webhooks", 0, ADMINISTRATOR, magpie_webhooks_list, "webhook.list"),
+    ROUTE(POST, "/webhooks/reload", BODY, ADMINISTRATOR, magpie_webhooks_reload, "webhook.reload"),
+    ROUTE(POST, "/events", BODY, ADMINISTRATOR, magpie_events_create, "event.create"),
 };
 _Static_assert(PH_ARRAY_LENGTH(magpie_routes) == MAGPIE_ROUTE_COUNT, "as in the header");
