@@ -2,6 +2,7 @@
 /* Applications (svix-api spec section 6). */
 #include "api/api_int.h"
 #include "api/input.h"
+#include "api/list.h"
 #include "api/paging.h"
 #include "core/name.h"
 #include "flow/operational.h"
@@ -102,40 +103,23 @@ void application_write(struct json_out *out, const struct id_codec *codec,
 
 enum ph_error api_application_list(struct api_call *call, struct diag *diag)
 {
-    struct id_page page;
-    struct store *store;
-    size_t count;
-    bool has_more;
+    API_LIST_AUTO struct api_list list;
     enum ph_error error =
-        paging_read(call->request, call->codec, ID_APPLICATION, false, diag, &page);
-    struct application_row *rows =
-        error == PH_OK ? arena_calloc(call->arena, page.limit, sizeof *rows) : NULL;
-    if (error == PH_OK && rows == NULL) {
-        error = api_no_memory(diag);
-    }
+        api_list_open(call, ID_APPLICATION, false, sizeof(struct application_row), diag, &list);
     if (error == PH_OK) {
-        error = api_begin_read(call, diag, &store);
+        error = application_page(list.store, call->principal.org, &list.page, &list.arena, diag,
+                                 list.rows, &list.count, &list.has_more);
     }
     if (error != PH_OK) {
         return error;
     }
-    ARENA_AUTO struct arena arena;
-    arena_init(&arena, API_ROWS_MAX);
-    error =
-        application_page(store, call->principal.org, &page, &arena, diag, rows, &count, &has_more);
-    if (error != PH_OK) {
-        return error;
+    const struct application_row *rows = list.rows;
+    struct json_out *out = api_list_begin(&list);
+    for (size_t index = 0; index < list.count; index++) {
+        application_write(out, call->codec, &rows[index]);
     }
-    paging_arrange(&page, rows, sizeof rows[0], count);
-    struct api_answer answer;
-    api_answer_init(&answer);
-    paging_begin_list(&answer.out);
-    for (size_t index = 0; index < count; index++) {
-        application_write(&answer.out, call->codec, &rows[index]);
-    }
-    paging_end_id_list(&answer.out, call->codec, ID_APPLICATION, count == 0 ? 0 : rows[0].id,
-                       count == 0 ? 0 : rows[count - 1].id, !has_more);
-    api_answer_send(call, 200, &answer);
+    api_list_send(&list, list.count == 0 ? 0 : rows[0].id,
+                  list.count == 0 ? 0 : rows[list.count - 1].id);
     return PH_OK;
 }
 

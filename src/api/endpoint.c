@@ -3,7 +3,7 @@
  * endpoint_header.c, reading the body in endpoint_input.c. */
 #include "api/endpoint.h"
 
-#include "api/paging.h"
+#include "api/list.h"
 #include "api/program.h"
 #include "flow/operational.h"
 #include "store/endpoint_secret.h"
@@ -63,42 +63,27 @@ void endpoint_write(struct json_out *out, const struct api_call *call,
 
 enum ph_error api_endpoint_list(struct api_call *call, struct diag *diag)
 {
-    struct id_page page;
-    struct store *store;
+    API_LIST_AUTO struct api_list list;
     int64_t application_id;
-    size_t count;
-    bool has_more;
-    enum ph_error error = paging_read(call->request, call->codec, ID_ENDPOINT, true, diag, &page);
-    struct endpoint_row *rows =
-        error == PH_OK ? arena_calloc(call->arena, page.limit, sizeof *rows) : NULL;
-    if (error == PH_OK && rows == NULL) {
-        error = api_no_memory(diag);
+    enum ph_error error =
+        api_list_open(call, ID_ENDPOINT, true, sizeof(struct endpoint_row), diag, &list);
+    if (error == PH_OK) {
+        error = api_path_application(call, list.store, diag, &application_id);
     }
     if (error == PH_OK) {
-        error = api_begin_read(call, diag, &store);
-    }
-    if (error == PH_OK) {
-        error = api_path_application(call, store, diag, &application_id);
+        error = endpoint_page(list.store, application_id, &list.page, &list.arena, diag, list.rows,
+                              &list.count, &list.has_more);
     }
     if (error != PH_OK) {
         return error;
     }
-    ARENA_AUTO struct arena arena;
-    arena_init(&arena, API_ROWS_MAX);
-    error = endpoint_page(store, application_id, &page, &arena, diag, rows, &count, &has_more);
-    if (error != PH_OK) {
-        return error;
+    const struct endpoint_row *rows = list.rows;
+    struct json_out *out = api_list_begin(&list);
+    for (size_t index = 0; index < list.count; index++) {
+        endpoint_write(out, call, &rows[index]);
     }
-    paging_arrange(&page, rows, sizeof rows[0], count);
-    struct api_answer answer;
-    api_answer_init(&answer);
-    paging_begin_list(&answer.out);
-    for (size_t index = 0; index < count; index++) {
-        endpoint_write(&answer.out, call, &rows[index]);
-    }
-    paging_end_id_list(&answer.out, call->codec, ID_ENDPOINT, count == 0 ? 0 : rows[0].id,
-                       count == 0 ? 0 : rows[count - 1].id, !has_more);
-    api_answer_send(call, 200, &answer);
+    api_list_send(&list, list.count == 0 ? 0 : rows[0].id,
+                  list.count == 0 ? 0 : rows[list.count - 1].id);
     return PH_OK;
 }
 

@@ -220,26 +220,18 @@ enum ph_error attempted_endpoint_page(struct store *store, int64_t message_id,
         db_prepare(store->db, page->is_descending ? SELECT_ENDPOINTS " ORDER BY id DESC LIMIT $4"
                                                   : SELECT_ENDPOINTS " ORDER BY id LIMIT $4");
     db_bind_int64(select, 1, message_id);
-    db_bind_int64(select, 2, page->lower);
-    db_bind_int64(select, 3, page->upper);
-    db_bind_int64(select, 4, (int64_t)page->limit + 1);
-    size_t count = 0;
-    bool has_row;
-    enum ph_error error;
-    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
-           !page_is_full(count, page->limit, arena)) {
-        error = endpoint_read_row(store, select, 0, arena, diag, &rows[count].endpoint);
-        if (error != PH_OK) {
-            break;
-        }
-        count++;
+    bind_page(select, 2, page);
+    struct page_scan scan = page_scan(select, page->limit, arena, diag);
+    while (page_scan_next(&scan)) {
+        scan.error = endpoint_read_row(store, select, 0, arena, diag, &rows[scan.count].endpoint);
     }
-    db_done(select);
-    for (size_t index = 0; error == PH_OK && index < count; index++) {
+    struct list_end end = {0};
+    enum ph_error error = page_scan_end(&scan, &end.count, &end.has_more);
+    for (size_t index = 0; error == PH_OK && index < end.count; index++) {
         error = read_view(store, message_id, rows[index].endpoint.id, diag, &rows[index].view);
     }
     if (error == PH_OK) {
-        *ret_end = (struct list_end){.count = count, .has_more = has_row};
+        *ret_end = end;
     }
     return error;
 }

@@ -167,26 +167,12 @@ enum ph_error endpoint_page(struct store *store, int64_t application_id, const s
                        : "SELECT " ENDPOINT_ROW_COLUMNS " FROM endpoint WHERE application_id = $1"
                          " AND id > $2 AND id < $3 AND deleted_at IS NULL ORDER BY id LIMIT $4");
     db_bind_int64(select, 1, application_id);
-    db_bind_int64(select, 2, page->lower);
-    db_bind_int64(select, 3, page->upper);
-    db_bind_int64(select, 4, (int64_t)page->limit + 1);
-    size_t count = 0;
-    bool has_row;
-    enum ph_error error;
-    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
-           !page_is_full(count, page->limit, arena)) {
-        error = endpoint_read_row(store, select, 0, arena, diag, &rows[count]);
-        if (error != PH_OK) {
-            break;
-        }
-        count++;
+    bind_page(select, 2, page);
+    struct page_scan scan = page_scan(select, page->limit, arena, diag);
+    while (page_scan_next(&scan)) {
+        scan.error = endpoint_read_row(store, select, 0, arena, diag, &rows[scan.count]);
     }
-    db_done(select);
-    if (error == PH_OK) {
-        *ret_count = count;
-        *ret_has_more = has_row;
-    }
-    return error;
+    return page_scan_end(&scan, ret_count, ret_has_more);
 }
 
 /* What may be sealed, as it is stored: both columns of each. */

@@ -124,23 +124,11 @@ enum ph_error event_type_page(struct store *store, struct slice org,
     bind_bounds(select, page);
     db_bind_int64(select, 4, page->with_archived ? 1 : 0);
     db_bind_int64(select, 5, (int64_t)page->limit + 1);
-    size_t count = 0;
-    bool has_row;
-    enum ph_error error;
-    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
-           !page_is_full(count, page->limit, arena)) {
-        error = read_row(select, arena, diag, &rows[count]);
-        if (error != PH_OK) {
-            break;
-        }
-        count++;
+    struct page_scan scan = page_scan(select, page->limit, arena, diag);
+    while (page_scan_next(&scan)) {
+        scan.error = read_row(select, arena, diag, &rows[scan.count]);
     }
-    db_done(select);
-    if (error == PH_OK) {
-        *ret_count = count;
-        *ret_has_more = has_row;
-    }
-    return error;
+    return page_scan_end(&scan, ret_count, ret_has_more);
 }
 
 /* The columns that insert and update share; 1 is the id. */

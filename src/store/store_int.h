@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "db/db.h"
+#include "store/page.h"
 
 /* Copies columns of the current row; the first one that does not fit sets `failed`, which sticks.
  */
@@ -54,6 +55,65 @@ static inline void bind_int64_or_null(struct db_statement *statement, int parame
     } else {
         db_bind_null(statement, parameter);
     }
+}
+
+/* The bounds of a page, exclusive, and one row more than it has: parameters `first` and the two
+ * that follow. */
+static inline void bind_page(struct db_statement *select, int first, const struct id_page *page)
+{
+    db_bind_int64(select, first, page->lower);
+    db_bind_int64(select, first + 1, page->upper);
+    db_bind_int64(select, first + 2, (int64_t)page->limit + 1);
+}
+
+/*
+ * Reads the rows of a bound statement into a page:
+ *
+ *     struct page_scan scan = page_scan(select, limit, arena, diag);
+ *     while (page_scan_next(&scan)) {
+ *         scan.error = read_row(select, arena, diag, &rows[scan.count]);
+ *     }
+ *     return page_scan_end(&scan, ret_count, ret_has_more);
+ */
+struct page_scan {
+    struct db_statement *select;
+    size_t limit;
+    const struct arena *arena; /* where the rows are copied to */
+    struct diag *diag;
+    size_t count; /* of rows that were read */
+    bool is_reading;
+    bool has_row; /* the statement is at one */
+    enum ph_error error;
+};
+
+static inline struct page_scan page_scan(struct db_statement *select, size_t limit,
+                                         const struct arena *arena, struct diag *diag)
+{
+    return (struct page_scan){.select = select, .limit = limit, .arena = arena, .diag = diag};
+}
+
+/* False at the end of the rows, when the page is full, and after an error. */
+static inline bool page_scan_next(struct page_scan *scan)
+{
+    if (scan->error != PH_OK) {
+        return false;
+    }
+    scan->count += scan->is_reading ? 1 : 0;
+    scan->error = db_step(scan->select, scan->diag, &scan->has_row);
+    scan->is_reading = scan->error == PH_OK && scan->has_row &&
+                       !page_is_full(scan->count, scan->limit, scan->arena);
+    return scan->is_reading;
+}
+
+PH_NODISCARD static inline enum ph_error page_scan_end(struct page_scan *scan, size_t *ret_count,
+                                                       bool *ret_has_more)
+{
+    db_done(scan->select);
+    if (scan->error == PH_OK) {
+        *ret_count = scan->count;
+        *ret_has_more = scan->has_row;
+    }
+    return scan->error;
 }
 
 #endif
