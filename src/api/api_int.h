@@ -60,6 +60,8 @@ api_function api_event_type_list, api_event_type_create, api_event_type_get;
 api_function api_event_type_put, api_event_type_patch, api_event_type_delete;
 api_function api_event_type_import;
 
+api_function api_environment_export, api_environment_import;
+
 api_function api_endpoint_list, api_endpoint_create, api_endpoint_get;
 api_function api_endpoint_put, api_endpoint_patch, api_endpoint_delete;
 api_function api_endpoint_secret_get, api_endpoint_secret_rotate;

@@ -1,68 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Event types (svix-api spec section 8). */
-#include "store/event_type.h"
+#include "api/event_type.h"
 
 #include <jansson.h>
 
 #include "api/api_int.h"
-#include "api/input.h"
-#include "api/json_schema.h"
 #include "api/paging.h"
 #include "core/name.h"
 
-#define FEATURE_FLAGS_MAX 64
-
 struct event_type_job {
     struct api_job job;
-    struct event_type_row row; /* what the body gave */
+    struct event_type_input given;
     bool is_expunge;
-    /* PATCH: what each field was. */
-    enum input_state description;
-    enum input_state archived;
-    enum input_state deprecated;
-    enum input_state schemas;
-    enum input_state feature_flags;
-    enum input_state group_name;
-    enum input_state validates_payload;
 };
 
 static struct event_type_job *job_of(struct api_job *job)
 {
     return PH_CONTAINER_OF(job, struct event_type_job, job);
-}
-
-/* The first flag stands alone in `featureFlag`, as the older form has it. */
-static void write_feature_flags(struct json_out *out, struct slice flags)
-{
-    json_t *array = flags.ptr == NULL ? NULL : json_loadb(flags.ptr, flags.len, 0, NULL);
-    const char *first = json_string_value(json_array_get(array, 0));
-    json_out_member_text(out, "featureFlag", first);
-    if (flags.ptr != NULL) {
-        json_out_member_raw(out, "featureFlags", flags);
-    }
-    json_decref(array);
-}
-
-static void write_row(struct json_out *out, const struct event_type_row *row)
-{
-    json_out_begin_object(out);
-    json_out_member_string(out, "name", row->name);
-    json_out_member_string(out, "description", row->description);
-    json_out_member_bool(out, "archived", row->is_archived);
-    json_out_member_bool(out, "deprecated", row->is_deprecated);
-    if (row->schemas.ptr == NULL) {
-        json_out_member_null(out, "schemas");
-    } else {
-        json_out_member_raw(out, "schemas", row->schemas);
-    }
-    json_out_member_time(out, "createdAt", row->created_at_us);
-    json_out_member_time(out, "updatedAt", row->updated_at_us);
-    write_feature_flags(out, row->feature_flags);
-    if (row->group_name.ptr != NULL) {
-        json_out_member_string(out, "groupName", row->group_name);
-    }
-    json_out_member_bool(out, "validatePayload", row->validates_payload);
-    json_out_end_object(out);
 }
 
 /* An application token sees types without a flag, and those whose flag it has. */
@@ -122,7 +76,7 @@ static void write_page(struct api_call *call, const struct event_type_page *page
     paging_begin_list(&answer.out);
     for (size_t index = 0; index < count; index++) {
         if (event_type_is_visible(call, rows[index].feature_flags)) {
-            write_row(&answer.out, &rows[index]);
+            event_type_write(&answer.out, &rows[index]);
         }
     }
     paging_end_list(&answer.out, count == 0 ? SLICE_NONE : rows[0].name,
@@ -173,7 +127,7 @@ enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
     if (error == PH_OK) {
         struct api_answer answer;
         api_answer_init(&answer);
-        write_row(&answer.out, &row);
+        event_type_write(&answer.out, &row);
         api_answer_send(call, 200, &answer);
     }
     return error;
@@ -181,107 +135,6 @@ enum ph_error api_event_type_get(struct api_call *call, struct diag *diag)
 
 /* --- writes ------------------------------------------------------------------------------------
  */
-
-/* Each version must be a JSON Schema. */
-static void check_schemas(struct input *input, struct slice schemas)
-{
-    json_t *versions = json_loadb(schemas.ptr, schemas.len, 0, NULL);
-    const char *version;
-    json_t *schema;
-    if (versions == NULL) {
-        input_refuse(input, "schemas", "the schemas cannot be read as JSON");
-    }
-    json_object_foreach(versions, version, schema)
-    {
-        const char *keyword = json_schema_find_error(schema);
-        if (keyword != NULL && keyword[0] != '\0') {
-            input_refuse(input, "schemas",
-                         "version %.40s is not a JSON Schema: `%s` has a value"
-                         " that it cannot have",
-                         version, keyword);
-        } else if (keyword != NULL) {
-            input_refuse(input, "schemas", "version %.40s is not a JSON Schema", version);
-        }
-    }
-    json_decref(versions);
-}
-
-/* `featureFlag` is the former form: checked, and taken where the list is absent. */
-static enum input_state read_flags(struct input *input, enum input_need need,
-                                   struct slice *ret_flags)
-{
-    struct slice *names = NULL;
-    struct slice single;
-    size_t count = 0;
-    *ret_flags = SLICE_NONE;
-    enum input_state state = input_strings(input, "featureFlags", need, "feature_flags",
-                                           FEATURE_FLAGS_MAX, &names, &count);
-    enum input_state former = input_string(input, "featureFlag", need, "feature_flag", &single);
-    if (state == INPUT_ABSENT) {
-        state = former;
-        names = &single;
-        count = 1;
-    }
-    if (state == INPUT_VALUE && input_end(input) == PH_OK) {
-        *ret_flags = input_names_json(input, names, count);
-    }
-    return state;
-}
-
-/* Everything but the name. */
-static void read_fields(struct input *input, struct event_type_job *job, bool is_patch)
-{
-    enum input_need set = is_patch ? INPUT_NOT_NULL : INPUT_OPTIONAL;
-    enum input_need clear = is_patch ? INPUT_NULLABLE : INPUT_OPTIONAL;
-    struct event_type_row *row = &job->row;
-    job->description = input_string(input, "description", is_patch ? set : INPUT_REQUIRED,
-                                    "description", &row->description);
-    job->archived = input_bool(input, "archived", set, &row->is_archived);
-    job->deprecated = input_bool(input, "deprecated", set, &row->is_deprecated);
-    job->schemas = input_raw(input, "schemas", clear, SCAN_OBJECT, &row->schemas);
-    if (job->schemas == INPUT_VALUE && input_end(input) == PH_OK) {
-        check_schemas(input, row->schemas);
-    }
-    job->feature_flags = read_flags(input, clear, &row->feature_flags);
-    job->group_name = input_string(input, "groupName", clear, "group_name", &row->group_name);
-    job->validates_payload = input_bool(input, "validatePayload", set, &row->validates_payload);
-}
-
-/* What PUT and PATCH leave as it was, on top of what the body gave. A PUT without `validatePayload`
- * leaves that alone: clients of the original API cannot say it. */
-static void merge(const struct event_type_job *job, const struct event_type_row *stored,
-                  bool is_patch, struct event_type_row *row)
-{
-    *row = job->row;
-    row->id = stored->id;
-    row->org = stored->org;
-    row->name = stored->name;
-    row->created_at_us = stored->created_at_us;
-    if (job->validates_payload == INPUT_ABSENT) {
-        row->validates_payload = stored->validates_payload;
-    }
-    if (!is_patch) {
-        return;
-    }
-    if (job->description == INPUT_ABSENT) {
-        row->description = stored->description;
-    }
-    if (job->archived == INPUT_ABSENT) {
-        row->is_archived = stored->is_archived;
-    }
-    if (job->deprecated == INPUT_ABSENT) {
-        row->is_deprecated = stored->is_deprecated;
-    }
-    if (job->schemas == INPUT_ABSENT) {
-        row->schemas = stored->schemas;
-    }
-    if (job->feature_flags == INPUT_ABSENT) {
-        row->feature_flags = stored->feature_flags;
-    }
-    if (job->group_name == INPUT_ABSENT) {
-        row->group_name = stored->group_name;
-    }
-}
 
 /*
  * Payloads cannot be held against a schema that does not compile. On the http thread, as compiling
@@ -291,13 +144,13 @@ static void merge(const struct event_type_job *job, const struct event_type_row 
 static enum ph_error verify_schemas(struct api_call *call, const struct event_type_job *job,
                                     bool is_patch, struct diag *diag)
 {
-    struct event_type_row row = job->row;
+    struct event_type_row row = job->given.row;
     struct event_type_row stored;
     struct store *store;
     enum ph_error error = PH_OK;
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
-    if (job->validates_payload == INPUT_ABSENT || is_patch) {
+    if (job->given.validates_payload == INPUT_ABSENT || is_patch) {
         error = api_begin_read(call, diag, &store);
         if (error == PH_OK) {
             error = event_type_find(store, call->principal.org,
@@ -308,7 +161,7 @@ static enum ph_error verify_schemas(struct api_call *call, const struct event_ty
             return PH_OK; /* for the writer to say, and a new one does not validate */
         }
         if (error == PH_OK) {
-            merge(job, &stored, is_patch, &row);
+            event_type_input_merge(&job->given, &stored, is_patch, &row);
         }
     }
     if (error == PH_OK && row.validates_payload) {
@@ -320,13 +173,13 @@ static enum ph_error verify_schemas(struct api_call *call, const struct event_ty
 static void answer_row(struct api_job *job, int status, const struct event_type_row *row)
 {
     job->status = status;
-    write_row(&job->answer.out, row);
+    event_type_write(&job->answer.out, row);
 }
 
 static enum ph_error insert(struct api_job *job, struct writer_txn *txn, struct slice name,
                             struct diag *diag)
 {
-    struct event_type_row row = job_of(job)->row;
+    struct event_type_row row = job_of(job)->given.row;
     row.id = writer_txn_new_id(txn);
     row.org = job->call->principal.org;
     row.name = name;
@@ -345,7 +198,7 @@ static enum ph_error overwrite(struct api_job *job, struct writer_txn *txn, int 
                                struct diag *diag)
 {
     struct event_type_row row;
-    merge(job_of(job), stored, is_patch, &row);
+    event_type_input_merge(&job_of(job)->given, stored, is_patch, &row);
     row.updated_at_us = txn->now_us;
     enum ph_error error = event_type_update(txn->store, &row, diag);
     if (error == PH_OK) {
@@ -372,7 +225,7 @@ static enum ph_error submit(struct api_call *call, struct event_type_job *job,
 
 static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
-    struct slice name = job_of(job)->row.name;
+    struct slice name = job_of(job)->given.row.name;
     struct event_type_row stored;
     enum ph_error error = find(job, txn, name, diag, &stored);
     if (error == PH_NOT_FOUND) {
@@ -397,13 +250,11 @@ enum ph_error api_event_type_create(struct api_call *call, struct diag *diag)
     }
     struct input input;
     input_open(&input, http_body(call->request), call->arena, diag);
-    if (input_string(&input, "name", INPUT_REQUIRED, "name", &job->row.name) == INPUT_VALUE) {
-        input_note(&input, name_check_event_type(job->row.name, "body.name", input.diag));
-    }
-    read_fields(&input, job, false);
+    event_type_input_name(&input, &job->given);
+    event_type_input_read(&input, false, &job->given);
     enum ph_error error = input_end(&input);
-    if (error == PH_OK && job->row.validates_payload) {
-        error = payload_schemas_verify(job->row.schemas, "body.schemas", diag);
+    if (error == PH_OK && job->given.row.validates_payload) {
+        error = payload_schemas_verify(job->given.row.schemas, "body.schemas", diag);
     }
     return error != PH_OK ? error : submit(call, job, run_create, diag);
 }
@@ -427,7 +278,7 @@ enum ph_error api_event_type_put(struct api_call *call, struct diag *diag)
     }
     struct input input;
     input_open(&input, http_body(call->request), call->arena, diag);
-    read_fields(&input, job, false);
+    event_type_input_read(&input, false, &job->given);
     enum ph_error error = input_end(&input);
     if (error == PH_OK) {
         error = name_check_event_type(http_param(call->request, "event_type_name"),
@@ -455,9 +306,10 @@ enum ph_error api_event_type_patch(struct api_call *call, struct diag *diag)
     }
     struct input input;
     input_open(&input, http_body(call->request), call->arena, diag);
-    read_fields(&input, job, true);
+    event_type_input_read(&input, true, &job->given);
     enum ph_error error = input_end(&input);
-    bool concerns_schemas = job->schemas != INPUT_ABSENT || job->validates_payload != INPUT_ABSENT;
+    bool concerns_schemas =
+        job->given.schemas != INPUT_ABSENT || job->given.validates_payload != INPUT_ABSENT;
     if (error == PH_OK && concerns_schemas) {
         error = verify_schemas(call, job, true, diag);
     }

@@ -84,7 +84,9 @@ const char *input_field(struct input *input, const char *field)
 
 static void open_object(struct input *input, struct slice text)
 {
-    input->members = arena_alloc(input->arena, INPUT_MEMBERS_MAX * sizeof input->members[0]);
+    if (input->members == NULL) {
+        input->members = arena_alloc(input->arena, INPUT_MEMBERS_MAX * sizeof input->members[0]);
+    }
     if (input->members == NULL) {
         no_memory(input);
         return;
@@ -341,6 +343,51 @@ enum input_state input_strings(struct input *input, const char *name, enum input
     *ret_texts = texts;
     *ret_count = count;
     return INPUT_VALUE;
+}
+
+enum input_state input_objects_open(struct input *parent, const char *name, enum input_need need,
+                                    size_t max, struct input_objects *ret_objects)
+{
+    struct slice json;
+    *ret_objects = (struct input_objects){.parent = parent, .name = name};
+    enum input_state state = input_raw(parent, name, need, SCAN_ARRAY, &json);
+    if (state != INPUT_VALUE) {
+        return state;
+    }
+    ret_objects->count = count_elements(json);
+    if (ret_objects->count > max) {
+        input_refuse(parent, name, "must have at most %zu items", max);
+        return INPUT_ABSENT;
+    }
+    scan_cursor_init(&ret_objects->cursor, json);
+    return INPUT_VALUE;
+}
+
+bool input_objects_next(struct input_objects *objects)
+{
+    struct input *parent = objects->parent;
+    enum scan_type type;
+    struct slice value;
+    input_note(parent, objects->item.error);
+    if (parent->error != PH_OK || !scan_next_element(&objects->cursor, &type, &value)) {
+        return false;
+    }
+    char where[INPUT_PATH_MAX];
+    (void)snprintf(where, sizeof where, "%s.[%zu]", objects->name, objects->index++);
+    if (type != SCAN_OBJECT) {
+        refuse_type(parent, where, type, "an object");
+        return false;
+    }
+    int length = snprintf(objects->path, sizeof objects->path, "%s.%s", parent->path, where);
+    PH_ASSERT(length > 0 && (size_t)length < sizeof objects->path); /* names are ours, and short */
+    objects->item = (struct input){
+        .members = objects->item.members,
+        .arena = parent->arena,
+        .path = objects->path,
+        .diag = parent->diag,
+    };
+    open_object(&objects->item, value);
+    return true;
 }
 
 struct pair {

@@ -21,6 +21,7 @@
 
 #define INPUT_MEMBERS_MAX 256   /* of one object of a request */
 #define INPUT_METADATA_MAX 4096 /* bytes of JSON */
+#define INPUT_PATH_MAX 96       /* of an element of an array, its NUL included */
 
 struct input {
     struct scan_member *members;
@@ -51,6 +52,28 @@ void input_open_optional(struct input *input, struct slice body, struct arena *a
 enum input_state input_open_nested(struct input *parent, const char *name, enum input_need need,
                                    struct input *ret_nested);
 void input_close_nested(struct input *parent, const struct input *nested);
+/*
+ * The elements of an array of objects, each an input of its own:
+ *
+ *     if (input_objects_open(&input, "items", INPUT_REQUIRED, max, &objects) == INPUT_VALUE) {
+ *         while (input_objects_next(&objects)) { … &objects.item … }
+ *     }
+ *
+ * An item's error is the parent's and ends it. The members of one are forgotten with the next,
+ * what was read of them is not. More than `max` elements are a value_error.
+ */
+struct input_objects {
+    struct input item;
+    size_t count; /* of all of them */
+    struct input *parent;
+    const char *name;
+    struct scan_cursor cursor;
+    size_t index;
+    char path[INPUT_PATH_MAX]; /* "body.items.[3]" */
+};
+enum input_state input_objects_open(struct input *parent, const char *name, enum input_need need,
+                                    size_t max, struct input_objects *ret_objects);
+bool input_objects_next(struct input_objects *objects);
 /* The first error, or PH_OK. The diag was filled then. */
 PH_NODISCARD enum ph_error input_end(const struct input *input);
 
