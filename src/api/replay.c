@@ -17,7 +17,6 @@ static struct task_job *new_job(struct api_call *call, enum task_kind kind, stru
     if (task != NULL) {
         task->scope = TASK_OF_ENDPOINT;
         task->row.kind = kind;
-        task->row.parameters = SLICE_LITERAL("{}");
     }
     return task;
 }
@@ -34,38 +33,7 @@ static void read_window(struct input *input, struct task_row *row)
     }
 }
 
-enum ph_error api_endpoint_recover(struct api_call *call, struct diag *diag)
-{
-    struct task_job *task = new_job(call, TASK_RECOVER, diag);
-    if (task == NULL) {
-        return PH_NO_MEMORY;
-    }
-    struct input input;
-    input_open(&input, http_body(call->request), call->arena, diag);
-    read_window(&input, &task->row);
-    int64_t until_us = task->row.until_us == 0 ? clock_wall_us() : task->row.until_us;
-    if (task->row.since_us < until_us - RECOVER_PAST_US) {
-        input_refuse(&input, "since", "must be at most 14 days before `until`, or now");
-    }
-    enum ph_error error = input_end(&input);
-    return error == PH_OK ? task_submit(call, task, diag) : error;
-}
-
-enum ph_error api_endpoint_replay_missing(struct api_call *call, struct diag *diag)
-{
-    struct task_job *task = new_job(call, TASK_REPLAY, diag);
-    if (task == NULL) {
-        return PH_NO_MEMORY;
-    }
-    struct input input;
-    input_open(&input, http_body(call->request), call->arena, diag);
-    read_window(&input, &task->row);
-    enum ph_error error = input_end(&input);
-    return error == PH_OK ? task_submit(call, task, diag) : error;
-}
-
-/* --- bulk-replay -------------------------------------------------------------------------------
- */
+/* --- filters ---------------------------------------------------------------------------------- */
 
 static void write_event_types(struct input *input, struct json_out *out)
 {
@@ -126,8 +94,10 @@ static void write_numbers(struct input *input, struct json_out *out)
     }
 }
 
-/* The filter as it is stored: names and numbers that were checked. */
-static struct slice read_filter(struct api_call *call, struct input *input)
+/* The filter as it is stored: names and numbers that were checked. `with_status`: what became of a
+ * message counts too; the others of the three know that by themselves. */
+static void read_filter(struct api_call *call, struct input *input, bool with_status,
+                        struct task_row *row)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, PARAMETERS_BYTES_MAX);
@@ -137,26 +107,59 @@ static struct slice read_filter(struct api_call *call, struct input *input)
     write_event_types(input, &out);
     write_channel(input, &out);
     write_tag(input, &out);
-    write_numbers(input, &out);
+    if (with_status) {
+        write_numbers(input, &out);
+    }
     json_out_end_object(&out);
-    struct slice whole = buf_slice(&text);
-    whole.ptr = text.failed ? NULL : arena_dup(call->arena, whole);
-    return whole;
+    const char *copy = text.failed ? NULL : arena_dup(call->arena, buf_slice(&text));
+    if (copy == NULL && input_end(input) == PH_OK) {
+        input_note(input, api_no_memory(input->diag));
+    } else if (copy != NULL) {
+        row->parameters = (struct slice){copy, text.len};
+    }
 }
 
-enum ph_error api_endpoint_bulk_replay(struct api_call *call, struct diag *diag)
+/* --- operations ------------------------------------------------------------------------------- */
+
+enum ph_error api_endpoint_recover(struct api_call *call, struct diag *diag)
 {
-    struct task_job *task = new_job(call, TASK_BULK_REPLAY, diag);
+    struct task_job *task = new_job(call, TASK_RECOVER, diag);
     if (task == NULL) {
         return PH_NO_MEMORY;
     }
     struct input input;
     input_open(&input, http_body(call->request), call->arena, diag);
     read_window(&input, &task->row);
-    task->row.parameters = read_filter(call, &input);
-    enum ph_error error = input_end(&input);
-    if (error == PH_OK && task->row.parameters.ptr == NULL) {
-        error = api_no_memory(diag);
+    int64_t until_us = task->row.until_us == 0 ? clock_wall_us() : task->row.until_us;
+    if (task->row.since_us < until_us - RECOVER_PAST_US) {
+        input_refuse(&input, "since", "must be at most 14 days before `until`, or now");
     }
+    read_filter(call, &input, false, &task->row);
+    enum ph_error error = input_end(&input);
     return error == PH_OK ? task_submit(call, task, diag) : error;
+}
+
+static enum ph_error start_replay(struct api_call *call, enum task_kind kind, bool with_status,
+                                  struct diag *diag)
+{
+    struct task_job *task = new_job(call, kind, diag);
+    if (task == NULL) {
+        return PH_NO_MEMORY;
+    }
+    struct input input;
+    input_open(&input, http_body(call->request), call->arena, diag);
+    read_window(&input, &task->row);
+    read_filter(call, &input, with_status, &task->row);
+    enum ph_error error = input_end(&input);
+    return error == PH_OK ? task_submit(call, task, diag) : error;
+}
+
+enum ph_error api_endpoint_replay_missing(struct api_call *call, struct diag *diag)
+{
+    return start_replay(call, TASK_REPLAY, false, diag);
+}
+
+enum ph_error api_endpoint_bulk_replay(struct api_call *call, struct diag *diag)
+{
+    return start_replay(call, TASK_BULK_REPLAY, true, diag);
 }

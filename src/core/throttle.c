@@ -7,13 +7,25 @@
  * rounding. */
 #define TOKEN INT64_C(1000000)
 
+#define SMOOTH_PARTS 4 /* of a second */
+
+/* The most that is saved up. */
+static int64_t burst_of(const struct throttle *bucket)
+{
+    int64_t burst = bucket->rate * TOKEN;
+    if (!bucket->is_smooth) {
+        return burst;
+    }
+    return burst / SMOOTH_PARTS > TOKEN ? burst / SMOOTH_PARTS : TOKEN;
+}
+
 static int64_t credit_at(const struct throttle *bucket, int64_t now_us)
 {
     int64_t elapsed_us = now_us - bucket->counted_at_us;
     if (elapsed_us <= 0) {
         return bucket->credit;
     }
-    int64_t burst = bucket->rate * TOKEN;
+    int64_t burst = burst_of(bucket);
     int64_t missing = burst - bucket->credit;
     /* Divided, because the product of a long time would overflow. */
     return elapsed_us > missing / bucket->rate ? burst : bucket->credit + elapsed_us * bucket->rate;
@@ -30,12 +42,20 @@ static void count(struct throttle *bucket, int64_t now_us)
 void throttle_init(struct throttle *bucket, int64_t rate_per_s, int64_t now_us)
 {
     PH_ASSERT(rate_per_s >= 0 && rate_per_s <= THROTTLE_RATE_MAX);
-    *bucket = (struct throttle){rate_per_s, rate_per_s * TOKEN, now_us};
+    *bucket = (struct throttle){.rate = rate_per_s, .counted_at_us = now_us};
+    bucket->credit = burst_of(bucket);
+}
+
+void throttle_init_smooth(struct throttle *bucket, int64_t rate_per_s, int64_t now_us)
+{
+    PH_ASSERT(rate_per_s >= 0 && rate_per_s <= THROTTLE_RATE_MAX);
+    *bucket = (struct throttle){rate_per_s, TOKEN, now_us, true};
 }
 
 void throttle_set_rate(struct throttle *bucket, int64_t rate_per_s, int64_t now_us)
 {
     PH_ASSERT(rate_per_s >= 0 && rate_per_s <= THROTTLE_RATE_MAX);
+    PH_ASSERT(!bucket->is_smooth);
     if (bucket->rate == 0) {
         throttle_init(bucket, rate_per_s, now_us);
         return;
@@ -75,7 +95,7 @@ int64_t throttle_reserve(struct throttle *bucket, int64_t now_us)
 
 void throttle_give_back(struct throttle *bucket)
 {
-    int64_t burst = bucket->rate * TOKEN;
+    int64_t burst = burst_of(bucket);
     bucket->credit = bucket->credit + TOKEN > burst ? burst : bucket->credit + TOKEN;
 }
 

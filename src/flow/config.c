@@ -131,6 +131,21 @@ bool endpoint_config_matches(const struct endpoint_config *config, struct slice 
            match(config, event_type, channels, channel_count) == ENDPOINT_WANTS_IT;
 }
 
+int64_t endpoint_order_key(const struct endpoint_config *config, int64_t message_key,
+                           int64_t message_id)
+{
+    switch (config->options->ordering) {
+    case ENDPOINT_ORDERING_ENDPOINT:
+        return 1;
+    case ENDPOINT_ORDERING_KEY:
+        return message_key != 0 ? message_key : message_id;
+    case ENDPOINT_ORDERING_NONE:
+    case ENDPOINT_ORDERING_COUNT:
+        break;
+    }
+    return 0;
+}
+
 /* --- reading -------------------------------------------------------------------------------- */
 
 static enum ph_error broken_row(struct diag *diag, int64_t endpoint_id, const char *column)

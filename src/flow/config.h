@@ -85,6 +85,11 @@ PH_NODISCARD enum ph_error application_config_load(struct store *store, int64_t 
  * event types or one of them, no channels or one in common. `channels` are the message's. */
 bool endpoint_config_matches(const struct endpoint_config *config, struct slice event_type,
                              const struct slice *channels, size_t channel_count);
+/* The order that a delivery to the endpoint is in: those with equal keys go one after the other.
+ * 0 = in none. `message_key` stands for the message's orderingKey, 0 without one: where order is by
+ * key, it is in an order with nobody then. */
+int64_t endpoint_order_key(const struct endpoint_config *config, int64_t message_key,
+                           int64_t message_id);
 
 enum endpoint_match {
     ENDPOINT_WANTS_IT,

@@ -239,20 +239,14 @@ static void add_delivery(struct batch_effects *effects, const struct ingest_job 
         (struct batch_delivery){config, job->body, job->message_id, job->deliver_at_us};
 }
 
-/* Deliveries of one endpoint with equal keys keep the order of their messages. A message without a
- * key of its own is in an order with nobody. */
-static int64_t order_key(const struct ingest_job *job, const struct endpoint_config *config)
+/* What stands for the message's own key; 0 without one. Above 1, which is an endpoint's order. */
+static int64_t key_of_message(const struct ingest_job *job)
 {
     static const uint8_t hash_key[16] = {0}; /* equal on every node and start */
-    enum endpoint_ordering ordering = config->options->ordering;
-    if (ordering != ENDPOINT_ORDERING_KEY) {
-        return ordering == ENDPOINT_ORDERING_NONE ? 0 : 1;
-    }
     if (job->ordering_key.ptr == NULL) {
-        return job->message_id;
+        return 0;
     }
-    uint64_t hash = siphash64(hash_key, job->ordering_key.ptr, job->ordering_key.len);
-    return (int64_t)(hash >> 1 | 2);
+    return (int64_t)(siphash64(hash_key, job->ordering_key.ptr, job->ordering_key.len) >> 1 | 2);
 }
 
 static bool goes_to(const struct ingest_job *job, const struct endpoint_config *config)
@@ -267,6 +261,7 @@ static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job 
 {
     enum ph_error error = PH_OK;
     const struct application_config *application = job->application;
+    int64_t message_key = key_of_message(job);
     for (size_t index = 0; error == PH_OK && index < application->endpoint_count; index++) {
         struct endpoint_config *config = application->endpoints[index];
         if (goes_to(job, config)) {
@@ -277,7 +272,7 @@ static enum ph_error insert_deliveries(struct writer *writer, struct ingest_job 
                 .due_us = job->deliver_at_us > writer->txn.now_us ? job->deliver_at_us
                                                                   : writer->txn.now_us,
                 .generation = config->generation,
-                .order_key = order_key(job, config),
+                .order_key = endpoint_order_key(config, message_key, job->message_id),
             };
             error = delivery_insert(writer->store, &row, diag);
             add_delivery(&writer->effects, job, config);
@@ -297,6 +292,7 @@ static enum ph_error insert_job(struct writer *writer, struct ingest_job *job, s
         .channels = job->channels_json,
         .tags = job->tags_json,
         .deliver_at_us = is_later ? job->deliver_at_us : 0,
+        .order_key = key_of_message(job),
         .payload_expires_at_us =
             (is_later ? job->deliver_at_us : writer->txn.now_us) + job->payload_retention_us,
         .auto_key = job->key_kind == INGEST_KEY_AUTO

@@ -232,7 +232,7 @@ static enum ph_error settle_handed(struct tasks *tasks, struct active_task *acti
     enum ph_error error = PH_OK;
     bool is_waiting = false;
     while (error == PH_OK && active->handed_count > 0 && !is_waiting) {
-        const struct task_handed *oldest = &active->handed[active->handed_first];
+        const struct replay_handed *oldest = &active->handed[active->handed_first];
         error = oldest->manual_id != 0
                     ? replay_is_waiting(tasks->store, oldest->manual_id, diag, &is_waiting)
                     : replay_is_untried(tasks->store, oldest->message_id, active->row.endpoint_id,
@@ -370,17 +370,36 @@ static void close_task(struct active_task *active)
     free(active);
 }
 
+/* What the task handed over before this thread knew it: its end waits for that, too. */
+static enum ph_error find_handed(struct tasks *tasks, struct active_task *active, struct diag *diag)
+{
+    const struct task_row *row = &active->row;
+    if (row->endpoint_id == 0 || row->progress.done == 0) {
+        return PH_OK;
+    }
+    if (row->kind == TASK_RECOVER) {
+        return replay_untried_attempts(tasks->store, row->id, row->endpoint_id, diag,
+                                       active->handed, TASK_WINDOW_MAX, &active->handed_count);
+    }
+    return replay_untried_deliveries(tasks->store, row->started_at_us, row->endpoint_id, diag,
+                                     active->handed, TASK_WINDOW_MAX, &active->handed_count);
+}
+
 static enum ph_error open_task(struct tasks *tasks, int64_t id, struct diag *diag)
 {
     struct active_task *active = ph_calloc(1, sizeof *active);
     arena_init(&active->texts, TASK_ROW_BYTES);
     enum ph_error error = task_find(tasks->store, id, &active->texts, diag, &active->row);
+    if (error == PH_OK) {
+        error = find_handed(tasks, active, diag);
+    }
     if (error != PH_OK || active->row.state != TASK_RUNNING) {
         close_task(active);
         return error == PH_NOT_FOUND ? PH_OK : error; /* gone in the meantime */
     }
     active->window = WINDOW_FIRST;
-    throttle_init(&active->throttle, active->row.rate, clock_boot_us());
+    active->filled_us = clock_boot_us();
+    throttle_init_smooth(&active->throttle, active->row.rate, active->filled_us);
     tasks->active[tasks->active_count++] = active;
     return PH_OK;
 }

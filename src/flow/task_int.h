@@ -36,12 +36,6 @@ struct task_found {
     int64_t order_key; /* of its delivery */
 };
 
-/* One message that was handed over. */
-struct task_handed {
-    int64_t message_id;
-    int64_t manual_id; /* 0 = as a delivery */
-};
-
 /* A task that takes turns. */
 struct active_task {
     struct task_row row;
@@ -49,10 +43,10 @@ struct active_task {
     int64_t ready_us;         /* boot clock, of the next turn */
     struct throttle throttle; /* its rate */
     size_t window;
-    int64_t filled_us;                          /* boot clock, of the last hand-over */
-    bool was_filled;                            /* the window, by it */
-    bool must_reopen;                           /* its row is not what is in memory */
-    struct task_handed handed[TASK_WINDOW_MAX]; /* a ring: not yet tried, oldest first */
+    int64_t filled_us;                            /* boot clock, of the last hand-over */
+    bool was_filled;                              /* the window, by it */
+    bool must_reopen;                             /* its row is not what is in memory */
+    struct replay_handed handed[TASK_WINDOW_MAX]; /* a ring: not yet tried, oldest first */
     size_t handed_first;
     size_t handed_count;
 };
@@ -82,7 +76,7 @@ struct task_turn {
 
     /* Of the step. */
     struct task_progress to;
-    struct task_handed handed[TASK_STEP_MESSAGES];
+    struct replay_handed handed[TASK_STEP_MESSAGES];
     size_t handed_count;
     bool was_moved;
     bool is_outdated; /* the configuration is newer than the scan */

@@ -21,15 +21,67 @@ static const char gone[] = "the endpoint was disabled or deleted";
 /* --- shared ------------------------------------------------------------------------------------
  */
 
-/* Whether the message can be sent at all, and what it says. */
-static enum ph_error judge_message(struct task_turn *turn, struct store *store, int64_t message_id,
-                                   struct diag *diag, struct replay_message *ret_message,
+#define PARAMETERS_MAX 8
+
+/* What the messages have to be like, beside what the kind of task says. */
+struct replay_filter {
+    const struct endpoint_config *config; /* not of a recover */
+    struct message_filter message;
+    struct slice event_types[LIST_EVENT_TYPES_MAX];
+    int64_t status;     /* or ATTEMPT_ANY_STATUS */
+    int64_t code_class; /* or ATTEMPT_ANY_CLASS */
+};
+
+/* As the API has checked and written it. Texts live as long as the turn. */
+static void read_filter(struct task_turn *turn, struct replay_filter *filter)
+{
+    struct scan_member members[PARAMETERS_MAX];
+    size_t count = 0;
+    *filter = (struct replay_filter){.status = ATTEMPT_ANY_STATUS, .code_class = ATTEMPT_ANY_CLASS};
+    enum ph_error error =
+        scan_object(turn->active->row.parameters, members, PARAMETERS_MAX, &count, NULL, NULL);
+    PH_ASSERT(error == PH_OK);
+    const struct scan_member *member = scan_find(members, count, "channel");
+    if (member != NULL) {
+        filter->message.channel = (struct slice){member->value.ptr + 1, member->value.len - 2};
+    }
+    member = scan_find(members, count, "tag"); /* may have a backslash */
+    PH_ASSERT(member == NULL ||
+              scan_string(member->value, &turn->arena, NULL, &filter->message.tag) == PH_OK);
+    member = scan_find(members, count, "status");
+    PH_ASSERT(member == NULL || scan_int64(member->value, &filter->status));
+    member = scan_find(members, count, "statusCodeClass");
+    PH_ASSERT(member == NULL || scan_int64(member->value, &filter->code_class));
+    member = scan_find(members, count, "eventTypes");
+    filter->message.event_types = filter->event_types;
+    if (member != NULL) {
+        struct scan_cursor cursor;
+        enum scan_type type;
+        struct slice value;
+        scan_cursor_init(&cursor, member->value);
+        while (scan_next_element(&cursor, &type, &value)) {
+            PH_ASSERT(filter->message.event_type_count < LIST_EVENT_TYPES_MAX);
+            filter->event_types[filter->message.event_type_count++] =
+                (struct slice){value.ptr + 1, value.len - 2};
+        }
+    }
+}
+
+/* Whether the message fits the filter and can be sent at all, and what it says. */
+static enum ph_error judge_message(struct task_turn *turn, const struct replay_filter *filter,
+                                   struct store *store, int64_t message_id, struct diag *diag,
+                                   struct replay_message *ret_message,
                                    enum task_judgement *ret_judgement)
 {
     enum ph_error error =
         replay_message_find(store, message_id, clock_wall_us(), &turn->arena, diag, ret_message);
     if (error == PH_NOT_FOUND) {
         *ret_judgement = TASK_NOT_WANTED; /* retention was faster */
+        return PH_OK;
+    }
+    if (error == PH_OK && !message_filter_fits(&filter->message, ret_message->event_type,
+                                               ret_message->channels, ret_message->tags)) {
+        *ret_judgement = TASK_NOT_WANTED;
         return PH_OK;
     }
     *ret_judgement =
@@ -72,21 +124,25 @@ static enum ph_error load_endpoint(struct task_turn *turn, struct store *store, 
     return error;
 }
 
-/* Keys of messages are not kept: what a delivery had stays, a new one is in an order with nobody.
- */
-static int64_t order_key(const struct endpoint_config *config, const struct replay_view *view,
-                         int64_t message_id)
+/* For what becomes deliveries: the filter has the endpoint's configuration. */
+static enum ph_error scan_filtered(struct task_turn *turn, struct store *store, task_judge *judge,
+                                   struct diag *diag)
 {
-    enum endpoint_ordering ordering = config->options->ordering;
-    if (ordering != ENDPOINT_ORDERING_KEY) {
-        return ordering == ENDPOINT_ORDERING_NONE ? 0 : 1;
+    struct replay_filter filter;
+    struct endpoint_config *config;
+    enum ph_error error = load_endpoint(turn, store, diag, &config);
+    if (error == PH_OK && config != NULL) {
+        read_filter(turn, &filter);
+        filter.config = config;
+        error = task_scan_rows(turn, store, judge, &filter, diag);
+        endpoint_config_unref(config);
     }
-    return view->order_key != 0 ? view->order_key : message_id;
+    return error;
 }
 
 typedef enum ph_error(hand_over_function)(struct task_turn *turn, struct writer_txn *txn,
                                           const struct replay_target *target, struct diag *diag,
-                                          struct task_handed *handed, bool *ret_is_made);
+                                          struct replay_handed *handed, bool *ret_is_made);
 
 /* Hands the found messages over, if the endpoint is as it was when they were found. */
 static enum ph_error hand_over(struct task_turn *turn, struct writer_txn *txn,
@@ -108,7 +164,7 @@ static enum ph_error hand_over(struct task_turn *turn, struct writer_txn *txn,
             .order_key = turn->found[index].order_key,
             .now_us = txn->now_us,
         };
-        struct task_handed handed = {.message_id = target.message_id};
+        struct replay_handed handed = {.message_id = target.message_id};
         bool is_made = false;
         error = function(turn, txn, &target, diag, &handed, &is_made);
         if (error == PH_OK && is_made) {
@@ -163,7 +219,7 @@ static enum ph_error judge_recover(struct task_turn *turn, struct store *store,
                                    const struct replay_row *row, void *context, struct diag *diag,
                                    enum task_judgement *ret_judgement)
 {
-    (void)context;
+    const struct replay_filter *filter = context;
     const struct task_row *task = &turn->active->row;
     bool fits = false;
     bool has_success = false;
@@ -175,7 +231,7 @@ static enum ph_error judge_recover(struct task_turn *turn, struct store *store,
     }
     if (error == PH_OK && fits && !has_success) {
         struct replay_message message;
-        error = judge_message(turn, store, row->message_id, diag, &message, ret_judgement);
+        error = judge_message(turn, filter, store, row->message_id, diag, &message, ret_judgement);
     }
     return error;
 }
@@ -190,12 +246,14 @@ static enum ph_error scan_recover(struct task_turn *turn, struct store *store, s
     if (!task_walk_of(turn)->is_counting && (int64_t)turn->room >= left) {
         turn->room = (size_t)left;
     }
-    return task_scan_rows(turn, store, judge_recover, NULL, diag);
+    struct replay_filter filter;
+    read_filter(turn, &filter);
+    return task_scan_rows(turn, store, judge_recover, &filter, diag);
 }
 
 static enum ph_error add_attempt(struct task_turn *turn, struct writer_txn *txn,
                                  const struct replay_target *target, struct diag *diag,
-                                 struct task_handed *handed, bool *ret_is_made)
+                                 struct replay_handed *handed, bool *ret_is_made)
 {
     handed->manual_id = writer_txn_new_id(txn);
     return replay_add_attempt(txn->store, handed->manual_id, turn->active->row.id, target, diag,
@@ -222,7 +280,7 @@ static enum ph_error judge_missing(struct task_turn *turn, struct store *store,
                                    const struct replay_row *row, void *context, struct diag *diag,
                                    enum task_judgement *ret_judgement)
 {
-    const struct endpoint_config *config = context;
+    const struct replay_filter *filter = context;
     struct replay_view view;
     struct replay_message message;
     enum ph_error error =
@@ -231,7 +289,7 @@ static enum ph_error judge_missing(struct task_turn *turn, struct store *store,
         (view.has_delivery && view.state != DELIVERY_CANCELLED)) {
         return error;
     }
-    error = judge_message(turn, store, row->message_id, diag, &message, ret_judgement);
+    error = judge_message(turn, filter, store, row->message_id, diag, &message, ret_judgement);
     if (error != PH_OK || *ret_judgement == TASK_NOT_WANTED) {
         return error;
     }
@@ -247,27 +305,21 @@ static enum ph_error judge_missing(struct task_turn *turn, struct store *store,
             channels[count++] = (struct slice){value.ptr + 1, value.len - 2};
         }
     }
-    if (!endpoint_config_matches(config, message.event_type, channels, count)) {
+    if (!endpoint_config_matches(filter->config, message.event_type, channels, count)) {
         *ret_judgement = TASK_NOT_WANTED;
     }
-    turn->order_key = order_key(config, &view, row->message_id);
+    turn->order_key = endpoint_order_key(filter->config, message.order_key, row->message_id);
     return PH_OK;
 }
 
 static enum ph_error scan_missing(struct task_turn *turn, struct store *store, struct diag *diag)
 {
-    struct endpoint_config *config;
-    enum ph_error error = load_endpoint(turn, store, diag, &config);
-    if (error == PH_OK && config != NULL) {
-        error = task_scan_rows(turn, store, judge_missing, config, diag);
-        endpoint_config_unref(config);
-    }
-    return error;
+    return scan_filtered(turn, store, judge_missing, diag);
 }
 
 static enum ph_error add_delivery(struct task_turn *turn, struct writer_txn *txn,
                                   const struct replay_target *target, struct diag *diag,
-                                  struct task_handed *handed, bool *ret_is_made)
+                                  struct replay_handed *handed, bool *ret_is_made)
 {
     (void)turn;
     (void)handed;
@@ -294,52 +346,7 @@ static enum ph_error write_missing(struct task_turn *turn, struct writer_txn *tx
 /* --- bulk-replay: by a filter ------------------------------------------------------------------
  */
 
-#define PARAMETERS_MAX 8
-
-struct bulk_filter {
-    const struct endpoint_config *config;
-    struct message_filter message;
-    struct slice event_types[LIST_EVENT_TYPES_MAX];
-    int64_t status;     /* or ATTEMPT_ANY_STATUS */
-    int64_t code_class; /* or ATTEMPT_ANY_CLASS */
-};
-
-/* As the API has checked and written it. Texts live as long as the turn. */
-static void read_filter(struct task_turn *turn, struct bulk_filter *filter)
-{
-    struct scan_member members[PARAMETERS_MAX];
-    size_t count = 0;
-    *filter = (struct bulk_filter){.status = ATTEMPT_ANY_STATUS, .code_class = ATTEMPT_ANY_CLASS};
-    enum ph_error error =
-        scan_object(turn->active->row.parameters, members, PARAMETERS_MAX, &count, NULL, NULL);
-    PH_ASSERT(error == PH_OK);
-    const struct scan_member *member = scan_find(members, count, "channel");
-    if (member != NULL) {
-        filter->message.channel = (struct slice){member->value.ptr + 1, member->value.len - 2};
-    }
-    member = scan_find(members, count, "tag"); /* may have a backslash */
-    PH_ASSERT(member == NULL ||
-              scan_string(member->value, &turn->arena, NULL, &filter->message.tag) == PH_OK);
-    member = scan_find(members, count, "status");
-    PH_ASSERT(member == NULL || scan_int64(member->value, &filter->status));
-    member = scan_find(members, count, "statusCodeClass");
-    PH_ASSERT(member == NULL || scan_int64(member->value, &filter->code_class));
-    member = scan_find(members, count, "eventTypes");
-    filter->message.event_types = filter->event_types;
-    if (member != NULL) {
-        struct scan_cursor cursor;
-        enum scan_type type;
-        struct slice value;
-        scan_cursor_init(&cursor, member->value);
-        while (scan_next_element(&cursor, &type, &value)) {
-            PH_ASSERT(filter->message.event_type_count < LIST_EVENT_TYPES_MAX);
-            filter->event_types[filter->message.event_type_count++] =
-                (struct slice){value.ptr + 1, value.len - 2};
-        }
-    }
-}
-
-static bool fits_filter(const struct bulk_filter *filter, const struct replay_view *view)
+static bool fits_filter(const struct replay_filter *filter, const struct replay_view *view)
 {
     const struct delivery_view status = {
         .has_delivery = view->has_delivery,
@@ -359,7 +366,7 @@ static enum ph_error judge_sent(struct task_turn *turn, struct store *store,
                                 const struct replay_row *row, void *context, struct diag *diag,
                                 enum task_judgement *ret_judgement)
 {
-    const struct bulk_filter *filter = context;
+    const struct replay_filter *filter = context;
     struct replay_view view;
     struct replay_message message;
     enum ph_error error =
@@ -368,33 +375,22 @@ static enum ph_error judge_sent(struct task_turn *turn, struct store *store,
     if (error != PH_OK || !was_sent || !fits_filter(filter, &view)) {
         return error;
     }
-    error = judge_message(turn, store, row->message_id, diag, &message, ret_judgement);
-    if (error == PH_OK && *ret_judgement != TASK_NOT_WANTED &&
-        !message_filter_fits(&filter->message, message.event_type, message.channels,
-                             message.tags)) {
-        *ret_judgement = TASK_NOT_WANTED;
+    error = judge_message(turn, filter, store, row->message_id, diag, &message, ret_judgement);
+    if (error != PH_OK || *ret_judgement == TASK_NOT_WANTED) {
+        return error;
     }
-    turn->order_key = order_key(filter->config, &view, row->message_id);
+    turn->order_key = endpoint_order_key(filter->config, message.order_key, row->message_id);
     return error;
 }
 
 static enum ph_error scan_sent(struct task_turn *turn, struct store *store, struct diag *diag)
 {
-    struct bulk_filter filter;
-    struct endpoint_config *config;
-    enum ph_error error = load_endpoint(turn, store, diag, &config);
-    if (error == PH_OK && config != NULL) {
-        read_filter(turn, &filter);
-        filter.config = config;
-        error = task_scan_rows(turn, store, judge_sent, &filter, diag);
-        endpoint_config_unref(config);
-    }
-    return error;
+    return scan_filtered(turn, store, judge_sent, diag);
 }
 
 static enum ph_error renew_delivery(struct task_turn *turn, struct writer_txn *txn,
                                     const struct replay_target *target, struct diag *diag,
-                                    struct task_handed *handed, bool *ret_is_made)
+                                    struct replay_handed *handed, bool *ret_is_made)
 {
     (void)turn;
     (void)handed;

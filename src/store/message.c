@@ -9,8 +9,8 @@ enum ph_error message_insert(struct store *store, const struct message_row *row,
     PH_ASSERT(row->id > 0 && row->application_id > 0 && row->event_type.len > 0);
     struct db_statement *insert = db_prepare(
         store->db, "INSERT INTO message (id, application_id, event_type, event_id, channels,"
-                   " payload_expires_at, auto_key, tags, deliver_at)"
-                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+                   " payload_expires_at, auto_key, tags, deliver_at, order_key)"
+                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     db_bind_int64(insert, 1, row->id);
     db_bind_int64(insert, 2, row->application_id);
     db_bind_text(insert, 3, row->event_type);
@@ -20,6 +20,7 @@ enum ph_error message_insert(struct store *store, const struct message_row *row,
     db_bind_blob(insert, 7, row->auto_key);
     db_bind_text(insert, 8, row->tags);
     bind_int64_or_null(insert, 9, row->deliver_at_us);
+    bind_int64_or_null(insert, 10, row->order_key);
     return db_exec(insert, diag);
 }
 

@@ -18,6 +18,7 @@ struct message_row {
     struct slice tags;     /* likewise */
     int64_t payload_expires_at_us;
     int64_t deliver_at_us; /* not before then, 0 = at once */
+    int64_t order_key;     /* of its orderingKey, as in deliveries; 0 = none. Not read back */
     struct slice auto_key; /* 16 bytes or SLICE_NONE */
 };
 

@@ -80,7 +80,7 @@ enum ph_error replay_view_find(struct store *store, int64_t message_id, int64_t 
                                struct diag *diag, struct replay_view *ret_view)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT state, reason, order_key FROM delivery"
+        db_prepare(store->db, "SELECT state, reason FROM delivery"
                               " WHERE message_id = $1 AND endpoint_id = $2");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);
@@ -92,7 +92,6 @@ enum ph_error replay_view_find(struct store *store, int64_t message_id, int64_t 
     if (view.has_delivery) {
         view.state = (enum delivery_state)db_int64(select, 0);
         view.reason = (enum delivery_reason)db_int64(select, 1);
-        view.order_key = db_int64(select, 2);
         db_done(select);
     }
     error = read_newest(store, message_id, endpoint_id, diag, &view);
@@ -146,8 +145,9 @@ enum ph_error replay_message_find(struct store *store, int64_t message_id, int64
                                   struct replay_message *ret_message)
 {
     struct db_statement *select = db_prepare(
-        store->db, "SELECT event_type, channels, tags, payload_expires_at, EXISTS (SELECT 1 FROM"
-                   " payload WHERE payload.message_id = message.id) FROM message WHERE id = $1");
+        store->db,
+        "SELECT event_type, channels, tags, payload_expires_at, EXISTS (SELECT 1 FROM"
+        " payload WHERE payload.message_id = message.id), order_key FROM message WHERE id = $1");
     db_bind_int64(select, 1, message_id);
     bool is_found;
     enum ph_error error = db_step(select, diag, &is_found);
@@ -163,6 +163,7 @@ enum ph_error replay_message_find(struct store *store, int64_t message_id, int64
         .channels = row_copy_text(&copier, 1),
         .tags = row_copy_text(&copier, 2),
         .has_payload = db_int64(select, 3) > now_us && db_int64(select, 4) != 0,
+        .order_key = db_int64(select, 5),
     };
     error = row_copier_end(&copier, diag);
     db_done(select);
@@ -299,6 +300,54 @@ enum ph_error replay_is_waiting(struct store *store, int64_t manual_id, struct d
         db_prepare(store->db, "SELECT 1 FROM manual_attempt WHERE id = $1");
     db_bind_int64(select, 1, manual_id);
     return has_row(select, diag, ret_is_waiting);
+}
+
+static enum ph_error read_handed(struct db_statement *select, struct diag *diag,
+                                 struct replay_handed *rows, size_t limit, size_t *ret_count)
+{
+    size_t count = 0;
+    bool is_found;
+    enum ph_error error;
+    while ((error = db_step(select, diag, &is_found)) == PH_OK && is_found) {
+        PH_ASSERT(count < limit);
+        rows[count++] = (struct replay_handed){db_int64(select, 0), db_int64(select, 1)};
+    }
+    if (error == PH_OK) {
+        *ret_count = count;
+    }
+    return error;
+}
+
+enum ph_error replay_untried_attempts(struct store *store, int64_t task_id, int64_t endpoint_id,
+                                      struct diag *diag, struct replay_handed *rows, size_t limit,
+                                      size_t *ret_count)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT message_id, id FROM manual_attempt WHERE shard = $1"
+                   " AND endpoint_id = $2 AND id > $3 AND task_id = $3 ORDER BY id LIMIT $4");
+    db_bind_int64(select, 1, delivery_shard(endpoint_id));
+    db_bind_int64(select, 2, endpoint_id);
+    db_bind_int64(select, 3, task_id);
+    db_bind_int64(select, 4, (int64_t)limit);
+    return read_handed(select, diag, rows, limit, ret_count);
+}
+
+/* Those that were handed over are due from then on, or wait for the end of their order. */
+enum ph_error replay_untried_deliveries(struct store *store, int64_t since_us, int64_t endpoint_id,
+                                        struct diag *diag, struct replay_handed *rows, size_t limit,
+                                        size_t *ret_count)
+{
+    struct db_statement *select = db_prepare(
+        store->db, "SELECT message_id, 0 FROM (SELECT message_id, attempts, replayed_at"
+                   " FROM delivery WHERE state = 0 AND shard = $1 AND endpoint_id = $2"
+                   " AND next_attempt_at >= $3 ORDER BY next_attempt_at, message_id LIMIT $5)"
+                   " AS step WHERE attempts = 0 AND replayed_at >= $3 LIMIT $4");
+    db_bind_int64(select, 1, delivery_shard(endpoint_id));
+    db_bind_int64(select, 2, endpoint_id);
+    db_bind_int64(select, 3, since_us);
+    db_bind_int64(select, 4, (int64_t)limit);
+    db_bind_int64(select, 5, REPLAY_HANDED_EXAMINED);
+    return read_handed(select, diag, rows, limit, ret_count);
 }
 
 enum ph_error replay_forget_attempts(struct store *store, int64_t task_id, int64_t endpoint_id,

@@ -40,7 +40,6 @@ struct replay_view {
     bool has_delivery;
     enum delivery_state state;
     enum delivery_reason reason;
-    int64_t order_key; /* of the delivery, 0 = none */
     bool has_attempt;
     bool is_success;       /* of the newest attempt, as the next one */
     int64_t response_code; /* 0 = no HTTP answer */
@@ -62,6 +61,7 @@ struct replay_message {
     struct slice event_type;
     struct slice channels; /* JSON array of names, SLICE_NONE = none */
     struct slice tags;     /* likewise */
+    int64_t order_key;     /* of its orderingKey, 0 = none */
     bool has_payload;      /* neither expired nor expunged */
 };
 /* Texts are copied into `arena`. PH_NOT_FOUND when retention was faster; PH_NO_MEMORY. */
@@ -118,6 +118,23 @@ PH_NODISCARD enum ph_error replay_is_untried(struct store *store, int64_t messag
 /* Whether the manual attempt was not made yet. */
 PH_NODISCARD enum ph_error replay_is_waiting(struct store *store, int64_t manual_id,
                                              struct diag *diag, bool *ret_is_waiting);
+/* What a task handed over: a delivery, or a manual attempt. */
+struct replay_handed {
+    int64_t message_id;
+    int64_t manual_id; /* 0 = as a delivery */
+};
+/* Of an endpoint's pending deliveries, as many are looked at to find those of a task. */
+#define REPLAY_HANDED_EXAMINED 2000
+/* What a task that began at `since_us` handed over to its endpoint and nobody has tried yet, as
+ * manual attempts or as deliveries; at most `limit`. There is one task of an endpoint at a time. */
+PH_NODISCARD enum ph_error replay_untried_attempts(struct store *store, int64_t task_id,
+                                                   int64_t endpoint_id, struct diag *diag,
+                                                   struct replay_handed *rows, size_t limit,
+                                                   size_t *ret_count);
+PH_NODISCARD enum ph_error replay_untried_deliveries(struct store *store, int64_t since_us,
+                                                     int64_t endpoint_id, struct diag *diag,
+                                                     struct replay_handed *rows, size_t limit,
+                                                     size_t *ret_count);
 /* Forgets a task's manual attempts to an endpoint that were not made yet. */
 PH_NODISCARD enum ph_error replay_forget_attempts(struct store *store, int64_t task_id,
                                                   int64_t endpoint_id, struct diag *diag);

@@ -18,6 +18,7 @@ struct asked {
     int64_t rate;
     int64_t done; /* as if so many had been done already */
     bool is_of_organisation;
+    bool is_of_nobody; /* of an application that does not exist */
     const struct flow_rig *rig;
 };
 
@@ -26,7 +27,9 @@ static enum ph_error add_task(struct rig_write *write, struct writer_txn *txn, s
     const struct asked *asked = write->argument;
     struct task_row row = {
         .org = RIG_ORG,
-        .application_id = asked->is_of_organisation ? 0 : asked->rig->application_id,
+        .application_id = asked->is_of_nobody         ? INT64_MAX
+                          : asked->is_of_organisation ? 0
+                                                      : asked->rig->application_id,
         .endpoint_id = asked->endpoint_id,
         .kind = asked->kind,
         .parameters = slice_of(asked->parameters == NULL ? "{}" : asked->parameters),
@@ -319,6 +322,42 @@ static void test_a_replay_goes_on_where_it_was(void **state)
     receiver_stop(receiver);
 }
 
+/* Everything was handed over before the stop, and nothing of it tried: the end of the task comes
+ * with the end of that, and not with the start. */
+static void check_end_after_a_restart(struct flow_rig *rig, struct receiver *receiver,
+                                      enum task_kind kind, int64_t endpoint_id, int64_t messages)
+{
+    size_t before = receiver_count(receiver);
+    receiver_allow(receiver, 0);
+    int64_t task_id = ask(rig, (struct asked){.kind = kind, .endpoint_id = endpoint_id});
+    RIG_UNTIL(done_of(rig, task_id) == messages);
+    flow_rig_stop(rig, 0);
+    assert_int_equal(row_of(rig, task_id).state, TASK_RUNNING);
+    flow_rig_start(rig);
+    /* A task that begins later was looked at after this one, and has nothing to wait for. */
+    int64_t later_id = ask(rig, (struct asked){.kind = TASK_PURGE_CONTENT, .is_of_nobody = true});
+    await_end(rig, later_id, TASK_FINISHED, 0);
+    assert_int_equal(row_of(rig, task_id).state, TASK_RUNNING);
+    receiver_allow(receiver, SIZE_MAX);
+    await_end(rig, task_id, TASK_FINISHED, messages);
+    assert_in_range(receiver_count(receiver), before + (size_t)messages, SIZE_MAX);
+}
+
+static void test_an_end_waits_for_what_was_handed_over_before_a_restart(void **state)
+{
+    enum { COUNT = 10 };
+    struct flow_rig *rig = flow_rig_open(state);
+    struct receiver *receiver = receiver_start();
+    int64_t ids[COUNT];
+    int64_t endpoint_id = fail_many(rig, receiver, ids, COUNT);
+    check_end_after_a_restart(rig, receiver, TASK_RECOVER, endpoint_id, COUNT);
+    check_end_after_a_restart(rig, receiver, TASK_BULK_REPLAY, endpoint_id, COUNT);
+    int64_t fresh_id = flow_rig_endpoint(rig, (struct rig_endpoint){.receiver = receiver});
+    check_end_after_a_restart(rig, receiver, TASK_REPLAY, fresh_id, COUNT);
+    flow_rig_close(rig);
+    receiver_stop(receiver);
+}
+
 /* --- ends --------------------------------------------------------------------------------------
  */
 
@@ -560,6 +599,7 @@ int main(void)
         CONTRACT_BOTH(test_a_replay_sends_what_was_missing),
         CONTRACT_BOTH(test_a_bulk_replay_sends_all_again),
         CONTRACT_BOTH(test_a_replay_goes_on_where_it_was),
+        CONTRACT_BOTH(test_an_end_waits_for_what_was_handed_over_before_a_restart),
         CONTRACT_BOTH(test_a_cancelled_task_hands_over_nothing_more),
         CONTRACT_BOTH(test_a_cancelled_recover_takes_back_what_waits),
         CONTRACT_BOTH(test_a_task_without_its_endpoint_fails),

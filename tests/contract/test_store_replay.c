@@ -3,101 +3,12 @@
  * What tasks read and write of messages, deliveries and attempts; and that on SQLite none of it
  * looks at more rows than an index leads to.
  */
-#include "contract/contract.h"
-#include "contract/store_endpoint_rig.h"
+#include "contract/store_replay_rig.h"
 
 #include "db/sqlite_int.h"
 #include "store/application.h"
-#include "store/delivery.h"
-#include "store/message.h"
-#include "store/replay.h"
 #include "store/task.h"
 #include "store/usage.h"
-
-#define ENDPOINT 11
-#define OTHER_ENDPOINT 12
-#define TASK 99
-
-static const struct replay_range everything = {0, INT64_MAX};
-
-static void add_message(struct store_rig *rig, int64_t id)
-{
-    struct diag diag = {0};
-    const struct message_row row = {
-        .id = id,
-        .application_id = APPLICATION,
-        .event_type = TEXT("a.b"),
-        .channels = id % 2 == 0 ? TEXT("[\"x\"]") : SLICE_NONE,
-        .payload_expires_at_us = LATER_US,
-    };
-    CONTRACT_OK(message_insert(rig->store, &row, &diag), &diag);
-    CONTRACT_OK(message_insert_payload(rig->store, id, TEXT("{}"), SLICE_NONE, SLICE_NONE, &diag),
-                &diag);
-}
-
-static void add_attempt(struct store_rig *rig, int64_t id, int64_t message_id, int64_t code)
-{
-    struct diag diag = {0};
-    const struct attempt_insert_row row = {
-        .id = id,
-        .message_id = message_id,
-        .endpoint_id = ENDPOINT,
-        .is_success = code == 200,
-        .response_code = code,
-        .url = TEXT("http://h/"),
-        .response = TEXT("r"),
-    };
-    CONTRACT_OK(attempt_insert(rig->store, &row, &diag), &diag);
-}
-
-static void add_ordered(struct store_rig *rig, int64_t message_id, int64_t order_key)
-{
-    struct diag diag = {0};
-    const struct delivery_insert_row row = {
-        .message_id = message_id,
-        .endpoint_id = ENDPOINT,
-        .shard = delivery_shard(ENDPOINT),
-        .due_us = NOW_US,
-        .generation = 1,
-        .order_key = order_key,
-    };
-    CONTRACT_OK(delivery_insert(rig->store, &row, &diag), &diag);
-}
-
-static void add_delivery(struct store_rig *rig, int64_t message_id)
-{
-    add_ordered(rig, message_id, 0);
-}
-
-static void record_ordered(struct store_rig *rig, int64_t message_id, enum delivery_state state,
-                           int64_t order_key)
-{
-    struct diag diag = {0};
-    const struct delivery_outcome outcome = {
-        .message_id = message_id,
-        .endpoint_id = ENDPOINT,
-        .state = state,
-        .next_attempt_at_us = LATER_US,
-        .has_attempt = true,
-        .order_key = order_key,
-        .now_us = NOW_US,
-    };
-    CONTRACT_OK(delivery_record(rig->store, &outcome, &diag), &diag);
-}
-
-static void record(struct store_rig *rig, int64_t message_id, enum delivery_state state)
-{
-    record_ordered(rig, message_id, state, 0);
-}
-
-static void cancel(struct store_rig *rig, int64_t generation)
-{
-    struct diag diag = {0};
-    int64_t cancelled;
-    CONTRACT_OK(delivery_cancel_old(rig->store, delivery_shard(ENDPOINT), ENDPOINT, generation, 10,
-                                    &diag, &cancelled),
-                &diag);
-}
 
 /* --- walks -------------------------------------------------------------------------------------
  */
@@ -204,20 +115,6 @@ static void test_whether_a_message_can_be_sent(void **state)
     assert_int_equal(replay_message_find(rig.store, 3, NOW_US, &rig.arena, NULL, &message),
                      PH_NOT_FOUND);
     store_rig_close(&rig);
-}
-
-static void add_application(struct store_rig *rig, int64_t id)
-{
-    struct diag diag = {0};
-    const struct application_row row = {
-        .id = id,
-        .org = TEXT("org_a"),
-        .name = TEXT("n"),
-        .metadata = TEXT("{}"),
-        .created_at_us = NOW_US,
-        .updated_at_us = NOW_US,
-    };
-    CONTRACT_OK(application_insert(rig->store, &row, &diag), &diag);
 }
 
 static void test_how_an_endpoint_stands(void **state)
@@ -475,6 +372,7 @@ static void test_a_later_message_is_not_sent_before_its_time(void **state)
         .application_id = APPLICATION,
         .event_type = TEXT("a.b"),
         .tags = TEXT("[\"t\"]"),
+        .order_key = 77,
         .deliver_at_us = LATER_US + 5,
         .payload_expires_at_us = LATER_US,
     };
@@ -487,94 +385,59 @@ static void test_a_later_message_is_not_sent_before_its_time(void **state)
     struct replay_message message;
     CONTRACT_OK(replay_message_find(rig.store, 1, NOW_US, &rig.arena, &diag, &message), &diag);
     assert_text_is(message.tags, "[\"t\"]");
+    assert_int_equal(message.order_key, 77);
     store_rig_close(&rig);
 }
 
-/* --- counting ----------------------------------------------------------------------------------
- */
-
-static bool count_each(void *context, struct slice event_types)
-{
-    int64_t *counts = context;
-    counts[event_types.ptr == NULL]++;
-    return counts[0] < 2;
-}
-
-static void test_counts(void **state)
+/* After a restart a task looks for what it had handed over. */
+static void test_what_a_task_left_untried_is_found(void **state)
 {
     struct store_rig rig;
     store_rig_open(&rig, state);
     struct diag diag = {0};
-    for (int64_t id = 1; id <= 4; id++) {
+    struct store *store = rig.store;
+    struct replay_handed rows[4];
+    size_t count = 0;
+    for (int64_t id = 1; id <= 5; id++) {
         add_message(&rig, id);
-        add_delivery(&rig, id);
-        add_attempt(&rig, 10 + id, id, id == 2 ? 200 : 500);
     }
-    record(&rig, 1, DELIVERY_PENDING);
-    record(&rig, 2, DELIVERY_SUCCEEDED);
-    const struct replay_range range = {11, INT64_MAX};
-    struct usage_attempts attempts;
-    CONTRACT_OK(usage_count_attempts(rig.store, ENDPOINT, &range, 10, &diag, &attempts), &diag);
-    assert_int_equal(attempts.success, 1);
-    assert_int_equal(attempts.fail, 2);
-    assert_false(attempts.is_cut);
-    CONTRACT_OK(usage_count_attempts(rig.store, ENDPOINT, &range, 2, &diag, &attempts), &diag);
-    assert_int_equal(attempts.success, 0); /* the newest two */
-    assert_int_equal(attempts.fail, 2);
-    assert_true(attempts.is_cut);
-    CONTRACT_OK(usage_count_attempts(rig.store, OTHER_ENDPOINT, &range, 10, &diag, &attempts),
-                &diag);
-    assert_int_equal(attempts.success + attempts.fail, 0);
-    struct usage_pending pending;
-    const struct replay_range early = {0, 4};
-    CONTRACT_OK(usage_count_pending(rig.store, ENDPOINT, &early, 10, &diag, &pending), &diag);
-    assert_int_equal(pending.untried, 1);
-    assert_int_equal(pending.tried, 1);
-    assert_false(pending.is_cut);
-    CONTRACT_OK(usage_count_pending(rig.store, ENDPOINT, &early, 1, &diag, &pending), &diag);
-    assert_true(pending.untried + pending.tried <= 1);
-    assert_true(pending.is_cut);
-    struct usage_messages messages;
-    CONTRACT_OK(usage_count_messages(rig.store, APPLICATION, &everything, 3, &diag, &messages),
-                &diag);
-    assert_int_equal(messages.messages, 3);
-    assert_int_equal(messages.deliveries, 3);
-    assert_int_equal(messages.attempts, 3);
-    assert_int_equal(messages.last_id, 3);
-    CONTRACT_OK(
-        usage_count_messages(rig.store, OTHER_APPLICATION, &everything, 3, &diag, &messages),
-        &diag);
-    assert_int_equal(messages.messages + messages.deliveries + messages.last_id, 0);
-    store_rig_close(&rig);
-}
-
-static void test_applications_and_their_subscriptions(void **state)
-{
-    struct store_rig rig;
-    store_rig_open(&rig, state);
-    struct diag diag = {0};
-    int64_t id = -1;
-    add_application(&rig, 3);
-    add_application(&rig, APPLICATION);
-    CONTRACT_OK(application_delete(rig.store, 3, NOW_US, &diag), &diag);
-    CONTRACT_OK(usage_next_application(rig.store, TEXT("org_a"), 0, &diag, &id), &diag);
-    assert_int_equal(id, APPLICATION);
-    CONTRACT_OK(usage_next_application(rig.store, TEXT("org_a"), id, &diag, &id), &diag);
-    assert_int_equal(id, 0);
-    CONTRACT_OK(usage_next_application(rig.store, TEXT("org_b"), 0, &diag, &id), &diag);
-    assert_int_equal(id, 0);
-
-    for (int64_t endpoint_id = 20; endpoint_id < 25; endpoint_id++) {
-        struct endpoint_row row = endpoint_row_of(endpoint_id, NULL);
-        row.event_types = endpoint_id == 20 ? SLICE_NONE : TEXT("[\"a\"]");
-        row.is_disabled = endpoint_id == 21;
-        endpoint_put(&rig, &row);
+    add_delivery(&rig, 1); /* as it was published */
+    for (int64_t id = 2; id <= 3; id++) {
+        assert_true(add_missing(&rig, id));
     }
-    endpoint_remove(&rig, 22);
-    int64_t counts[2] = {0};
-    CONTRACT_OK(usage_each_subscription(rig.store, APPLICATION, count_each, counts, &diag), &diag);
-    assert_int_equal(counts[0], 2); /* stopped before the last */
-    assert_int_equal(counts[1], 1);
+    record(&rig, 3, DELIVERY_PENDING); /* was tried */
+    target_order = 70;
+    assert_true(add_missing(&rig, 4));
+    assert_true(add_missing(&rig, 5));
+    target_order = 0;
+    assert_int_equal(next_of(&rig, 5), DELIVERY_WAITS_US);
+    int64_t since_us =
+        store_rig_number(&rig, "SELECT replayed_at FROM delivery WHERE message_id = $1", 2);
+    CONTRACT_OK(replay_untried_deliveries(store, since_us, ENDPOINT, &diag, rows, 4, &count),
+                &diag);
+    assert_int_equal(count, 3);
+    assert_int_equal(rows[0].message_id, 2);
+    assert_int_equal(rows[1].message_id, 4);
+    assert_int_equal(rows[2].message_id, 5);
+    assert_int_equal(rows[0].manual_id, 0);
+    CONTRACT_OK(replay_untried_deliveries(store, since_us, ENDPOINT, &diag, rows, 2, &count),
+                &diag);
+    assert_int_equal(count, 2);
+    CONTRACT_OK(replay_untried_deliveries(store, since_us + 1, ENDPOINT, &diag, rows, 4, &count),
+                &diag);
+    assert_int_equal(count, 0);
+
+    assert_true(add_manual(&rig, 140, 1));
+    assert_true(add_manual(&rig, 141, 3));
+    CONTRACT_OK(replay_untried_attempts(store, TASK, ENDPOINT, &diag, rows, 4, &count), &diag);
+    assert_int_equal(count, 2);
+    assert_int_equal(rows[1].message_id, 3);
+    assert_int_equal(rows[1].manual_id, 141);
+    CONTRACT_OK(replay_untried_attempts(store, TASK + 1, ENDPOINT, &diag, rows, 4, &count), &diag);
+    assert_int_equal(count, 0);
+    CONTRACT_OK(replay_untried_attempts(store, TASK, OTHER_ENDPOINT, &diag, rows, 4, &count),
+                &diag);
+    assert_int_equal(count, 0);
     store_rig_close(&rig);
 }
 
@@ -692,6 +555,10 @@ static void run_all_of_a_message(struct store_rig *rig)
     (void)renew(rig, 1);
     (void)is_untried(rig, 1);
     CONTRACT_OK(replay_is_waiting(store, 40, &diag, &flag), &diag);
+    struct replay_handed handed[4];
+    CONTRACT_OK(replay_untried_attempts(store, TASK, ENDPOINT, &diag, handed, 4, &count), &diag);
+    CONTRACT_OK(replay_untried_deliveries(store, NOW_US, ENDPOINT, &diag, handed, 4, &count),
+                &diag);
     CONTRACT_OK(replay_forget_attempts(store, TASK, ENDPOINT, &diag), &diag);
     for (int is_replay = 0; is_replay < 2; is_replay++) {
         CONTRACT_OK(manual_attempt_page(store, delivery_shard(ENDPOINT), ENDPOINT, is_replay != 0,
@@ -782,8 +649,7 @@ int main(void)
         CONTRACT_BOTH(test_deliveries_begin_anew),
         CONTRACT_BOTH(test_replays_keep_an_order),
         CONTRACT_BOTH(test_a_later_message_is_not_sent_before_its_time),
-        CONTRACT_BOTH(test_counts),
-        CONTRACT_BOTH(test_applications_and_their_subscriptions),
+        CONTRACT_BOTH(test_what_a_task_left_untried_is_found),
         CONTRACT_BOTH(test_older_deliveries_are_cancelled_in_steps),
         CONTRACT_SQLITE(test_no_query_walks_a_whole_table),
     };

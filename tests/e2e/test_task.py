@@ -3,6 +3,7 @@
 cancelled."""
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from harness.api import FAIL, SUCCESS, id_pattern, is_error, is_invalid, unique
@@ -219,6 +220,61 @@ def test_replay_missing_heeds_its_window(api, svix, app, receiver, path):
     window = ReplayIn(since=ago(minutes=5), until=middle)
     assert finished(svix, svix.endpoint.replay_missing(app["id"], endpoint["id"], window))["messagesSent"] == 1
     assert received(receiver, path) == [second["id"], first["id"]]
+
+
+def test_replay_missing_keeps_the_order_of_keys(api, svix, app, receiver, path):
+    """Deliveries that are made later know the keys of their messages."""
+    first, second, third = [api.send(app, {"n": n}, orderingKey="a") for n in range(3)]
+    others = [api.send(app, orderingKey="b"), api.send(app)]
+    endpoint = api.new_endpoint(app, receiver.url(path), ordering="key", retrySchedule=[0.6, 0.6, 0.6, 0.6])
+    # Whichever is tried first fails: every message needs two attempts, so that all wait for a retry once.
+    receiver.script(path, *[Reply(500)] * 3, Reply(200))
+    task = svix.endpoint.replay_missing(app["id"], endpoint["id"], ReplayIn(since=ago(minutes=5)))
+    assert finished(svix, task)["messagesSent"] == 5
+    for message in (first, second, third, *others):
+        receiver.wait_message(message["id"], path)
+        assert api.wait_final(app, message, endpoint)[-1]["status"] == SUCCESS
+    got = received(receiver, path)
+    # The second one of the key is not begun before the first one has succeeded, for all its failures.
+    assert len(got) == 8 and got.count(first["id"]) == 2
+    assert [id for id in got if id in ids([first, second, third])] == [first["id"], *ids([first, second, third])]
+
+
+@pytest.mark.parametrize("operation", ["recover", "replay-missing"])
+def test_a_filter_of_the_others(api, svix, app, receiver, path, operation):
+    """What bulk-replay takes to choose messages by, the others do not let pass unheard."""
+    if operation == "recover":
+        receiver.script(path, Reply(404))
+        endpoint = api.new_endpoint(app, receiver.url(path), retrySchedule=[])
+    rows = {
+        "red": api.send(app, {}, "t.red", channels=["red"], tags=["x"]),
+        "blue": api.send(app, {}, "t.blue", channels=["blue"], tags=["x", "y"]),
+        "plain": api.send(app, {}, "t.plain"),
+    }
+    if operation == "recover":
+        for message in rows.values():
+            api.wait_final(app, message, endpoint)
+        receiver.script(path, Reply(200))
+        receiver.clear()
+    else:
+        endpoint = api.new_endpoint(app, receiver.url(path))
+    url = f"/app/{app['id']}/endpoint/{endpoint['id']}/{operation}"
+    since = {"since": ago(minutes=5).isoformat()}
+    for fields, names in (
+        ({"eventTypes": ["t.none"]}, []),
+        ({"eventTypes": ["t.red", "t.none"]}, ["red"]),
+        ({"tag": "y"}, ["blue"]),
+        ({"channel": "red"}, []),
+        ({}, ["plain"]),
+    ):
+        receiver.clear()
+        task = api.ok("POST", url, {**since, **fields}, 202)
+        done = finished(svix, SimpleNamespace(**task))
+        assert (done["messagesSent"], done["messagesTotal"]) == (len(names), len(names)), fields
+        assert sorted(received(receiver, path)) == sorted(ids([rows[name] for name in names]))
+    is_invalid(api.post(url, {**since, "eventTypes": ["not good"]}), "body", "eventTypes", "[0]")
+    is_invalid(api.post(url, {**since, "channel": "a b"}), "body", "channel")
+    is_invalid(api.post(url, {**since, "tag": ""}), "body", "tag")
 
 
 # ---- bulk-replay ----

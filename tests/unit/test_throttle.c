@@ -47,6 +47,34 @@ static void test_burst_is_one_second(void **state)
     }
 }
 
+/* No burst at the beginning, and a quarter of a second's worth after a rest: in no second more than
+ * that beside the rate. */
+static void test_smooth(void **state)
+{
+    (void)state;
+    static const int64_t rates[] = {1, 2, 5, 8, 100, 65535};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(rates); index++) {
+        struct throttle bucket;
+        int64_t rate = rates[index];
+        int64_t saved = rate / 4 > 1 ? rate / 4 : 1;
+        throttle_init_smooth(&bucket, rate, 0);
+        assert_int_equal(drain(&bucket, 0, rate + 1), 1);
+        int64_t first_second = 1;
+        for (int64_t now_us = 10000; now_us < SECOND_US; now_us += 10000) {
+            first_second += drain(&bucket, now_us, rate + 1);
+        }
+        assert_in_range(first_second, rate > 1 ? rate - rate / 100 : 1, rate + 1);
+        assert_int_equal(drain(&bucket, 3600 * SECOND_US, rate + 1), saved);
+        int64_t later_us = 3600 * SECOND_US + SECOND_US / 8;
+        assert_in_range(drain(&bucket, later_us, rate + 1), rate / 8, rate / 8 + 1);
+        throttle_give_back(&bucket);
+        assert_true(throttle_take(&bucket, later_us));
+    }
+    struct throttle unlimited;
+    throttle_init_smooth(&unlimited, 0, 0);
+    assert_int_equal(drain(&unlimited, 0, 1000), 1000);
+}
+
 static void test_refill(void **state)
 {
     (void)state;
@@ -207,11 +235,17 @@ static void test_another_rate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_limit),     cmocka_unit_test(test_burst_is_one_second),
-        cmocka_unit_test(test_refill),       cmocka_unit_test(test_no_rounding),
-        cmocka_unit_test(test_ready_at),     cmocka_unit_test(test_time_that_goes_back),
-        cmocka_unit_test(test_reserve),      cmocka_unit_test(test_reserve_and_take),
-        cmocka_unit_test(test_long_debt),    cmocka_unit_test(test_give_back),
+        cmocka_unit_test(test_no_limit),
+        cmocka_unit_test(test_burst_is_one_second),
+        cmocka_unit_test(test_smooth),
+        cmocka_unit_test(test_refill),
+        cmocka_unit_test(test_no_rounding),
+        cmocka_unit_test(test_ready_at),
+        cmocka_unit_test(test_time_that_goes_back),
+        cmocka_unit_test(test_reserve),
+        cmocka_unit_test(test_reserve_and_take),
+        cmocka_unit_test(test_long_debt),
+        cmocka_unit_test(test_give_back),
         cmocka_unit_test(test_another_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
