@@ -394,5 +394,70 @@ enum ph_error api_authenticate(const struct auth_context *context, enum api_auth
         .token_exp_s = entry->claims.exp_s,
     };
     memcpy(ret_principal->token_hash, entry->facts.hash, TOKEN_HASH_BYTES);
+    if (entry->is_key) {
+        ret_principal->key = entry->token;
+    } else if (entry->application_id > 0) {
+        ret_principal->token = &entry->facts;
+    }
     return PH_OK;
+}
+
+/* --- answers that go on ----------------------------------------------------------------------- */
+
+void auth_grant_init(struct auth_grant *grant, const struct principal *principal)
+{
+    *grant = (struct auth_grant){0};
+    if (principal->key.ptr != NULL) {
+        grant->may_end = true;
+        grant->key = secret_new(principal->key.ptr, principal->key.len);
+    } else if (principal->token != NULL) {
+        grant->may_end = true;
+        grant->token = *principal->token;
+        if (grant->token.session_id.ptr != NULL) {
+            grant->session_id = slice_dup(grant->token.session_id);
+            grant->token.session_id.ptr = grant->session_id;
+        }
+    }
+}
+
+void auth_grant_done(struct auth_grant *grant)
+{
+    secret_done(&grant->key);
+    free(grant->session_id);
+}
+
+static enum ph_error ask_store(const struct auth_grant *grant, struct store *store, int64_t now_us,
+                               struct diag *diag, struct token_fate *ret_fate)
+{
+    if (grant->key.length == 0) {
+        return token_find_fate(store, &grant->token, now_us, diag, ret_fate);
+    }
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, CLAIMS_ARENA_BYTES);
+    struct integration_holder holder;
+    const struct slice key = {(const char *)grant->key.bytes, grant->key.length};
+    enum ph_error error = integration_find_holder(store, key, &arena, diag, &holder);
+    *ret_fate = (struct token_fate){.has_ended = error == PH_NOT_FOUND, .ends_at_us = INT64_MAX};
+    return error == PH_NOT_FOUND ? PH_OK : error;
+}
+
+enum ph_error auth_grant_check(struct auth_grant *grant, struct store *store, uint64_t version,
+                               int64_t now_us, struct diag *diag, bool *ret_counts)
+{
+    bool is_known = grant->asked_at_us != 0 && grant->version == version &&
+                    now_us < grant->ends_at_us && now_us >= grant->asked_at_us &&
+                    now_us - grant->asked_at_us < AUTH_FATE_US;
+    *ret_counts = true;
+    if (!grant->may_end || is_known) {
+        return PH_OK;
+    }
+    struct token_fate fate;
+    enum ph_error error = ask_store(grant, store, now_us, diag, &fate);
+    if (error == PH_OK) {
+        *ret_counts = !fate.has_ended;
+        grant->version = version;
+        grant->asked_at_us = now_us;
+        grant->ends_at_us = fate.ends_at_us;
+    }
+    return error;
 }

@@ -15,6 +15,7 @@
 #include "api/capability.h"
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "core/id.h"
 #include "core/jwt.h"
 #include "store/token.h"
@@ -54,6 +55,9 @@ struct principal {
     /* The token of an application, to end it. */
     uint8_t token_hash[TOKEN_HASH_BYTES];
     int64_t token_exp_s; /* 0 = never */
+    /* What may end it before its time, the cache's as well; not of an organisation's token. */
+    const struct token_facts *token; /* NULL = none */
+    struct slice key;                /* of an integration, SLICE_NONE = none */
 };
 
 struct auth_cache;
@@ -81,5 +85,30 @@ struct auth_context {
 PH_NODISCARD enum ph_error api_authenticate(const struct auth_context *context, enum api_auth auth,
                                             bool is_read, struct slice header, struct arena *arena,
                                             struct diag *diag, struct principal *ret_principal);
+
+/*
+ * What an answer that goes on was asked for with, to see whether it still counts: tokens of
+ * applications and keys of integrations may be ended meanwhile. It owns what it refers to. Thread:
+ * one at a time.
+ */
+struct auth_grant {
+    bool may_end; /* false for an organisation's token */
+    struct token_facts token;
+    char *session_id;
+    struct secret key; /* length 0 = a token */
+    /* What the store said last. */
+    uint64_t version;
+    int64_t asked_at_us; /* 0 = not asked yet */
+    int64_t ends_at_us;
+};
+
+/* While the principal's handler runs. */
+void auth_grant_init(struct auth_grant *grant, const struct principal *principal);
+void auth_grant_done(struct auth_grant *grant);
+/* Whether it still counts at `now_us`. `version` is read before the store is, which is asked only
+ * if what it said last does not hold any more. */
+PH_NODISCARD enum ph_error auth_grant_check(struct auth_grant *grant, struct store *store,
+                                            uint64_t version, int64_t now_us, struct diag *diag,
+                                            bool *ret_counts);
 
 #endif

@@ -19,10 +19,8 @@
 /* Where the hub stops reading for a client, and where it goes on. */
 #define FULL_BYTES ((size_t)256 * 1024)
 #define ROOM_BYTES ((size_t)64 * 1024)
-/* A client comes back by itself, and then its token is judged again. An application's may have been
- * ended meanwhile. */
+/* A client comes back by itself, and then its token is judged again. */
 #define LIFE_S INT64_C(3600)
-#define APPLICATION_LIFE_S INT64_C(600)
 
 /* The first bytes; they bring the head along. Milliseconds after which a client comes back. */
 #define OPENING "retry: 2000\n\n"
@@ -30,7 +28,9 @@
 struct follower {
     struct live_subscriber *subscriber;
     struct http_stream *stream; /* NULL when it was ended */
+    const struct api *api;
     const struct id_codec *codec;
+    struct auth_grant grant;
     struct message_filter filter;
     struct slice *event_types; /* of the filter */
     int64_t endpoint_id;       /* only attempts to it; 0 = everything */
@@ -127,6 +127,14 @@ static bool wants(void *context, const struct event_row *row)
     return message_filter_fits(&follower->filter, row->message.event_type, SLICE_NONE, SLICE_NONE);
 }
 
+/* The token may have been ended in the meantime. */
+static enum ph_error may_stay(void *context, struct store *store, struct diag *diag, bool *ret_may)
+{
+    struct follower *follower = context;
+    uint64_t version = atomic_load(&follower->api->tokens_version);
+    return auth_grant_check(&follower->grant, store, version, clock_wall_us(), diag, ret_may);
+}
+
 static bool has_room(void *context)
 {
     const struct follower *follower = context;
@@ -149,6 +157,7 @@ static void expire(void *context, int64_t position)
 
 static void free_follower(struct follower *follower)
 {
+    auth_grant_done(&follower->grant);
     free(follower->event_types);
     free(follower);
 }
@@ -254,7 +263,7 @@ static struct slice *copy_texts(const struct slice *texts, size_t count)
 /* Boot clock. */
 static int64_t end_of(const struct api_call *call)
 {
-    int64_t life_s = call->principal.application_id != 0 ? APPLICATION_LIFE_S : LIFE_S;
+    int64_t life_s = LIFE_S;
     if (call->principal.token_exp_s != 0) {
         /* It has not ended, or not by more than the tolerance. */
         int64_t left_s = call->principal.token_exp_s - clock_wall_us() / CLOCK_US_PER_S;
@@ -275,6 +284,7 @@ static enum ph_error subscribe(struct api_call *call, const struct stream_query 
         .until_us = end_of(call),
         .format = format,
         .wants = wants,
+        .may_stay = may_stay,
         .has_room = has_room,
         .give = give,
         .expire = expire,
@@ -296,7 +306,9 @@ enum ph_error api_stream(struct api_call *call, struct diag *diag)
     follower->filter = query.filter;
     follower->filter.event_types = follower->event_types;
     follower->endpoint_id = query.endpoint_id;
+    follower->api = call->api;
     follower->codec = call->codec;
+    auth_grant_init(&follower->grant, &call->principal);
     error = subscribe(call, &query, follower, diag);
     if (error != PH_OK) {
         free_follower(follower);

@@ -258,14 +258,19 @@ static void look_again(struct feed *feed)
     }
 }
 
-static void expire(struct feed *feed, int64_t now_us)
+static void expire(struct live_subscriber *subscriber)
+{
+    subscriber->is_finished = true;
+    subscriber->options.expire(subscriber->options.context, subscriber->position);
+}
+
+static void expire_old(struct feed *feed, int64_t now_us)
 {
     LIST_FOR_EACH(node, following, &feed->subscribers)
     {
         struct live_subscriber *subscriber = LIST_ELEMENT(node, struct live_subscriber, node);
         if (!subscriber->is_finished && now_us >= subscriber->options.until_us) {
-            subscriber->is_finished = true;
-            subscriber->options.expire(subscriber->options.context, subscriber->position);
+            expire(subscriber);
         }
     }
 }
@@ -299,6 +304,25 @@ static void tell_outcome(struct live_hub *hub, enum ph_error error, const struct
     hub->retry_us = now_us + LOOK_US;
     store_close(hub->store);
     hub->store = NULL;
+}
+
+/* Ends those who may not follow any more. Each asks the store as it is now, not as of a page. */
+static enum ph_error expire_ended(struct live_hub *hub, struct feed *feed, struct diag *diag)
+{
+    enum ph_error error = PH_OK;
+    LIST_FOR_EACH(node, following, &feed->subscribers)
+    {
+        struct live_subscriber *subscriber = LIST_ELEMENT(node, struct live_subscriber, node);
+        bool may_stay = true;
+        if (error == PH_OK && !subscriber->is_finished && subscriber->options.may_stay != NULL) {
+            error = subscriber->options.may_stay(subscriber->options.context, hub->store, diag,
+                                                 &may_stay);
+        }
+        if (error == PH_OK && !may_stay) {
+            expire(subscriber);
+        }
+    }
+    return error;
 }
 
 static bool is_ready(const struct live_subscriber *subscriber)
@@ -428,26 +452,55 @@ static enum ph_error give_page(struct live_hub *hub, struct feed *feed, int64_t 
     return error;
 }
 
-/* One page for whoever is first. False when there is nothing to do. */
-static bool serve(struct live_hub *hub, struct feed *feed, int64_t now_us)
+/* One page for whoever is first. *ret_is_busy is false when there is nothing to do. */
+static enum ph_error give_first(struct live_hub *hub, struct feed *feed, struct diag *diag,
+                                bool *ret_is_busy)
 {
-    const struct live_subscriber *first = now_us < hub->retry_us ? NULL : choose(feed);
+    const struct live_subscriber *first = choose(feed);
+    *ret_is_busy = first != NULL;
     if (first == NULL) {
+        return PH_OK;
+    }
+    int64_t position = first->position;
+    enum ph_error error = db_begin_read(hub->store->db, diag);
+    if (error == PH_OK) {
+        choose_takers(feed, position);
+        error = give_page(hub, feed, position, diag);
+        db_rollback(hub->store->db);
+    }
+    return error;
+}
+
+/* Whether somebody waits for a page. */
+static bool is_wanted(const struct feed *feed)
+{
+    LIST_FOR_EACH(node, following, &feed->subscribers)
+    {
+        if (is_ready(LIST_ELEMENT(node, struct live_subscriber, node))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Judges who may stay, which `is_due` once in a while, and gives one page. False when there is
+ * nothing to do. */
+static bool serve(struct live_hub *hub, struct feed *feed, bool is_due, int64_t now_us)
+{
+    if (now_us < hub->retry_us || (!is_due && !is_wanted(feed))) {
         return false;
     }
     struct diag diag;
-    int64_t position = first->position;
+    bool is_busy = false;
     enum ph_error error = open_store(hub, &diag);
     if (error == PH_OK) {
-        error = db_begin_read(hub->store->db, &diag);
+        error = expire_ended(hub, feed, &diag);
     }
     if (error == PH_OK) {
-        choose_takers(feed, position);
-        error = give_page(hub, feed, position, &diag);
-        db_rollback(hub->store->db);
+        error = give_first(hub, feed, &diag, &is_busy);
     }
     tell_outcome(hub, error, &diag, now_us);
-    return error == PH_OK;
+    return error == PH_OK && is_busy;
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -525,9 +578,9 @@ static void *hub_main(void *argument)
             }
             if (looks) {
                 look_again(feed);
-                expire(feed, now_us);
+                expire_old(feed, now_us);
             }
-            is_busy = serve(hub, feed, now_us) || is_busy;
+            is_busy = serve(hub, feed, looks, now_us) || is_busy;
         }
         hub->looked_us = looks ? now_us : hub->looked_us;
     }

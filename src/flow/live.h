@@ -42,11 +42,15 @@ struct live_options {
     /* The same function for all subscribers: they share its text. */
     void (*format)(const struct live_event *event, struct buf *text);
     bool (*wants)(void *context, const struct event_row *row);
+    /* Whether it may still follow, as `store` says now; false ends it like the end of its time.
+     * Asked before each page and every second at least, so it should remember. NULL = it may. */
+    enum ph_error (*may_stay)(void *context, struct store *store, struct diag *diag, bool *ret_may);
     /* Whether more should be given. When there is room again live_wake tells the hub. */
     bool (*has_room)(void *context);
     /* False when it leads nowhere any more. */
     bool (*give)(void *context, struct slice text);
-    /* Its time is over: nothing is given any more; everything up to `position` was. */
+    /* Its time is over, or it may not stay: nothing is given any more; everything up to `position`
+     * was. */
     void (*expire)(void *context, int64_t position);
     /* The last call, some time after live_leave. */
     void (*left)(void *context);

@@ -17,6 +17,7 @@ struct listener {
     bool wants_attempts;
     atomic_bool is_full;
     atomic_bool is_gone;
+    atomic_bool is_banned;
     atomic_int expiries;
     atomic_int departures;
     int64_t ids[EVENTS_MAX];
@@ -64,6 +65,16 @@ static void expire(void *context, int64_t position)
     struct listener *listener = context;
     PH_ASSERT(position >= listener->ids[atomic_load(&listener->count) - 1]);
     (void)atomic_fetch_add(&listener->expiries, 1);
+}
+
+static enum ph_error may_stay(void *context, struct store *store, struct diag *diag, bool *ret_may)
+{
+    /* It can be asked, and is no snapshot of a page. */
+    PH_ASSERT(!db_in_transaction(store->db));
+    int64_t newest;
+    enum ph_error error = message_newest_id(store, diag, &newest);
+    *ret_may = !atomic_load(&((struct listener *)context)->is_banned);
+    return error;
 }
 
 static void left(void *context)
@@ -391,6 +402,44 @@ static void test_a_lost_connection(void **state)
     flow_rig_close(rig);
 }
 
+/* Who may not stay is told so soon, with room or without, and gets nothing more; others stay. */
+static void test_who_may_not_stay_is_ended(void **state)
+{
+    struct flow_rig *rig = flow_rig_open(state);
+    struct listener *banned[2];
+    for (size_t index = 0; index < 2; index++) {
+        banned[index] = listener_new();
+        struct live_options options = options_of(rig, banned[index], 0);
+        options.may_stay = may_stay;
+        (void)listen_with(rig, banned[index], options);
+    }
+    struct listener *other = listener_new();
+    struct live_options options = options_of(rig, other, 0);
+    options.may_stay = may_stay;
+    (void)listen_with(rig, other, options);
+    (void)flow_rig_send(rig, "a", "{}");
+    RIG_UNTIL(has_got(banned[0], 1) && has_got(banned[1], 1) && has_got(other, 1));
+    atomic_store(&banned[0]->is_full, true);
+    atomic_store(&banned[0]->is_banned, true);
+    atomic_store(&banned[1]->is_banned, true);
+    int64_t later = flow_rig_send(rig, "a", "{}");
+    RIG_UNTIL(has_got(other, 2));
+    assert_int_equal(other->ids[1], later);
+    RIG_UNTIL(atomic_load(&banned[0]->expiries) == 1 && atomic_load(&banned[1]->expiries) == 1);
+    atomic_store(&banned[0]->is_full, false);
+    live_wake(banned[0]->subscriber);
+    (void)flow_rig_send(rig, "a", "{}");
+    RIG_UNTIL(has_got(other, 3));
+    for (size_t index = 0; index < 2; index++) {
+        assert_int_equal(atomic_load(&banned[index]->count), 1);
+        assert_int_equal(atomic_load(&banned[index]->expiries), 1);
+        leave(banned[index]);
+    }
+    assert_int_equal(atomic_load(&other->expiries), 0);
+    leave(other);
+    flow_rig_close(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -401,6 +450,7 @@ int main(void)
         CONTRACT_BOTH(test_contents_and_wishes),
         CONTRACT_BOTH(test_other_applications_are_not_told),
         CONTRACT_BOTH(test_no_more_than_the_limit),
+        CONTRACT_BOTH(test_who_may_not_stay_is_ended),
         CONTRACT_BOTH(test_ends),
         CONTRACT_POSTGRES(test_a_lost_connection),
     };

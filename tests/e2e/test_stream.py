@@ -56,10 +56,9 @@ def is_in_order(events):
 @pytest.mark.smoke
 def test_events_come_as_things_happen(api, app, receiver, path, follow):
     receiver.script(path, Reply(503), Reply(200, body=b"fine"))
-    api.new_endpoint(app, receiver.url(path))
-    api.send(app)  # before anybody looked
-    receiver.wait(path, 2)
-    wait_for(lambda: len(api.ok("GET", f"/app/{app['id']}/msg")["data"]) == 1, 5)
+    endpoint = api.new_endpoint(app, receiver.url(path))
+    before = api.send(app)
+    assert len(api.wait_final(app, before, endpoint)) == 2  # all of it before anybody looked
     follower = follow()
     sent = [api.send(app, event_type=f"a.{n % 3}") for n in range(20)]
     events = follower.wait_count(20, "attempt")
@@ -175,6 +174,58 @@ def test_a_stream_ends_with_its_token():
             missed = api.send(app)
             with Follower(server, api.token, app["id"], last=follower.last_id) as later:
                 assert later.wait_count(1)[0].id == missed["id"]
+
+
+def test_a_stream_ends_when_its_token_is_ended(server, api, app, follow):
+    """At once, before its time; those with other tokens go on."""
+    integration = api.ok("POST", f"/app/{app['id']}/integration", {"name": "i"}, 201)
+    key_path = f"/app/{app['id']}/integration/{integration['id']}/key"
+    key = api.ok("POST", key_path + "/rotate")["key"]
+    tokens = [server.app_token(app["id"]) for _ in range(2)]
+    sessions = [
+        api.ok("POST", f"/auth/app-portal-access/{app['id']}", {"sessionId": name})["token"] for name in ("a", "b")
+    ]
+    logged_out, expired = map(follow, tokens)
+    session, of_another_session = map(follow, sessions)
+    integrated = follow(key)
+    steady = follow()
+    everybody = [logged_out, expired, session, of_another_session, integrated, steady]
+
+    def all_get_it(followers):
+        message = api.send(app)
+        for follower in followers:
+            follower.wait(lambda f: message["id"] in f.ids(), what="the message")
+
+    def is_ended(follower, token):
+        begin = time.monotonic()
+        follower.wait_over()
+        assert time.monotonic() - begin < 10 * SLOWNESS and not follower.is_broken
+        assert follower.last_id is not None
+        assert follow(token).response.status_code == 401
+
+    all_get_it(everybody)
+    assert server.api(tokens[0]).post("/auth/logout").status_code == 204
+    is_ended(logged_out, tokens[0])
+    api.ok("POST", f"/auth/app/{app['id']}/expire-all", {"sessionIds": ["a"]}, 204)
+    is_ended(session, sessions[0])
+    all_get_it([expired, of_another_session, integrated, steady])
+    api.ok("POST", f"/auth/app/{app['id']}/expire-all", {}, 204)
+    is_ended(expired, tokens[1])
+    is_ended(of_another_session, sessions[1])
+    all_get_it([integrated, steady])
+    api.ok("POST", key_path + "/rotate")
+    is_ended(integrated, key)
+    all_get_it([steady])
+
+
+def test_a_stream_ends_at_the_time_that_was_set_for_its_token(server, api, app, follow):
+    token = server.app_token(app["id"])
+    follower = follow(token)
+    api.ok("POST", f"/auth/app/{app['id']}/expire-all", {"expiry": 2}, 204)
+    message = api.send(app)
+    assert follower.wait_count(1)[0].id == message["id"], "not before"
+    follower.wait_over()
+    assert follow(token).response.status_code == 401
 
 
 def test_wrong_requests(api, app):
