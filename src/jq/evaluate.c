@@ -12,6 +12,16 @@ static const char error_prefix[] = "jq: error: ";
 static const char shell_remark[] = " (Unix shell quoting issues?)";
 static const char place_remark[] = " at <top-level>, line ";
 
+/*
+ * Stands before a program that has the word `error`, on its first line. To this library
+ * `error(null)` is the same as `empty`, so that a message would be dropped without a word; here it
+ * raises a text.
+ */
+static const char prelude[] =
+    "def _posthorn_raise(m): error(m);"
+    " def error(m): m as $m | _posthorn_raise(if $m == null then \"it raised null\" else $m end);"
+    " def error: error(.); ";
+
 /* Appends as much as fits into JQ_WORDS_MAX, whole characters only. */
 static void append_words(struct buf *words, size_t start, struct slice text)
 {
@@ -98,7 +108,14 @@ void evaluate_compile(struct compiled *compiled, const char *text, evaluate_memo
     jq_set_attr(state, jv_string("JQ_LIBRARY_PATH"), jv_array());
     jq_set_attr(state, jv_string("JQ_ORIGIN"), jv_string("/nowhere"));
     jq_set_attr(state, jv_string("PROGRAM_ORIGIN"), jv_string("/nowhere"));
-    if (jq_compile(state, text) == 0) {
+    BUF_AUTO struct buf whole;
+    buf_init(&whole, sizeof prelude + JQ_PROGRAM_BYTES_MAX);
+    buf_append_text(&whole, strstr(text, "error") != NULL ? prelude : "");
+    buf_append_text(&whole, text);
+    if (whole.failed) {
+        memory_out(NULL);
+    }
+    if (jq_compile(state, buf_text(&whole)) == 0) {
         jq_teardown(&state);
         (void)snprintf(compiled->words, sizeof compiled->words, "%s",
                        words.len > 0 ? buf_text(&words) : "it does not compile");

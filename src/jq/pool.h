@@ -37,7 +37,7 @@ enum jq_outcome {
     JQ_FALSE,         /* a filter says no: its first output is false or null, or it has none */
     JQ_NULL,          /* a transform drops: its output is null, or it has none */
     JQ_PROGRAM_ERROR, /* does not compile, raised an error, or gave more than one output */
-    JQ_LIMIT,         /* too much time, memory or output, crashed its worker, or is put aside */
+    JQ_LIMIT,         /* too much time, memory or output, ended its worker, or is put aside */
     JQ_UNAVAILABLE    /* not the program's fault: try again later */
 };
 

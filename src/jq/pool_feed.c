@@ -468,6 +468,24 @@ static const char *const end_words[] = {
     [END_STOP] = "stopped",
 };
 
+/* How a worker ended for which its program is to blame, as far as that is known. */
+static const char *words_of_end(int status)
+{
+    switch (WIFSIGNALED(status) ? WTERMSIG(status) : 0) {
+    case SIGABRT:
+        return "jq gave up and ended itself, as it does at a value out of its range";
+    case SIGSEGV:
+    case SIGBUS:
+        return "jq ended with a memory fault, as with too deep a recursion or nesting";
+    case SIGFPE:
+        return "jq ended with an arithmetic fault, as with a division out of range";
+    case SIGSYS:
+        return "jq was ended because it asked for what is forbidden";
+    default:
+        return "jq ended without an answer";
+    }
+}
+
 /* What is held against the request that was at work; it is in no list. */
 static void judge(struct jq_pool *pool, struct item *item, enum process_end end, int status,
                   int64_t duration_us)
@@ -484,10 +502,7 @@ static void judge(struct jq_pool *pool, struct item *item, enum process_end end,
         /* Somebody's kill, or a machine that does not get on. */
         pool_finish_words(pool, item, JQ_UNAVAILABLE, "its jq worker was killed twice");
     } else {
-        const char *what = WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS
-                               ? "it made its worker ask for what is forbidden"
-                               : "it crashed its worker, perhaps by too deep a recursion";
-        finish_limit(pool, item, what, duration_us);
+        finish_limit(pool, item, words_of_end(status), duration_us);
     }
 }
 

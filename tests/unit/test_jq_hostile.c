@@ -80,15 +80,25 @@ static void test_a_program_that_allocates_is_ended(void **state)
     rig_end(&rig);
 }
 
-static void test_a_program_that_crashes_the_library_is_ended(void **state)
+/* Sanitizers end a process on their own terms, and recursion that is too deep may end in either
+ * way. */
+#ifdef PH_SANITIZED
+#define FAULT_WORDS(words) "jq ended without an answer"
+#else
+#define FAULT_WORDS(words) words
+#endif
+
+static void test_a_program_that_ends_its_worker_is_told_how(void **state)
 {
     (void)state;
     struct rig rig;
     rig_start(&rig, (struct jq_pool_options){.workers = 2, .timeout_us = 2000000});
-    check_limit(&rig, DEEP, "it crashed its worker");
-    check_limit(&rig, "[] | .[2147483647] = 1", "it crashed its worker");
-    check_limit(&rig, "1e18 | todate", "it crashed its worker");
-    check_limit(&rig, "-9223372036854775808 % -1", "it crashed its worker");
+    check_limit(&rig, DEEP, FAULT_WORDS("jq ended with a memory fault"));
+    check_limit(&rig, "[] | .[2147483647] = 1", FAULT_WORDS("jq ended with a memory fault"));
+    check_limit(&rig, "1e18 | todate", "jq gave up and ended itself");
+    check_limit(&rig, "1e300 | todate", "jq gave up and ended itself");
+    check_limit(&rig, "-9223372036854775808 % -1",
+                FAULT_WORDS("jq ended with an arithmetic fault"));
     rig_end(&rig);
 }
 
@@ -191,7 +201,7 @@ int main(int count, char **arguments)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_program_that_loops_is_ended),
         cmocka_unit_test(test_a_program_that_allocates_is_ended),
-        cmocka_unit_test(test_a_program_that_crashes_the_library_is_ended),
+        cmocka_unit_test(test_a_program_that_ends_its_worker_is_told_how),
         cmocka_unit_test(test_output_has_a_limit),
         cmocka_unit_test(test_output_too_deep_is_refused),
         cmocka_unit_test(test_errors_are_cut_and_stay_text),
