@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/header_rule.h"
 
-/* The original's list, and what would break a delivery: `connection` and `expect` belong to the
- * hop, the three of Standard Webhooks to the signature. */
+/* The original's list, and what would break a delivery: what belongs to the hop or frames the
+ * message (RFC 9110 section 7.6.1), the host, which is the URL's, and the three of Standard
+ * Webhooks, which are the signature's. */
 static const char *const forbidden_names[] = {
     "user-agent",
     "keep-alive",
@@ -24,7 +25,11 @@ static const char *const forbidden_names[] = {
     "content-language",
     "content-location",
     "connection",
+    "proxy-connection",
+    "trailer",
+    "http2-settings",
     "expect",
+    "host",
     "webhook-id",
     "webhook-timestamp",
     "webhook-signature",
@@ -34,9 +39,15 @@ static const char *const forbidden_prefixes[] = {
     "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-",
 };
 
-static const char *const sensitive_names[] = {
-    "x-auth-token",  "x-api-key",          "www-authenticate",
-    "authorization", "proxy-authenticate", "proxy-authorization",
+/* Words of a name, as `-` and `_` part it, that say what its value is. */
+static const char *const sensitive_words[] = {
+    "auth",     "authorization", "authenticate", "authentication", "apikey",   "token", "jwt",
+    "cookie",   "cookie2",       "secret",       "password",       "passwd",   "pass",  "pwd",
+    "passcode", "credential",    "credentials",  "session",        "sessionid"};
+
+/* A key at the end of a name is a secret, unless it is one of these. */
+static const char *const open_keys[] = {
+    "idempotency", "ordering", "order", "partition", "message", "cache", "sort", "public",
 };
 
 /* RFC 9110 section 5.6.2: tchar. */
@@ -105,7 +116,34 @@ enum ph_error header_rule_check_value(struct slice value, const char *field, str
     return PH_OK;
 }
 
+/* The next word of a name. False at its end. */
+static bool next_word(struct slice *rest, struct slice *ret_word)
+{
+    size_t length = 0;
+    if (rest->len == 0) {
+        return false;
+    }
+    while (length < rest->len && rest->ptr[length] != '-' && rest->ptr[length] != '_') {
+        length++;
+    }
+    *ret_word = (struct slice){rest->ptr, length};
+    size_t used = length < rest->len ? length + 1 : length;
+    *rest = (struct slice){rest->ptr + used, rest->len - used};
+    return true;
+}
+
 bool header_rule_is_sensitive(struct slice name)
 {
-    return is_one_of(name, sensitive_names, PH_ARRAY_LENGTH(sensitive_names));
+    struct slice word = SLICE_NONE;
+    struct slice former = SLICE_NONE;
+    struct slice rest = name;
+    for (; next_word(&rest, &word); former = word) {
+        if (is_one_of(word, sensitive_words, PH_ARRAY_LENGTH(sensitive_words))) {
+            return true;
+        }
+        if (rest.len == 0 && slice_equal_nocase(word, slice_of("key"))) {
+            return !is_one_of(former, open_keys, PH_ARRAY_LENGTH(open_keys));
+        }
+    }
+    return false;
 }

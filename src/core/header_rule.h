@@ -15,13 +15,15 @@
 #define HEADER_BYTES_MAX 65536
 
 /* The name is a token (RFC 9110 section 5.6.2) and not one of those that belong to the connection,
- * the message or the signature. PH_INVALID naming `field`. */
+ * the message, the URL or the signature. PH_INVALID naming `field`. */
 PH_NODISCARD enum ph_error header_rule_check_name(struct slice name, const char *field,
                                                   struct diag *diag);
 /* At most 4096 bytes without CR, LF, NUL or other control characters save tab. */
 PH_NODISCARD enum ph_error header_rule_check_value(struct slice value, const char *field,
                                                    struct diag *diag);
-/* Whether the value is never shown again, only the name. */
+/* Whether the value is never shown again, only the name: it ends in `key`, or has a word such as
+ * `token`, `secret`, `password`, `cookie` or `authorization` in it (words are parted by `-` and
+ * `_`). More than the original's list, and all of that. */
 bool header_rule_is_sensitive(struct slice name);
 
 #endif
