@@ -61,6 +61,10 @@ static enum explain_reason reason_to_skip(const struct explain_facts *facts, boo
 static void explain_no_delivery(const struct explain_facts *facts, struct explanation *explanation)
 {
     const struct explain_attempt *latest = &facts->row->latest;
+    if (facts->row->resends > 0 && !latest->is_success) {
+        explanation->decision = EXPLAIN_PENDING;
+        return;
+    }
     explanation->decision = EXPLAIN_SKIPPED;
     explanation->reason = reason_to_skip(facts, explanation->is_changed_since);
     if (latest->id != 0) {

@@ -9,7 +9,7 @@
  *   cancelled           skipped; disabled, filter, expunged or requested
  *   pending             pending; order, deliver_at, retry, breaker or throttled while it waits
  *   pending, too old    skipped, disabled: it will be cancelled
- *   none, sent by hand  as the newest attempt says
+ *   none, sent by hand  as the newest attempt says; pending while another one waits
  *   none                skipped; created_later, disabled, event_type, channel or changed
  *
  * The endpoint's configuration is that of now. Where it was changed after the message, a conclusion

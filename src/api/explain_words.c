@@ -146,11 +146,31 @@ static void tell_held(const struct explain_facts *facts, enum explain_reason rea
     }
 }
 
+static void tell_resends(const struct explain_row *row, struct buf *words)
+{
+    if (row->resends == 1) {
+        buf_append_text(words,
+                        "an attempt that was asked for (resend or recover) is being made, or "
+                        "waits for its turn");
+    } else {
+        buf_append_format(
+            words,
+            "%lld attempts that were asked for (resend or recover) are being made, or "
+            "wait for their turn",
+            (long long)row->resends);
+    }
+}
+
 static void tell_pending(const struct explain_facts *facts, enum explain_reason reason,
                          const struct id_codec *codec, struct buf *words)
 {
     const struct explain_delivery *delivery = &facts->row->delivery;
     char first[ID_TEXT_MAX];
+    if (!delivery->exists) {
+        tell_resends(facts->row, words);
+        append_tried(words, facts->row);
+        return;
+    }
     switch ((int)reason) {
     case EXPLAIN_ORDER:
         if (delivery->waits_for_id == 0) {
@@ -294,5 +314,10 @@ void explain_append_words(const struct explain_facts *facts, const struct explan
         break;
     case EXPLAIN_DECISION_COUNT:
         PH_ASSERT(false);
+    }
+    bool is_told = explanation->decision == EXPLAIN_PENDING && !facts->row->delivery.exists;
+    if (facts->row->resends > 0 && !is_told) {
+        buf_append_text(words, "; ");
+        tell_resends(facts->row, words);
     }
 }

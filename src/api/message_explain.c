@@ -159,7 +159,9 @@ static void write_row(struct json_out *out, const struct id_codec *codec,
     json_out_member_string(out, "detail", buf_slice(&words));
     json_out_member_bool(out, "changedSince", explanation.is_changed_since);
     json_out_member_int(out, "attempts", row->attempts);
-    bool has_next = explanation.decision == EXPLAIN_PENDING && explanation.reason != EXPLAIN_ORDER;
+    json_out_member_int(out, "resends", row->resends);
+    bool has_next = explanation.decision == EXPLAIN_PENDING &&
+                    explanation.reason != EXPLAIN_ORDER && row->delivery.exists;
     if (has_next) {
         json_out_member_time(out, "nextAttempt", row->delivery.next_attempt_at_us);
     } else {

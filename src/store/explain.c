@@ -104,18 +104,11 @@ static enum ph_error read_rows(struct store *store, const struct explain_query *
     db_bind_int64(select, 5, LIST_EXAMINED_MAX);
     db_bind_int64(select, 6, (int64_t)page->limit + 1);
     db_bind_int64(select, 7, query->with_all_deleted ? 1 : 0);
-    bool has_row;
-    enum ph_error error;
-    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row &&
-           !page_is_full(end->count, page->limit, arena)) {
-        error = read_row(select, arena, diag, &rows[end->count]);
-        if (error != PH_OK) {
-            break;
-        }
-        end->count++;
+    struct page_scan scan = page_scan(select, page->limit, arena, diag);
+    while (page_scan_next(&scan)) {
+        scan.error = read_row(select, arena, diag, &rows[scan.count]);
     }
-    db_done(select);
-    end->has_more = has_row;
+    enum ph_error error = page_scan_end(&scan, &end->count, &end->has_more);
     if (error == PH_OK && !end->has_more) {
         error = examined_to(store, query, diag, &end->last_examined_id);
         end->has_more = end->last_examined_id != 0;
@@ -158,14 +151,15 @@ static int compare_ids_descending(const void *left, const void *right)
     return -compare_ids(left, right);
 }
 
-/* Counts the message's attempts to the endpoints of the page, and finds the newest ones. */
-static enum ph_error count_attempts(struct store *store, const struct explain_query *query,
-                                    struct explain_row *rows, size_t count, struct diag *diag)
+/* What `sql` counts of the message by endpoint, those of the page: how many, and the newest one's
+ * id.
+ */
+static enum ph_error
+count_each(struct store *store, const char *sql, const struct explain_query *query,
+           struct explain_row *rows, size_t count,
+           void (*take)(struct explain_row *row, int64_t count, int64_t newest), struct diag *diag)
 {
-    struct db_statement *select =
-        db_prepare(store->db, "SELECT endpoint_id, count(*), max(id) FROM attempt"
-                              " WHERE message_id = $1 AND endpoint_id >= $2 AND endpoint_id <= $3"
-                              " GROUP BY endpoint_id");
+    struct db_statement *select = db_prepare(store->db, sql);
     bool is_descending = query->page.is_descending;
     db_bind_int64(select, 1, query->message_id);
     db_bind_int64(select, 2, rows[is_descending ? count - 1 : 0].endpoint.id);
@@ -177,11 +171,40 @@ static enum ph_error count_attempts(struct store *store, const struct explain_qu
         struct explain_row *row = bsearch(&endpoint_id, rows, count, sizeof rows[0],
                                           is_descending ? compare_ids_descending : compare_ids);
         if (row != NULL) {
-            row->attempts = db_int64(select, 1);
-            row->latest.id = db_int64(select, 2);
+            take(row, db_int64(select, 1), db_int64(select, 2));
         }
     }
     return error;
+}
+
+static void take_attempts(struct explain_row *row, int64_t count, int64_t newest)
+{
+    row->attempts = count;
+    row->latest.id = newest;
+}
+
+static void take_resends(struct explain_row *row, int64_t count, int64_t newest)
+{
+    (void)newest;
+    row->resends = count;
+}
+
+/* The attempts that were made and those that were asked for. */
+static enum ph_error count_attempts(struct store *store, const struct explain_query *query,
+                                    struct explain_row *rows, size_t count, struct diag *diag)
+{
+#define BY_ENDPOINT                                                                                \
+    " WHERE message_id = $1 AND endpoint_id >= $2 AND endpoint_id <= $3 GROUP BY endpoint_id"
+    enum ph_error error =
+        count_each(store, "SELECT endpoint_id, count(*), max(id) FROM attempt" BY_ENDPOINT, query,
+                   rows, count, take_attempts, diag);
+    if (error == PH_OK) {
+        error = count_each(store,
+                           "SELECT endpoint_id, count(*), max(id) FROM manual_attempt" BY_ENDPOINT,
+                           query, rows, count, take_resends, diag);
+    }
+    return error;
+#undef BY_ENDPOINT
 }
 
 static enum ph_error read_latest(struct store *store, struct arena *arena, struct diag *diag,

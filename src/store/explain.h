@@ -51,6 +51,7 @@ struct explain_row {
     struct explain_endpoint endpoint;
     struct explain_delivery delivery;
     int64_t attempts; /* recorded, those by hand too */
+    int64_t resends;  /* attempts that were asked for (resend, recover) and not made yet */
     struct explain_attempt latest;
 };
 

@@ -64,6 +64,12 @@ static void add_attempt(struct rig *rig, int64_t id, int64_t endpoint_id, int co
     CONTRACT_OK(attempt_insert(rig->base.store, &row, &diag), &diag);
 }
 
+static void add_resend(struct rig *rig, int64_t id, int64_t message_id, int64_t endpoint_id)
+{
+    struct diag diag = {0};
+    CONTRACT_OK(manual_attempt_insert(rig->base.store, id, message_id, endpoint_id, &diag), &diag);
+}
+
 static void explain(struct rig *rig, const struct id_page *page)
 {
     const struct explain_query query = {
@@ -149,6 +155,10 @@ static void test_deliveries_and_attempts(void **state)
     add_attempt(rig, ATTEMPT + 1, 2, 500, TEXT("first"));
     add_attempt(rig, ATTEMPT + 2, 4, 200, TEXT(""));
     add_attempt(rig, ATTEMPT + 3, 2, 0, TEXT("second"));
+    add_resend(rig, ATTEMPT + 4, MESSAGE, 3);
+    add_resend(rig, ATTEMPT + 5, MESSAGE, 3);
+    add_resend(rig, ATTEMPT + 6, MESSAGE, 2);
+    add_resend(rig, ATTEMPT + 7, MESSAGE + 1, 2);
     for (int turn = 0; turn < 2; turn++) {
         const struct id_page up = oldest_first(RIG_ROWS_MAX);
         const struct id_page down = newest_first(RIG_ROWS_MAX);
@@ -169,6 +179,9 @@ static void test_deliveries_and_attempts(void **state)
         assert_int_equal(second->latest.response_code, 0);
         assert_false(second->latest.is_success || second->latest.is_manual);
         assert_text_is(second->latest.response, "second");
+        assert_int_equal(first->resends, 0);
+        assert_int_equal(second->resends, 1);
+        assert_int_equal(third->resends, 2);
         assert_false(third->delivery.exists);
         assert_false(fourth->delivery.exists);
         assert_true(fourth->latest.is_success && fourth->latest.is_manual);

@@ -12,7 +12,7 @@ from harness.server import Server
 from harness.wait import wait_for
 
 MEMBERS = {"endpointId", "endpointUid", "endpointUrl", "endpointDeleted", "decision", "reason", "detail",
-           "changedSince", "attempts", "nextAttempt", "waitsFor", "lastAttempt"}
+           "changedSince", "attempts", "resends", "nextAttempt", "waitsFor", "lastAttempt"}
 
 
 def later(seconds):
@@ -312,9 +312,12 @@ def test_sent_by_hand(api, app, receiver, path):
     message = api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
     resend = f"/app/{app['id']}/msg/{message['id']}/endpoint/{endpoint['id']}/resend"
-    receiver.script(path, Reply(500), Reply(200))
+    receiver.script(path, Reply(500, delay=1.0), Reply(200))
     api.ok("POST", resend, {}, 202)
+    row = api.wait_explained(app, message, endpoint, "pending", None)
+    assert row["resends"] == 1 and row["nextAttempt"] is None and "resend" in row["detail"]
     row = api.wait_explained(app, message, endpoint, "failed", None)
+    assert row["resends"] == 0
     assert "by hand" in row["detail"] and "500" in row["detail"] and row["lastAttempt"]["triggerType"] == 1
     api.ok("POST", resend, {}, 202)
     row = api.wait_explained(app, message, endpoint, "delivered", None)

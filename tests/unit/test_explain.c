@@ -116,6 +116,33 @@ static void test_ended(void **state)
            EXPLAIN_FILTER, "filter or transform did not want it");
 }
 
+/* What was asked for by hand and is not made yet is told, whatever became of the delivery. */
+static void test_resends_that_wait(void **state)
+{
+    (void)state;
+    struct scene *scene =
+        with_attempts(scene_delivery(DELIVERY_FAILED, DELIVERY_REASON_NONE), 1, 500);
+    scene->row.resends = 1;
+    expect(scene, EXPLAIN_FAILED, EXPLAIN_NO_REASON, "; an attempt that was asked for");
+    scene = with_attempts(scene_delivery(DELIVERY_SUCCEEDED, DELIVERY_REASON_NONE), 1, 200);
+    scene->row.resends = 3;
+    expect(scene, EXPLAIN_DELIVERED, EXPLAIN_NO_REASON, "; 3 attempts that were asked for");
+    scene = with_attempts(scene_pending(NOW_US + 90000000), 1, 503);
+    scene->row.resends = 1;
+    expect(scene, EXPLAIN_PENDING, EXPLAIN_RETRY, "; an attempt that was asked for");
+    /* The endpoint would not have got it. */
+    scene = scene_new();
+    scene->facts.match = ENDPOINT_WANTS_OTHER_TYPES;
+    scene->row.resends = 1;
+    expect(scene, EXPLAIN_PENDING, EXPLAIN_NO_REASON, "an attempt that was asked for");
+    scene = with_attempts(scene_new(), 1, 200);
+    scene->row.resends = 1;
+    expect(scene, EXPLAIN_DELIVERED, EXPLAIN_NO_REASON, "; an attempt that was asked for");
+    scene = with_attempts(scene_new(), 1, 500);
+    scene->row.resends = 1;
+    expect(scene, EXPLAIN_PENDING, EXPLAIN_NO_REASON, "; one attempt failed, it was answered 500");
+}
+
 static void test_waiting(void **state)
 {
     (void)state;
@@ -237,10 +264,10 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ended),         cmocka_unit_test(test_waiting),
-        cmocka_unit_test(test_held),          cmocka_unit_test(test_never_made),
-        cmocka_unit_test(test_changed_since), cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_ended),      cmocka_unit_test(test_resends_that_wait),
+        cmocka_unit_test(test_waiting),    cmocka_unit_test(test_held),
+        cmocka_unit_test(test_never_made), cmocka_unit_test(test_changed_since),
+        cmocka_unit_test(test_by_hand),    cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
