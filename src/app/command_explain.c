@@ -2,6 +2,7 @@
 /* Prints for each endpoint of an application why it got a message or did not, page by page. */
 #include "app/client.h"
 #include "app/command.h"
+#include "app/preview.h"
 #include "app/remote.h"
 #include "core/scan.h"
 
@@ -42,10 +43,10 @@ static struct slice text_of(const struct scan_member *members, size_t count, con
 /* What comes from outside may hold anything: control characters stay out of the terminal. */
 static void print_text(struct slice text)
 {
-    for (size_t index = 0; index < text.len; index++) {
-        unsigned char byte = (unsigned char)text.ptr[index];
-        (void)putchar(byte < ' ' || byte == 0x7f ? ' ' : byte);
-    }
+    BUF_AUTO struct buf shown;
+    buf_init(&shown, TEXT_MAX);
+    preview_append(&shown, text, TEXT_MAX);
+    (void)fputs(buf_text(&shown), stdout);
 }
 
 static void print_row(struct slice row)

@@ -9,6 +9,7 @@
 #include "app/client.h"
 #include "app/command.h"
 #include "app/interrupt.h"
+#include "app/preview.h"
 #include "app/remote.h"
 #include "core/base64.h"
 #include "core/event_stream.h"
@@ -17,6 +18,9 @@
 #define TEXT_MAX 65536
 #define ANSWER_MAX ((size_t)1024 * 1024)
 #define MEMBERS_MAX 64
+/* Of a payload or a response, unless all of it is wanted. */
+#define PREVIEW_BYTES 100
+#define LINE_MAX_BYTES ((size_t)16 * 1024 * 1024)
 #define DELAY_MIN_MS 250
 #define DELAY_MAX_MS 10000
 
@@ -56,23 +60,45 @@ static struct slice member_text(const struct scan_member *members, size_t count,
     return member->type == SCAN_STRING ? (struct slice){value.ptr + 1, value.len - 2} : value;
 }
 
-static void print_line(const struct stream_event *event, const struct scan_member *members,
-                       size_t count)
+/* What a message carries, or why an attempt failed, as its JSON text: that has no line breaks and
+ * no control characters but escaped ones. SLICE_NONE when there is nothing to say. */
+static struct slice content_of(const struct stream_event *event, const struct scan_member *members,
+                               size_t count)
+{
+    bool is_attempt = slice_equal_text(event->name, "attempt");
+    if (is_attempt && slice_equal_text(member_text(members, count, "statusText"), "success")) {
+        return SLICE_NONE;
+    }
+    const struct scan_member *member =
+        scan_find(members, count, is_attempt ? "response" : "payload");
+    return member == NULL ? SLICE_NONE : member->value;
+}
+
+static void print_line(const struct tail *tail, const struct stream_event *event,
+                       const struct scan_member *members, size_t count)
 {
 #define MEMBER(key) SLICE_ARG(member_text(members, count, key))
+    BUF_AUTO struct buf line;
+    buf_init(&line, LINE_MAX_BYTES);
     struct slice time = member_text(members, count, "timestamp");
     time.len = time.len > 23 ? 23 : time.len; /* to the millisecond */
     if (slice_equal_text(event->name, "attempt")) {
         bool is_manual = slice_equal_text(member_text(members, count, "triggerType"), "1");
-        (void)printf("%.*sZ attempt %.*s %.*s %.*s %.*s %.*s %.*s ms%s\n", SLICE_ARG(time),
-                     MEMBER("eventType"), MEMBER("msgId"), MEMBER("endpointId"),
-                     MEMBER("statusText"), MEMBER("responseStatusCode"),
-                     MEMBER("responseDurationMs"), is_manual ? " by hand" : "");
+        buf_append_format(&line, "%.*sZ attempt %.*s %.*s %.*s %.*s %.*s %.*s ms%s",
+                          SLICE_ARG(time), MEMBER("eventType"), MEMBER("msgId"),
+                          MEMBER("endpointId"), MEMBER("statusText"), MEMBER("responseStatusCode"),
+                          MEMBER("responseDurationMs"), is_manual ? " by hand" : "");
     } else {
-        (void)printf("%.*sZ message %.*s %.*s\n", SLICE_ARG(time), MEMBER("eventType"),
-                     MEMBER("id"));
+        buf_append_format(&line, "%.*sZ message %.*s %.*s", SLICE_ARG(time), MEMBER("eventType"),
+                          MEMBER("id"));
     }
 #undef MEMBER
+    struct slice content = content_of(event, members, count);
+    if (content.len > 0) {
+        buf_append_byte(&line, ' ');
+        preview_append(&line, content, tail->with_content ? SIZE_MAX : PREVIEW_BYTES);
+    }
+    (void)puts(buf_text(&line));
 }
 
 /* False when it was the last one. */
@@ -95,7 +121,7 @@ static bool print_event(void *context, const struct stream_event *event)
         (void)fwrite(event->data.ptr, 1, event->data.len, stdout);
         (void)putchar('\n');
     } else {
-        print_line(event, members, count);
+        print_line(tail, event, members, count);
     }
     tail->left -= tail->left > 0;
     return fflush(stdout) == 0 && tail->left != 0;
@@ -209,7 +235,9 @@ static void write_url(const struct tail *tail, struct buf *url)
 {
     buf_append_format(url, "%s/api/v1/app/", buf_text(&tail->remote.url));
     client_append_escaped(url, tail->application);
-    buf_append_format(url, "/stream?with_content=%s", tail->with_content ? "true" : "false");
+    /* Lines show the beginning of it. */
+    bool with_content = tail->with_content || !tail->is_json;
+    buf_append_format(url, "/stream?with_content=%s", with_content ? "true" : "false");
     if (tail->event_types != NULL) {
         buf_append_text(url, "&event_types=");
         client_append_escaped(url, tail->event_types);
@@ -320,7 +348,8 @@ static const struct flag_row flags[] = {
      "Begins behind this message or attempt, not now."},
     {"--count", FLAG_VALUE, 0, offsetof(struct tail, wanted), "N", "Ends it after so many."},
     {"--with-content", FLAG_SWITCH, 0, offsetof(struct tail, with_content), NULL,
-     "With payloads and responses."},
+     "With whole payloads and responses; else a line has their beginning, and JSON nothing of "
+     "them."},
     FLAG_JSON(struct tail, "Prints what the API says of each, one JSON object per line."),
     FLAG_URL(struct tail),
     FLAG_TOKEN(struct tail),
@@ -336,9 +365,11 @@ const struct command command_tail = {
     .options = shown_options,
     .option_count = PH_ARRAY_LENGTH(shown_options),
     .help = "follow an application's messages and attempts",
-    .details = "One line for each, as soon as it is on disk: time, message or attempt, event type, "
-               "message, endpoint, outcome, status and duration. It connects again by itself where "
-               "it was; SIGINT ends it.",
+    .details =
+        "One line for each, as soon as it is on disk: time, message or attempt, event type, "
+        "message and the beginning of its payload; or endpoint, outcome, status, duration and, "
+        "when it failed, the beginning of the answer or the error. It connects again by "
+        "itself where it was; SIGINT ends it.",
     .examples = "posthorn tail --app acme --event-type job.run.completed --data /var/lib/posthorn",
 };
 

@@ -17,9 +17,9 @@ from harness.tls import Authority
 from harness.wait import SLOWNESS, wait_for
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
-MESSAGE = re.compile(rf"^{TIME} message (\S+) (msg_\w{{27}})$")
+MESSAGE = re.compile(rf"^{TIME} message (\S+) (msg_\w{{27}}) (\S.*)$")
 ATTEMPT = re.compile(
-    rf"^{TIME} attempt (\S+) (msg_\w{{27}}) (ep_\w{{27}}) (success|fail) (\d+) (\d+) ms( by hand)?$"
+    rf"^{TIME} attempt (\S+) (msg_\w{{27}}) (ep_\w{{27}}) (success|fail) (\d+) (\d+) ms( by hand)?( .*)?$"
 )
 
 
@@ -114,12 +114,34 @@ def test_a_line_for_each(api, app, receiver, path, tail, number):
     lines = one.end(number)
     assert one.errors == []
     told = [match.groups() for match in map(MESSAGE.match, lines) if match]
-    assert told == [(f"run.{n}", message["id"]) for n, message in enumerate(messages)]
+    assert told == [(f"run.{n}", message["id"], '{"n": 1}') for n, message in enumerate(messages)]
     attempts = [match.groups() for match in map(ATTEMPT.match, lines) if match]
     assert len(attempts) + len(told) == len(lines) == 8
     assert {attempt[2] for attempt in attempts} == {endpoint["id"]}
     assert sorted(attempt[3:5] for attempt in attempts) == [("fail", "503")] + 4 * [("success", "204")]
     assert [attempt[1] for attempt in attempts if attempt[6]] == [messages[0]["id"]]
+
+
+def test_the_beginning_of_what_is_in_it(api, app, receiver, path, tail):
+    """Enough to tell one from the other; nothing of it reaches the terminal but text."""
+    receiver.script(path, Reply(503, body=b"no \x1b[31mroom\nhere" + b"!" * 300), Reply(200, body=b"thanks"))
+    api.new_endpoint(app, receiver.url(path))
+    short = tail()
+    full = tail("--with-content")
+    payload = '{"a":\n  "\u009b\u202e\x7f", "text": "' + "x" * 200 + '"}'
+    message = api.send_text(app, payload.encode())
+    lines = short.wait(3)
+    assert MESSAGE.match(lines[0]).groups()[1:] == (
+        message["id"],
+        (r'{"a": "\u009b\u202e\x7f", "text": "' + "x" * 200)[:100] + "…",
+    )
+    failed, fine = [ATTEMPT.match(line).groups() for line in lines[1:]]
+    assert failed[3:5] == ("fail", "503") and failed[7].startswith(r' "no \u001b[31mroom\nhere!!!')
+    assert failed[7].endswith("!…") and len(failed[7]) == 102
+    assert fine[3] == "success" and fine[7] is None
+    lines = full.wait(3)
+    assert MESSAGE.match(lines[0]).group(3).endswith("x" * 200 + '"}')
+    assert ATTEMPT.match(lines[1]).group(8).endswith('!"')
 
 
 def test_json(api, app, receiver, path, tail):
