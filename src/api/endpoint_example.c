@@ -9,6 +9,8 @@
 #include "core/name.h"
 #include "store/event_type.h"
 
+#define NAME_TOLD_MAX 100 /* bytes of a type's name in an error */
+
 static const char ping_type[] = "svix.ping";
 #define PING_PAYLOAD SLICE_LITERAL("{\"success\": true}")
 
@@ -71,6 +73,30 @@ static bool find_example(struct slice schemas, int64_t index, struct slice *ret_
     return is_found && type == SCAN_OBJECT;
 }
 
+/* What the type lacks, and what the caller can do. */
+static enum ph_error refuse_type(const struct event_type_row *row, int64_t index, struct diag *diag)
+{
+    enum scan_type type;
+    struct slice schema;
+    struct slice name = row->name;
+    name.len = name.len < NAME_TOLD_MAX ? name.len : NAME_TOLD_MAX;
+    if (row->schemas.ptr == NULL || !find_member(row->schemas, "1", &type, &schema)) {
+        (void)diag_set(diag, PH_BAD_REQUEST, NULL,
+                       "event type %.*s has no schema of version 1 to take an example from: give "
+                       "it one (`schemas`: {\"1\": {\"examples\": [{…}]}}), or send an example "
+                       "of your own as `payload`",
+                       SLICE_ARG(name));
+    } else {
+        (void)diag_set(diag, PH_BAD_REQUEST, NULL,
+                       "version 1 of the schema of event type %.*s has no object at "
+                       "examples[%lld]: add one, ask for another `exampleIndex`, or send an "
+                       "example of your own as `payload`",
+                       SLICE_ARG(name), (long long)index);
+    }
+    diag_code(diag, "invalid_scheme");
+    return PH_BAD_REQUEST;
+}
+
 static enum ph_error choose_payload(struct api_call *call, struct store *store,
                                     const struct example *example, struct diag *diag,
                                     struct slice *ret_payload)
@@ -94,11 +120,7 @@ static enum ph_error choose_payload(struct api_call *call, struct store *store,
     if (example->payload.ptr != NULL) {
         *ret_payload = example->payload;
     } else if (!find_example(row.schemas, example->index, ret_payload)) {
-        error = diag_set(diag, PH_BAD_REQUEST, NULL,
-                         "Unable to generate example message from event type schema: version 1 has "
-                         "no object at examples[%lld]",
-                         (long long)example->index);
-        diag_code(diag, "invalid_scheme");
+        error = refuse_type(&row, example->index, diag);
     }
     return error;
 }

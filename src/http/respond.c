@@ -115,6 +115,15 @@ static const char *method_name(enum http_method method)
     return names[method];
 }
 
+static enum log_event event_of(int status)
+{
+    if (status == 501) {
+        return LOG_REQUEST_NOT_BUILT; /* the client's wish, and nothing that failed */
+    }
+    /* 503 is the normal answer to overload: the metric counts it, the log would only grow. */
+    return status >= 500 && status != 503 ? LOG_REQUEST_FAILED : LOG_REQUEST_SERVED;
+}
+
 static void note_outcome(const struct http_request *request, int status)
 {
     const struct http_server *server = request->daemon->server;
@@ -124,8 +133,7 @@ static void note_outcome(const struct http_request *request, int status)
     } else if (status >= 400) {
         http_count(server, METRIC_HTTP_REQUESTS_4XX, 1);
     }
-    /* 503 is the normal answer to overload: the metric counts it, the log would only grow. */
-    enum log_event event = status >= 500 && status != 503 ? LOG_REQUEST_FAILED : LOG_REQUEST_SERVED;
+    enum log_event event = event_of(status);
     if (request->state == REQUEST_ABANDONED || !log_wants(server->options.log, event)) {
         return;
     }

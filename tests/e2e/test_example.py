@@ -163,7 +163,11 @@ def test_what_has_no_example(svix, api, app, endpoint):
     kind = api.new_event_type(schemas=SCHEMA)["name"]
     url = f"/app/{app['id']}/endpoint/{endpoint['id']}/send-example"
     for index in (2, 3, 2**32 - 1):
-        is_error(api.post(url, {"eventType": kind, "exampleIndex": index}), 400, "invalid_scheme")
+        body = is_error(api.post(url, {"eventType": kind, "exampleIndex": index}), 400, "invalid_scheme")
+        assert f"examples[{index}]" in body["detail"] and kind in body["detail"]
+    bare = api.new_event_type("bare." + "x" * 200)["name"]
+    detail = is_error(api.post(url, {"eventType": bare}), 400, "invalid_scheme")["detail"]
+    assert detail.startswith("event type bare.x") and "no schema" in detail and "`payload`" in detail
     is_error(api.post(url, {"eventType": "never.registered"}), 404, "not_found")
     assert api.ok("GET", f"/app/{app['id']}/msg")["data"] == []
 

@@ -245,11 +245,12 @@ def test_the_client_behind_a_proxy_is_logged(tmp_path):
 
 
 @pytest.mark.smoke
-def test_a_request_that_fails_has_one_line(tmp_path):
-    """An answer 501 is said once, with its reason."""
+def test_a_request_for_what_is_not_built_has_one_line(tmp_path):
+    """An answer 501 is said once, with its reason, and is no failure of the server."""
     with Configured(tmp_path, log_level="info") as it:
         api = it.server.api()
         response = api.post("/stream")
         assert response.status_code == 501, response.text
-        lines = wait_for(lambda: it.lines("request failed"), 5, "the line")
+        lines = wait_for(lambda: it.lines("request not built"), 5, "the line")
         assert len(lines) == 1 and "status=501" in lines[0] and "not yet implemented" in lines[0], lines
+        assert "level=info" in lines[0] and "level=error" not in it.server.log()
