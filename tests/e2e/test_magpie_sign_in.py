@@ -2,9 +2,13 @@
 """Signing in to the magpie surface: the cookie, its end, wrong passwords, and how many may wait."""
 
 import concurrent.futures
+import socket
+import ssl
 import time
 
+import httpx
 import pytest
+from harness import tls
 from harness.magpie import Magpie, fresh, make_token
 from harness.server import Server
 
@@ -114,6 +118,25 @@ def test_secure_behind_tls():
         name = Magpie(server, make_token(server, "root")).user(password=PASSWORD)["user_name"]
         answer = Magpie(server).request("POST", "/signin", {"user_name": name, "password": PASSWORD})
         assert "; Secure" in answer.headers["set-cookie"]
+
+
+def test_a_listener_of_its_own(tmp_path):
+    """At the root, with TLS: the cookie is for TLS only."""
+    authority = tls.Authority(tmp_path)
+    pem = authority.file("127.0.0.1")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 0))
+        own = f"127.0.0.1:{taken.getsockname()[1]}"
+        with Server({"surface_listen.magpie": own, "surface_tls.magpie": f"{pem},{pem}"}) as server:
+            name = Magpie(server, make_token(server, "root")).user(password=PASSWORD)["user_name"]
+            client = Magpie(server, base=f"https://{own}")
+            trusted = ssl.create_default_context(cafile=authority.ca_file)
+            client.http = httpx.Client(timeout=30, trust_env=False, verify=trusted)
+            answer = client.request("POST", "/signin", {"user_name": name, "password": PASSWORD})
+            assert answer.status_code == 200 and "; Secure" in answer.headers["set-cookie"]
+            assert client.ok("GET", "/users/current")["user"]["user_name"] == name
+            client.fails("GET", "/magpie/users", status=404)
 
 
 def test_too_many_failures():

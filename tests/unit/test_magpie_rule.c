@@ -171,6 +171,8 @@ static void test_bodies(void **state)
     assert_int_equal(magpie_body_text(&body, "n", &text), MAGPIE_ABSENT);
     assert_int_equal(magpie_body_end(&body), PH_INVALID);
     assert_string_equal(diag.field, "n");
+    open_body(&body, "application/x-www-form-urlencoded", " {\"a\":\"b\"}", &arena, &diag);
+    assert_text(&body, "a", "b");
     open_body(&body, "application/json", "", &arena, &diag);
     assert_int_equal(magpie_body_end(&body), PH_OK);
     assert_int_equal(magpie_body_required(&body, "a").len, 0);

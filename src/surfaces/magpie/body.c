@@ -94,8 +94,10 @@ void magpie_body_open(struct magpie_body *body, struct slice content_type, struc
     *body = (struct magpie_body){.arena = arena, .diag = diag, .type_error = type_error};
     size_t end = slice_find(content_type, ';');
     struct slice type = slice_trim((struct slice){content_type.ptr, end});
-    body->is_form = slice_equal_nocase(type, SLICE_LITERAL("application/x-www-form-urlencoded"));
-    if (slice_trim(text).len == 0) {
+    struct slice content = slice_trim(text);
+    body->is_form = slice_equal_nocase(type, SLICE_LITERAL("application/x-www-form-urlencoded")) &&
+                    !slice_starts_with(content, "{");
+    if (content.len == 0) {
         return;
     }
     if (body->is_form) {

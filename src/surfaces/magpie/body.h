@@ -29,8 +29,8 @@ struct magpie_body {
 
 enum magpie_given { MAGPIE_ABSENT, MAGPIE_GIVEN_NULL, MAGPIE_GIVEN };
 
-/* `content_type` is the header's value, SLICE_NONE = none: JSON. A text that is neither is
- * PH_BAD_REQUEST. */
+/* `content_type` is the header's value, SLICE_NONE = none: JSON. What begins with a brace is JSON
+ * whatever the header says, as `curl -d` sends it. A text that is neither is PH_BAD_REQUEST. */
 void magpie_body_open(struct magpie_body *body, struct slice content_type, struct slice text,
                       enum ph_error type_error, struct arena *arena, struct diag *diag);
 /* One object inside another body. */

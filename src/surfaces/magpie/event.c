@@ -288,6 +288,14 @@ static struct magpie_value *find_value(const struct check *check, const char *na
     return NULL;
 }
 
+/* One that was found to be there before. */
+static struct slice text_of(const struct check *check, const char *name)
+{
+    const struct magpie_value *value = find_value(check, name);
+    PH_ASSERT(value != NULL && value->type == MAGPIE_STRING);
+    return value->text;
+}
+
 static bool is_one_of(struct slice text, const char *const *words)
 {
     for (; *words != NULL; words++) {
@@ -391,11 +399,11 @@ static enum ph_error complete_permission(struct check *check)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, PERMISSION_TEXT_MAX);
-    buf_append_slice(&text, find_value(check, "permission.name")->text);
+    buf_append_slice(&text, text_of(check, "permission.name"));
     buf_append_byte(&text, '-');
-    buf_append_slice(&text, find_value(check, "permission.access")->text);
+    buf_append_slice(&text, text_of(check, "permission.access"));
     buf_append_byte(&text, '-');
-    buf_append_slice(&text, find_value(check, "permission.scope")->text);
+    buf_append_slice(&text, text_of(check, "permission.scope"));
     const struct magpie_value *given = find_value(check, "permission");
     if (given != NULL) {
         return slice_equal(given->text, buf_slice(&text))
@@ -419,7 +427,8 @@ static enum ph_error complete(struct check *check)
         return PH_OK;
     }
     if (find_value(check, "resource.display_name") == NULL) {
-        add(check, "resource.display_name", *find_value(check, "resource.name"));
+        add(check, "resource.display_name",
+            (struct magpie_value){.type = MAGPIE_STRING, .text = text_of(check, "resource.name")});
     }
     for (size_t index = 0; index < PH_ARRAY_LENGTH(services); index++) {
         if (find_value(check, services[index]) == NULL) {
