@@ -211,6 +211,13 @@ static void test_names(void **state)
     query.name = TEXT("Renamed");
     CONTRACT_OK(dbt_named_page(rig.store, &query, &rig.arena, &diag, rows, &count, &total), &diag);
     assert_true(count == 1 && total == 1);
+    query.name = SLICE_NONE;
+    query.name_pattern = TEXT("%NAME%");
+    CONTRACT_OK(dbt_named_page(rig.store, &query, &rig.arena, &diag, rows, &count, &total), &diag);
+    assert_true(count == 1 && rows[0].number == 41);
+    query.name_pattern = TEXT("%!%%");
+    CONTRACT_OK(dbt_named_page(rig.store, &query, &rig.arena, &diag, rows, &count, &total), &diag);
+    assert_int_equal(count, 0);
     CONTRACT_OK(dbt_named_prune(rig.store, LATER_US, &diag, &deleted), &diag);
     assert_int_equal(deleted, 2); /* job 41 and the environment */
     assert_true(named(&rig, DBT_JOB, 42).number == 42);

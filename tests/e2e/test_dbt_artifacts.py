@@ -354,6 +354,9 @@ def test_what_runs_name(dbt):
     assert [job["job_type"] for job in jobs] == ["other", "ci"]
     jobs = dbt.ok("GET", f"/api/v2/accounts/{dbt.account}/jobs/", params={"project_id__in": "[7]"})["data"]
     assert [job["id"] for job in jobs] == [42]
+    for text, found in {"NAME": [41], "": [41, 42], "th": [42], "%": [], "_": [], "!": []}.items():
+        jobs = dbt.ok("GET", f"/api/v2/accounts/{dbt.account}/jobs/", params={"name__icontains": text})["data"]
+        assert [job["id"] for job in jobs] == found, text
     inside = dbt.ok("GET", f"/api/v3/accounts/{dbt.account}/projects/7/environments/")["data"]
     assert [environment["name"] for environment in inside] == ["ci"]
     is_error(dbt.request("GET", f"/api/v2/accounts/{dbt.account}/jobs/43/"), 404, user_message=NOT_FOUND)

@@ -255,6 +255,7 @@ def test_a_wait_that_passes(receiver, path, run):
         dbt.uploaded(run, "manifest.json", b"{}")
         dbt.ingested(run)
         assert kinds(server, dbt) == ["started", "completed"]
+        assert "\nposthorn_dbt_artifact_waits_passed_total 1\n" in dbt._http.get(server.url + "/metrics").text
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])

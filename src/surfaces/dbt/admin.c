@@ -13,6 +13,7 @@
 #define NUMBERS_MAX 100 /* of one list in a query */
 #define NUMBERS_BYTES_MAX 4096
 #define RANGE_ITEMS 2
+#define PATTERN_BYTES_MAX 1024
 
 /* --- parameters ------------------------------------------------------------------------------- */
 
@@ -297,10 +298,41 @@ enum ph_error dbt_runs_list(struct api_call *call, struct diag *diag)
         return api_no_memory(diag);
     }
     error = dbt_run_page(store, &query, &arena, diag, rows, &count, &total);
+    if (error == PH_NO_MEMORY && related.steps) {
+        error = diag_set(diag, PH_TOO_LARGE, NULL,
+                         "the steps of so many runs are too large, ask for fewer (limit)");
+    }
     return error == PH_OK ? answer_runs(call, &page, &related, rows, count, total, diag) : error;
 }
 
 /* --- what runs name --------------------------------------------------------------------------- */
+
+/* `%text%` for LIKE. SLICE_NONE when it is not asked for. */
+static enum ph_error read_pattern(struct api_call *call, const char *name, struct diag *diag,
+                                  struct slice *ret_pattern)
+{
+    struct slice text = http_query(call->request, name, 0);
+    BUF_AUTO struct buf pattern;
+    buf_init(&pattern, PATTERN_BYTES_MAX);
+    *ret_pattern = SLICE_NONE;
+    if (text.len == 0) {
+        return PH_OK;
+    }
+    buf_append_text(&pattern, "%");
+    for (size_t index = 0; index < text.len; index++) {
+        if (strchr("%_!", text.ptr[index]) != NULL) {
+            buf_append_byte(&pattern, '!');
+        }
+        buf_append_byte(&pattern, text.ptr[index]);
+    }
+    buf_append_text(&pattern, "%");
+    if (pattern.failed) {
+        return diag_set(diag, PH_BAD_REQUEST, name, "must have at most %d bytes",
+                        PATTERN_BYTES_MAX / 2);
+    }
+    *ret_pattern = dbt_copy(call->arena, buf_slice(&pattern));
+    return ret_pattern->ptr == NULL ? api_no_memory(diag) : PH_OK;
+}
 
 static enum ph_error read_named_query(struct api_call *call, bool is_in_project, struct diag *diag,
                                       struct dbt_named_query *query)
@@ -311,6 +343,9 @@ static enum ph_error read_named_query(struct api_call *call, bool is_in_project,
                           &query->environment_ids);
     }
     query->name = http_query(call->request, "name", 0);
+    if (error == PH_OK) {
+        error = read_pattern(call, "name__icontains", diag, &query->name_pattern);
+    }
     if (error != PH_OK || !is_in_project) {
         return error != PH_OK ? error
                               : read_list(call, "project_id", "project_id__in", read_id, diag,

@@ -89,6 +89,7 @@ static enum ph_error start(const struct surface_environment *environment, struct
     dbt->api = environment->api;
     dbt->flow = environment->flow;
     dbt->log = environment->log;
+    dbt->metrics = environment->metrics;
     (void)pthread_mutex_init(&dbt->lock, NULL);
     atomic_init(&dbt->references, 1);
     *ret_state = dbt;

@@ -42,8 +42,9 @@ struct dbt {
     struct api *api; /* NULL when only tokens are made */
     struct flow *flow;
     struct log *log;
-    atomic_int references; /* the surface's and the upkeep's */
-    pthread_mutex_t lock;  /* for `settings` */
+    struct metrics *metrics; /* likewise */
+    atomic_int references;   /* the surface's and the upkeep's */
+    pthread_mutex_t lock;    /* for `settings` */
     struct dbt_settings settings;
     struct upkeep *upkeep; /* NULL when there is no flow */
 };

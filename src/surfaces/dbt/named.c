@@ -104,12 +104,13 @@ enum ph_error dbt_named_find(struct store *store, int64_t account, enum dbt_name
     return error;
 }
 
-/* $1 to $6 */
+/* $1 to $7 */
 #define FITTING                                                                                    \
     " FROM dbt_named WHERE account = $1 AND kind = $2"                                             \
     " AND ($3 = '' OR $3 LIKE '%,' || number || ',%')"                                             \
     " AND ($4 = '' OR $4 LIKE '%,' || project_id || ',%')"                                         \
-    " AND ($5 = '' OR $5 LIKE '%,' || environment_id || ',%') AND ($6 = '' OR name = $6)"
+    " AND ($5 = '' OR $5 LIKE '%,' || environment_id || ',%') AND ($6 = '' OR name = $6)"          \
+    " AND ($7 = '' OR lower(name) LIKE lower($7) ESCAPE '!')"
 
 static void bind_query(struct db_statement *select, const struct dbt_named_query *query)
 {
@@ -119,6 +120,7 @@ static void bind_query(struct db_statement *select, const struct dbt_named_query
     dbt_bind_or_empty(select, 4, query->project_ids);
     dbt_bind_or_empty(select, 5, query->environment_ids);
     dbt_bind_or_empty(select, 6, query->name);
+    dbt_bind_or_empty(select, 7, query->name_pattern);
 }
 
 static enum ph_error count_fitting(struct store *store, const struct dbt_named_query *query,
@@ -144,10 +146,10 @@ enum ph_error dbt_named_page(struct store *store, const struct dbt_named_query *
         return error;
     }
     struct db_statement *select =
-        db_prepare(store->db, "SELECT " COLUMNS FITTING " ORDER BY number LIMIT $7 OFFSET $8");
+        db_prepare(store->db, "SELECT " COLUMNS FITTING " ORDER BY number LIMIT $8 OFFSET $9");
     bind_query(select, query);
-    db_bind_int64(select, 7, query->limit);
-    db_bind_int64(select, 8, query->offset);
+    db_bind_int64(select, 8, query->limit);
+    db_bind_int64(select, 9, query->offset);
     size_t count = 0;
     bool has_row;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {

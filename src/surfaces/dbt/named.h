@@ -35,7 +35,8 @@ struct dbt_named_query {
     struct slice numbers;
     struct slice project_ids;
     struct slice environment_ids;
-    struct slice name; /* SLICE_NONE = any */
+    struct slice name;
+    struct slice name_pattern; /* of LIKE, whose ! stands before %, _ and ! themselves */
     int64_t offset;
     int64_t limit;
 };

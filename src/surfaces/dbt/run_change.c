@@ -267,15 +267,20 @@ enum ph_error dbt_run_ingest(struct writer_txn *txn, int64_t account, int64_t nu
 
 enum ph_error dbt_run_expire(struct writer_txn *txn, int64_t account, int64_t number,
                              struct slice failed_nodes, const struct dbt_settings *settings,
-                             struct arena *arena, struct diag *diag)
+                             struct arena *arena, struct diag *diag, bool *ret_is_told)
 {
     struct dbt_run run;
     struct change change = {.txn = txn, .settings = settings, .run = &run, .is_incomplete = true};
+    *ret_is_told = false;
     enum ph_error error = open_run(&change, account, number, arena, diag);
     if (error != PH_OK || run.due_at_us == 0 || run.due_at_us > txn->now_us) {
         return error == PH_NOT_FOUND ? PH_OK : error;
     }
     run.failed_nodes = failed_nodes;
     error = complete(&change, diag);
-    return error == PH_OK ? dbt_run_update(txn->store, &run, diag) : error;
+    if (error == PH_OK) {
+        error = dbt_run_update(txn->store, &run, diag);
+    }
+    *ret_is_told = error == PH_OK;
+    return error;
 }

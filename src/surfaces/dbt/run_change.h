@@ -43,10 +43,11 @@ PH_NODISCARD enum ph_error dbt_run_ingest(struct writer_txn *txn, int64_t accoun
                                           struct slice failed_nodes,
                                           const struct dbt_settings *settings, struct arena *arena,
                                           struct diag *diag, struct dbt_run *ret_run);
-/* Tells `completed` of a run whose wait has passed; nothing when that is not so (any more). */
+/* Tells `completed` of a run whose wait has passed; nothing (*ret_is_told) when that is not so, or
+ * not any more. */
 PH_NODISCARD enum ph_error dbt_run_expire(struct writer_txn *txn, int64_t account, int64_t number,
                                           struct slice failed_nodes,
                                           const struct dbt_settings *settings, struct arena *arena,
-                                          struct diag *diag);
+                                          struct diag *diag, bool *ret_is_told);
 
 #endif

@@ -31,7 +31,10 @@ struct upkeep_step {
     int64_t account;
     int64_t number;
     struct slice failed;
-    bool is_more; /* result */
+    /* Results. */
+    bool is_told;
+    bool is_more;
+    int64_t deleted;
 };
 
 static struct upkeep_step *mine_of(struct step *step)
@@ -58,7 +61,7 @@ static enum ph_error expire(struct step *step, struct writer_txn *txn, struct di
     ARENA_AUTO struct arena arena;
     arena_init(&arena, RUN_ARENA_BYTES);
     return dbt_run_expire(txn, mine->account, mine->number, mine->failed, &mine->settings, &arena,
-                          diag);
+                          diag, &mine->is_told);
 }
 
 static enum ph_error open_store(struct dbt_upkeep *upkeep, struct diag *diag)
@@ -120,7 +123,11 @@ static enum ph_error complete_one(struct dbt_upkeep *upkeep, struct diag *diag,
     mine.number = run.number;
     mine.failed = failed.len > 0 ? buf_slice(&failed) : SLICE_NONE;
     *ret_wait_us = 0;
-    return run_step(upkeep, &mine, expire, diag);
+    error = run_step(upkeep, &mine, expire, diag);
+    if (error == PH_OK && mine.is_told) {
+        metrics_add(upkeep->dbt->metrics, METRIC_DBT_WAITS_PASSED, 1);
+    }
+    return error;
 }
 
 /* --- what is old ------------------------------------------------------------------------------ */
@@ -140,6 +147,7 @@ static enum ph_error prune(struct step *step, struct writer_txn *txn, struct dia
         error =
             dbt_artifact_sweep(txn->store, txn->now_us - DBT_ARTIFACT_GRACE_US, diag, &is_sweeping);
     }
+    mine->deleted = runs;
     mine->is_more = runs >= DBT_RUN_PRUNE_STEP || named >= DBT_NAMED_PRUNE_STEP || is_sweeping;
     return error;
 }
@@ -166,6 +174,7 @@ static enum ph_error prune_some(struct dbt_upkeep *upkeep, struct diag *diag, in
     *ret_wait_us = mine.is_more ? 0 : prune_interval_us(upkeep);
     if (error == PH_OK) {
         upkeep->prune_at_us = now_us + *ret_wait_us;
+        metrics_add(upkeep->dbt->metrics, METRIC_RETENTION_ROWS, mine.deleted);
     }
     return error;
 }
