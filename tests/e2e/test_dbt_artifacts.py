@@ -13,7 +13,7 @@ import threading
 import pytest
 from harness.dbt import FINISHED, NOT_FOUND, RUN, Dbt, is_error, make_token
 from harness.server import Server
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 _accounts = itertools.count(40000)
 _runs = itertools.count(700000)
@@ -147,7 +147,8 @@ def test_a_large_artifact_takes_little_memory(form):
         done.set()
         thread.join()
         assert whole.hexdigest() == digest(size)
-        assert highest[0] - before < 12 * MIB * SLOWNESS, f"{(highest[0] - before) / MIB:.1f} MiB more"
+        # A sanitizer keeps what was freed for a while.
+        assert SANITIZED or highest[0] - before < 12 * MIB, f"{(highest[0] - before) / MIB:.1f} MiB more"
 
 
 def test_too_large_an_artifact():
