@@ -16,7 +16,8 @@ import urllib.parse
 
 import history
 import private_network
-from harness import RETRIES, Failed, Neighbours, data_folder, drain, fetch, load, note, now_us, server, server_on
+from harness import (NO_PROGRESS_S, POLL_S, RETRIES, Failed, Neighbours, data_folder, drain, fetch, load, note, now_us,
+                     server, server_on)
 
 UID = "bench"
 EVENT_TYPE = "job.run.completed"
@@ -44,6 +45,9 @@ UPKEEP_CHECKPOINTS_MIN, UPKEEP_DELETED_MIN = 3, 1000
 
 DEPTHS, DEPTH_FULL, DEPTH_EVENTS = [100_000, 1_000_000], 10_000_000, 50_000
 LIST_CALLS = 300
+
+# Users that are made, and how many a second, with the deliveries of their hooks, are asked for.
+MAGPIE_USERS, MAGPIE_ASKED = 30_000, 1_500
 
 # A measurement during which others used more than this share of the machine is made again.
 OTHERS_SHARE_MAX, TRIES_MAX = 0.08, 5
@@ -469,5 +473,45 @@ def depth(run):
             yield store.measure(store.stored) | repeated
 
 
+# --- magpie -----------------------------------------------------------------------------------------
+
+
+def magpie(run):
+    """Users without a password, made over the API of the magpie surface; two hooks are told of each."""
+    hooks = [{"name": name, "action": "create_user", "method": "POST", "url": f"{run.receiver.url}/{name}",
+              "payload": {"event": "created", "user": "{{user.name}}", "callback_url": "{{callback_url}}"}}
+             for name in ("first", "second")]
+    run.receiver.reset()
+    with data_folder(run.options) as data:
+        path = pathlib.Path(data, "hooks.json")
+        path.write_text(json.dumps({"webhooks": hooks}))
+        with server_on(run.options, data, [RETRIES, f"magpie.config_path={path}"]) as target:
+            made = subprocess.run([run.options.posthorn, "token", "create", "--data", data, "--surface", "magpie",
+                                   "--user", "bench"], capture_output=True, text=True, timeout=20)
+            cpu_s = target.cpu_s()
+            result = load(run.options, ["--url", target.url, "--token", made.stdout.strip(), "--make", "users",
+                                        "--uid", "user", "--events", str(run.scaled(MAGPIE_USERS, 100))])
+            expected = len(hooks) * result["accepted"]
+            received, recorded, end_us = wait_for_hooks(run, target, expected)
+            yield {"scenario": "magpie", "events": result["events"], "accepted": result["accepted"],
+                   "accept_per_s": result["per_s"], "accept_p99_ms": result["p99_ms"], "deliveries": received,
+                   "users_per_s": rate_of(result["accepted"], result["start_us"], end_us),
+                   "users_per_s_asked": MAGPIE_ASKED, "cpu_s": round(target.cpu_s() - cpu_s, 2),
+                   "rss_peak_mb": target.memory_mb("VmHWM"), "lost": max(0, expected - received),
+                   "unrecorded": max(0, expected - recorded)} | troubles(result)
+
+
+def wait_for_hooks(run, target, expected):
+    """Their requests have no id: they are counted. How many came, were recorded, and when."""
+    last, last_us = None, now_us()
+    while True:
+        now = run.receiver.stats()["received"], target.recorded_metric() or 0
+        if now != last:
+            last, last_us = now, now_us()
+        if min(now) >= expected or now_us() - last_us > NO_PROGRESS_S * 1_000_000:
+            return *now, last_us
+        time.sleep(POLL_S)
+
+
 SCENARIOS = {"slow": slow, "backlog": backlog, "restart": restart, "endpoints": endpoints, "upkeep": upkeep,
-             "depth": depth}
+             "depth": depth, "magpie": magpie}

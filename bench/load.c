@@ -19,7 +19,9 @@ static const char usage[] =
     "  --token T             bearer token (not with --raw)\n"
     "  --app ID              load this application instead of making one\n"
     "  --setup-endpoints N   make N endpoints first (0)\n"
-    "  --make KIND           make applications or endpoints, with as many connections; no events\n"
+    "  --make KIND           make applications, endpoints, or users of the magpie surface "
+    "(--events),\n"
+    "                        with as many connections; no events\n"
     "  --uid TEXT            load applications TEXT-0, TEXT-1, ... that --make has made\n"
     "  --applications N      their number (1)\n"
     "  --endpoints N         number of endpoints in all of them together; events visit them in "
@@ -238,8 +240,10 @@ static void check_make(struct arguments *arguments)
         }
         arguments->kind = TEMPLATE_ENDPOINT;
         arguments->events = arguments->all_endpoints;
+    } else if (strcmp(arguments->make, "users") == 0) {
+        arguments->kind = TEMPLATE_USER;
     } else {
-        wrong_usage("--make takes applications or endpoints");
+        wrong_usage("--make takes applications, endpoints or users");
     }
 }
 

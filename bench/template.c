@@ -99,6 +99,10 @@ static void write_body(FILE *out, const struct template_options *options, uint32
         write_channel(out, options);
         fputc('}', out);
         return;
+    case TEMPLATE_USER:
+        fprintf(out, "{\"user_name\":\"%s-" SEQUENCE "\",", options->uid);
+        fprintf(out, "\"email\":\"%s-" SEQUENCE "@example.org\"}", options->uid);
+        return;
     case TEMPLATE_MESSAGE:
         if (options->batch > 0) {
             write_batch(out, options, run, padding, ret_payload_bytes);
@@ -130,6 +134,9 @@ static void write_path(FILE *out, const struct template_options *options)
         return;
     case TEMPLATE_ENDPOINT:
         fprintf(out, "/api/v1/app/%s-" APPLICATION "/endpoint", options->uid);
+        return;
+    case TEMPLATE_USER:
+        fputs("/magpie/users", out);
         return;
     case TEMPLATE_MESSAGE:
         fprintf(out, "/api/v1/app/%s-" APPLICATION "/msg%s?with_content=false", options->uid,

@@ -20,7 +20,8 @@ enum template_kind {
     TEMPLATE_MESSAGE,     /* the payload as a native message */
     TEMPLATE_PAYLOAD,     /* the payload alone, with the webhook-id that a delivery carries */
     TEMPLATE_APPLICATION, /* makes application {uid}-{number} */
-    TEMPLATE_ENDPOINT     /* makes endpoint {receiver}/hook/{number} */
+    TEMPLATE_ENDPOINT,    /* makes endpoint {receiver}/hook/{number} */
+    TEMPLATE_USER         /* makes user {uid}-{number} of the magpie surface */
 };
 
 struct template_options {
