@@ -8,11 +8,11 @@
 #include <sys/wait.h>
 
 #include "app/command.h"
-#include "app/dbt_flush.h"
-#include "app/dbt_process.h"
-#include "app/dbt_reporter.h"
 #include "app/file.h"
 #include "app/interrupt.h"
+#include "app/wrap_flush.h"
+#include "app/wrap_process.h"
+#include "app/wrap_reporter.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "core/url.h"
@@ -20,6 +20,9 @@
 #define WORDS_BYTES_MAX 65536
 #define TOKEN_BYTES_MAX 8192
 #define MESSAGE_BYTES_MAX 4096
+/* What servers take; longer ones are cut. */
+#define NAME_BYTES_MAX 1000
+#define REASON_BYTES_MAX 2000
 #define RUN_ID_BITS 53
 #define COMMAND_WORDS_MAX 100000
 
@@ -151,47 +154,48 @@ static enum ph_error find_destination(const struct dbt_arguments *given,
 static void name_thing(const char *given, const char *usual, int64_t *ret_id, struct buf *name)
 {
     struct slice words;
-    dbt_line_read_id(given != NULL ? given : usual, ret_id, &words);
+    wrap_line_read_id(given != NULL ? given : usual, ret_id, &words);
     if (given == NULL || words.ptr == NULL) {
         words = slice_of(usual);
-        *ret_id = given == NULL ? dbt_line_id(words) : *ret_id;
+        *ret_id = given == NULL ? wrap_line_id(words) : *ret_id;
     }
-    buf_append_slice(name, words);
+    wrap_line_append_cut(words, NAME_BYTES_MAX, name);
 }
 
 /* A command is a job of its project. */
-static void name_job(const struct dbt_arguments *given, struct dbt_facts *facts)
+static void name_job(const struct dbt_arguments *given, struct wrap_facts *facts)
 {
     struct slice words = SLICE_NONE;
     const char *said = given->job != NULL ? given->job : given->name;
     if (said != NULL) {
-        dbt_line_read_id(said, &facts->job_id, &words);
+        wrap_line_read_id(said, &facts->job_id, &words);
     } else {
         BUF_AUTO struct buf whole;
         buf_init(&whole, WORDS_BYTES_MAX);
         buf_append_format(&whole, "%s\n%s", buf_text(&facts->project_name),
                           buf_text(&facts->command));
-        facts->job_id = dbt_line_id(buf_slice(&whole));
+        facts->job_id = wrap_line_id(buf_slice(&whole));
     }
     if (given->name != NULL) {
         words = slice_of(given->name);
     }
-    buf_append_slice(&facts->job_name, words.len > 0 ? words : buf_slice(&facts->command));
+    wrap_line_append_cut(words.len > 0 ? words : buf_slice(&facts->command), NAME_BYTES_MAX,
+                         &facts->job_name);
 }
 
 static void find_facts(const struct dbt_arguments *given, const struct command_line *line,
-                       const struct dbt_project *project, struct dbt_facts *facts)
+                       const struct wrap_project *project, struct wrap_facts *facts)
 {
-    dbt_line_append_command(line->rest_count, line->rest, &facts->command);
+    wrap_line_append_command(line->rest_count, line->rest, &facts->command);
     name_thing(given->project, project->name[0] != '\0' ? project->name : "dbt", &facts->project_id,
                &facts->project_name);
     name_thing(given->environment, project->target, &facts->environment_id,
                &facts->environment_name);
     name_job(given, facts);
-    dbt_origin_read(&facts->origin, dbt_origin_variable);
+    wrap_origin_read(&facts->origin, wrap_origin_variable);
     if (given->reason != NULL) {
         buf_clear(&facts->origin.reason);
-        buf_append_text(&facts->origin.reason, given->reason);
+        wrap_line_append_cut(slice_of(given->reason), REASON_BYTES_MAX, &facts->origin.reason);
     }
 }
 
@@ -201,29 +205,29 @@ static void find_facts(const struct dbt_arguments *given, const struct command_l
 struct watched_run {
     const struct dbt_arguments *given;
     const struct command_line *line;
-    struct dbt_process process;
+    struct wrap_process process;
     struct destination destination;
-    struct dbt_project project;
-    struct dbt_artifacts artifacts;
-    struct dbt_facts facts;
-    struct dbt_spool spool;
-    struct dbt_reporter reporter;
+    struct wrap_project project;
+    struct wrap_artifacts artifacts;
+    struct wrap_facts facts;
+    struct wrap_spool spool;
+    struct wrap_reporter reporter;
     struct buf words; /* lines for standard error, when dbt has ended */
 };
 
 /* How it ended, and in words. */
-static struct dbt_end judge(const struct watched_run *run, const struct dbt_result *result,
-                            struct buf *message)
+static struct wrap_end judge(const struct watched_run *run, const struct wrap_result *result,
+                             struct buf *message)
 {
-    const struct dbt_process *process = &run->process;
-    struct dbt_end end = {.status = DBT_REPORT_ERROR, .finished_at_us = clock_wall_us()};
+    const struct wrap_process *process = &run->process;
+    struct wrap_end end = {.status = WRAP_REPORT_ERROR, .finished_at_us = clock_wall_us()};
     if (process->start_error != 0) {
         buf_append_format(message, "%s could not be started: %s", run->line->rest[0],
                           strerrordesc_np(process->start_error));
-    } else if (dbt_process_code(process) == 0) {
-        end.status = DBT_REPORT_SUCCESS;
+    } else if (wrap_process_code(process) == 0) {
+        end.status = WRAP_REPORT_SUCCESS;
     } else if (process->ending_signal != 0) {
-        end.status = DBT_REPORT_CANCELLED;
+        end.status = WRAP_REPORT_CANCELLED;
         buf_append_format(message, "cancelled by SIG%s", sigabbrev_np(process->ending_signal));
     } else if (WIFSIGNALED(process->status)) {
         const char *name = sigabbrev_np(WTERMSIG(process->status));
@@ -241,28 +245,28 @@ static struct dbt_end judge(const struct watched_run *run, const struct dbt_resu
 
 static void report_end(struct watched_run *run)
 {
-    struct dbt_result result;
+    struct wrap_result result;
     BUF_AUTO struct buf message;
     buf_init(&message, MESSAGE_BYTES_MAX);
-    dbt_result_init(&result);
-    bool has_result = dbt_artifacts_read(&run->artifacts, run->facts.started_at_us, &result);
+    wrap_result_init(&result);
+    bool has_result = wrap_artifacts_read(&run->artifacts, run->facts.started_at_us, &result);
     if (!has_result) {
-        dbt_result_done(&result);
-        dbt_result_init(&result);
+        wrap_result_done(&result);
+        wrap_result_init(&result);
     }
-    struct dbt_end end = judge(run, &result, &message);
-    dbt_reporter_wait(&run->reporter);
+    struct wrap_end end = judge(run, &result, &message);
+    wrap_reporter_wait(&run->reporter);
     if (result.dbt_version.len > 0) {
         buf_clear(&run->facts.dbt_version);
         buf_append_slice(&run->facts.dbt_version, buf_slice(&result.dbt_version));
     }
-    dbt_reporter_end(&run->reporter, &run->artifacts, &end, &run->words);
-    dbt_result_done(&result);
-    if (!dbt_process_linger(&run->process, run->reporter.done_fd,
-                            DBT_REPORTER_WAIT_US + CLOCK_US_PER_S)) {
-        dbt_reporter_hurry(&run->reporter);
+    wrap_reporter_end(&run->reporter, &run->artifacts, &end, &run->words);
+    wrap_result_done(&result);
+    if (!wrap_process_linger(&run->process, run->reporter.done_fd,
+                             WRAP_REPORTER_WAIT_US + CLOCK_US_PER_S)) {
+        wrap_reporter_hurry(&run->reporter);
     }
-    dbt_reporter_finish(&run->reporter, &run->words);
+    wrap_reporter_finish(&run->reporter, &run->words);
 }
 
 /* dbt runs meanwhile. */
@@ -273,7 +277,7 @@ static bool start_report(struct watched_run *run)
     buf_init(&words, WORDS_BYTES_MAX);
     const struct dbt_arguments *given = run->given;
     const char *path = given->spool != NULL ? given->spool : secure_getenv("POSTHORN_SPOOL");
-    if (dbt_spool_open(&run->spool, path, given->spool_bytes, &words, &diag) != PH_OK) {
+    if (wrap_spool_open(&run->spool, path, given->spool_bytes, &words, &diag) != PH_OK) {
         buf_append_format(&run->words, "the run is not reported: %s\n", diag.text);
         return false;
     }
@@ -281,7 +285,7 @@ static bool start_report(struct watched_run *run)
         buf_append_format(&run->words, "%s\n", buf_text(&words));
     }
     find_facts(given, run->line, &run->project, &run->facts);
-    run->reporter = (struct dbt_reporter){
+    run->reporter = (struct wrap_reporter){
         .server = {.url = buf_text(&run->destination.url),
                    .account = run->destination.account,
                    .token = buf_text(&run->destination.token)},
@@ -291,9 +295,9 @@ static bool start_report(struct watched_run *run)
         .facts = &run->facts,
         .run_id = (int64_t)(random_u64() >> (64 - RUN_ID_BITS)) | 1,
     };
-    if (dbt_reporter_start(&run->reporter, &diag) != PH_OK) {
+    if (wrap_reporter_start(&run->reporter, &diag) != PH_OK) {
         buf_append_format(&run->words, "the run is not reported: %s\n", diag.text);
-        dbt_spool_close(&run->spool);
+        wrap_spool_close(&run->spool);
         return false;
     }
     return true;
@@ -313,31 +317,31 @@ static void tell(const struct buf *words)
 /* `is_reported`: there is somewhere to report to. Gives dbt's exit code. */
 static int watch(struct watched_run *run, bool is_reported)
 {
-    struct dbt_line said;
-    dbt_line_read(&said, run->line->rest_count, run->line->rest);
-    dbt_project_find(&run->project, &said);
-    dbt_artifacts_note(&run->artifacts, &run->project);
-    dbt_facts_init(&run->facts);
+    struct wrap_line said;
+    wrap_line_read(&said, run->line->rest_count, run->line->rest);
+    wrap_project_find(&run->project, &said);
+    wrap_artifacts_note(&run->artifacts, &run->project);
+    wrap_facts_init(&run->facts);
     run->facts.started_at_us = clock_wall_us();
-    bool is_started = dbt_process_start(&run->process, run->given->command);
+    bool is_started = wrap_process_start(&run->process, run->given->command);
     if (!is_started) {
         command_complain("could not run %s: %s", run->line->rest[0],
                          strerrordesc_np(run->process.start_error));
     }
     bool has_report = is_reported && start_report(run);
     if (is_started) {
-        dbt_process_wait(&run->process);
+        wrap_process_wait(&run->process);
     }
     if (has_report) {
         report_end(run);
-        dbt_spool_close(&run->spool);
+        wrap_spool_close(&run->spool);
     }
     tell(&run->words);
-    int code = dbt_process_code(&run->process);
-    dbt_process_done(&run->process);
-    dbt_facts_done(&run->facts);
-    dbt_artifacts_done(&run->artifacts);
-    dbt_project_done(&run->project);
+    int code = wrap_process_code(&run->process);
+    wrap_process_done(&run->process);
+    wrap_facts_done(&run->facts);
+    wrap_artifacts_done(&run->artifacts);
+    wrap_project_done(&run->project);
     return code;
 }
 
@@ -369,22 +373,22 @@ static int run_command(const struct dbt_arguments *given, const struct command_l
 
 static int print_report(const struct dbt_arguments *given, const struct command_line *line)
 {
-    struct dbt_line said;
-    struct dbt_project project;
-    struct dbt_facts facts;
+    struct wrap_line said;
+    struct wrap_project project;
+    struct wrap_facts facts;
     BUF_AUTO struct buf text;
-    buf_init(&text, DBT_REPORT_BYTES_MAX);
-    dbt_line_read(&said, line->rest_count, line->rest);
-    dbt_project_find(&project, &said);
-    dbt_facts_init(&facts);
+    buf_init(&text, WRAP_REPORT_BYTES_MAX);
+    wrap_line_read(&said, line->rest_count, line->rest);
+    wrap_project_find(&project, &said);
+    wrap_facts_init(&facts);
     facts.started_at_us = clock_wall_us();
     find_facts(given, line, &project, &facts);
-    dbt_origin_ask_git(&facts.origin, project.folder);
-    dbt_project_append_version(&project, line->rest[0], &facts.dbt_version);
-    dbt_report_compose(&facts, NULL, &text);
+    wrap_origin_ask_git(&facts.origin, project.folder);
+    wrap_project_append_version(&project, line->rest[0], &facts.dbt_version);
+    wrap_report_compose(&facts, NULL, &text);
     (void)printf("%s\n", buf_text(&text));
-    dbt_facts_done(&facts);
-    dbt_project_done(&project);
+    wrap_facts_done(&facts);
+    wrap_project_done(&project);
     return EXIT_DONE;
 }
 
@@ -394,11 +398,11 @@ static bool is_not_interrupted(void *context)
     return !interrupt_came();
 }
 
-static int flush_spool(const struct dbt_server *server, const struct dbt_spool *spool)
+static int flush_spool(const struct wrap_server *server, const struct wrap_spool *spool)
 {
-    struct dbt_flush flush;
-    dbt_flush_init(&flush, server, spool);
-    bool is_through = dbt_flush_runs(&flush, false) && dbt_flush_runs(&flush, true);
+    struct wrap_flush flush;
+    wrap_flush_init(&flush, server, spool);
+    bool is_through = wrap_flush_runs(&flush, false) && wrap_flush_runs(&flush, true);
     bool is_done = is_through && flush.left_count == 0 && flush.refused_count == 0;
     (void)printf("sent %lld, refused %lld, left %lld\n", (long long)flush.sent_count,
                  (long long)flush.refused_count, (long long)flush.left_count);
@@ -411,7 +415,7 @@ static int flush_spool(const struct dbt_server *server, const struct dbt_spool *
     if (!is_done) {
         command_complain("%s", flush.words.len > 0 ? buf_text(&flush.words) : "it was interrupted");
     }
-    dbt_flush_done(&flush);
+    wrap_flush_done(&flush);
     return is_done ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -419,7 +423,7 @@ static int run_flush(const struct dbt_arguments *given)
 {
     struct destination destination;
     struct diag diag = {0};
-    struct dbt_spool spool;
+    struct wrap_spool spool;
     BUF_AUTO struct buf words;
     buf_init(&words, WORDS_BYTES_MAX);
     destination_init(&destination);
@@ -428,10 +432,10 @@ static int run_flush(const struct dbt_arguments *given)
     if (find_destination(given, &destination, &diag) != PH_OK) {
         command_complain("%s", diag.text);
         code = EXIT_USAGE;
-    } else if (dbt_spool_open(&spool, path, given->spool_bytes, &words, &diag) != PH_OK) {
+    } else if (wrap_spool_open(&spool, path, given->spool_bytes, &words, &diag) != PH_OK) {
         command_complain("%s", diag.text);
     } else {
-        const struct dbt_server server = {
+        const struct wrap_server server = {
             .url = buf_text(&destination.url),
             .account = destination.account,
             .token = buf_text(&destination.token),
@@ -443,7 +447,7 @@ static int run_flush(const struct dbt_arguments *given)
         } else {
             code = flush_spool(&server, &spool);
         }
-        dbt_spool_close(&spool);
+        wrap_spool_close(&spool);
     }
     destination_done(&destination);
     return code;
@@ -519,7 +523,7 @@ static bool read_size(struct dbt_arguments *given)
         int64_t bytes;
     } units[] = {{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"", 1}};
     struct slice text = slice_of(given->spool_max);
-    given->spool_bytes = DBT_SPOOL_BYTES;
+    given->spool_bytes = WRAP_SPOOL_BYTES;
     if (text.ptr == NULL) {
         return true;
     }

@@ -20,7 +20,7 @@ os.environ["POSTHORN_CRASH_SEED"] = str(SEED)  # the workers' too
 # The modules that take long begin first, so that no worker is left alone with one at the end.
 LONGEST_FIRST = [
     f"test_{name}.py"
-    for name in """disk_full faults crash metrics hostile store_care clock cli delivery restart power errors
+    for name in """dbt_core disk_full faults crash metrics hostile store_care clock cli delivery restart power errors
     guard_world""".split()
 ]
 

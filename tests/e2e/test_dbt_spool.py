@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The spool of `posthorn dbt`: what is reported while the server is away, or does not want it."""
 
+import itertools
 import json
 import os
 import shutil
@@ -9,10 +10,13 @@ import threading
 import time
 
 import pytest
-from harness.server import BIN
+from harness.dbt import Dbt, make_token
+from harness.receiver import SilentListener
+from harness.server import BIN, Server
 from harness.wait import SLOWNESS, wait_for
 from harness.wrapper import TOKEN, Reports, Wrapper, private, wait_file
 
+_accounts = itertools.count(40000)
 WHOLE = ["3", "10", "manifest.json", "run_results.json", "ingested"]
 
 
@@ -396,3 +400,100 @@ def test_a_full_disk(wrapper, reports):
     assert done.stderr.startswith("posthorn: manifest.json is not reported: could not write ")
     assert done.stderr.count("\n") == 1
     assert reports.whats() == ["3", "20", "run_results.json", "ingested"]
+
+
+# ---- against the real server ----
+
+
+class Account:
+    """An account of a server, and a wrapper that reports to it."""
+
+    def __init__(self, server, folder, permission="job_runner"):
+        number = next(_accounts)
+        self.dbt = Dbt(server, number, make_token(server, number))
+        env = {"POSTHORN_TOKEN": make_token(server, number, permission), "POSTHORN_ACCOUNT": str(number)}
+        self.wrapper = Wrapper(folder, server.url, env)
+        self.wrapper.dbt(self.wrapper.WRITES)
+
+    def get(self, path):
+        return self.dbt.request("GET", f"/api/v2/accounts/{self.dbt.account}/{path}").json()
+
+    def runs(self):
+        return self.get("runs/")["data"]
+
+
+def test_what_the_server_keeps(server, tmp_path):
+    """Each member of the report arrives as it was meant, and the artifacts byte for byte."""
+    account = Account(server, tmp_path)
+    env = {"GITHUB_ACTIONS": "true", "GITHUB_WORKFLOW": "Nightly", "GITHUB_EVENT_NAME": "schedule",
+           "GITHUB_SERVER_URL": "https://github.example", "GITHUB_REPOSITORY": "acme/shop", "GITHUB_RUN_ID": "12",
+           "GITHUB_REF_NAME": "main", "GITHUB_SHA": "5" * 40}
+    account.wrapper.dbt(account.wrapper.WRITES + "exit 1")
+    done = account.wrapper.run(flags=["--job", "41", "--name", "x" * 3000, "--environment", "ö"], env=env, code=1)
+    assert done.err == ""
+    (run,) = account.runs()
+    run = account.get(f"runs/{run['id']}/?include_related=[\"run_steps\",\"trigger\",\"job\",\"environment\"]")["data"]
+    assert (run["job_definition_id"], run["status"], run["job"]["name"]) == (41, 20, "x" * 1000)
+    assert run["status_message"] == "2 of 4 nodes failed: model broken, test not_null_orders_id"
+    assert run["href"] == "https://github.example/acme/shop/actions/runs/12"
+    assert (run["git_branch"], run["git_sha"], run["dbt_version"]) == ("main", "5" * 40, "1.9.2")
+    assert run["environment"]["name"] == "ö" and run["trigger"]["cause"] == "GitHub Actions: Nightly (schedule)"
+    (step,) = run["run_steps"]
+    assert step["status"] == 20 and "PASS=1 WARN=0 ERROR=2 SKIP=1 TOTAL=4" in step["logs"]
+    assert account.get(f"runs/{run['id']}/artifacts/")["data"] == ["manifest.json", "run_results.json"]
+    for name in ("manifest.json", "run_results.json"):
+        path = f"/api/v2/accounts/{account.dbt.account}/runs/{run['id']}/artifacts/{name}"
+        assert account.dbt.request("GET", path).content == (account.wrapper.project / "target" / name).read_bytes()
+
+
+@pytest.mark.parametrize("env, words", [
+    ({"POSTHORN_TOKEN": "wrong"}, "the server answered 401: Invalid token."),
+    ({"POSTHORN_ACCOUNT": "999999"}, "the server answered 404: "),
+])
+def test_what_the_server_refuses(server, tmp_path, env, words):
+    account = Account(server, tmp_path)
+    done = account.wrapper.run(env=env)
+    assert words in done.err and len(account.wrapper.spooled("rejected")) == 1
+    assert not account.runs()
+
+
+def test_a_token_that_may_not_report(server, tmp_path):
+    account = Account(server, tmp_path, "job_viewer")
+    assert "the server answered 403: " in account.wrapper.run().err
+
+
+def test_an_artifact_that_is_too_large_for_the_server(tmp_path):
+    with Server({"dbt.max_artifact": "1MiB"}) as server:
+        account = Account(server, tmp_path)
+        (account.wrapper.root / "manifest.json").write_text('{"x": "%s"}' % ("x" * 30_000_000))
+        done = account.wrapper.run()
+        assert done.err.count("\n") == 1
+        assert "not all artifacts were taken: manifest.json: the server answered 413" in done.err
+        (run,) = account.runs()
+        assert account.get(f"runs/{run['id']}/artifacts/")["data"] == ["run_results.json"]
+        assert not account.wrapper.spooled()
+
+
+def test_every_report_twice_changes_nothing(server, receiver, path, tmp_path):
+    """A copy of the spool, as after a crash in front of the last answer, is sent once more: no event comes twice."""
+    account = Account(server, tmp_path)
+    types = ["job.run.started", "job.run.completed", "job.run.errored"]
+    account.dbt.create(receiver.url(path), event_types=types)
+    wrapper = account.wrapper
+    copy = tmp_path / "copy"
+    closed = SilentListener()
+    env = {"POSTHORN_URL": f"http://127.0.0.1:{closed.port}"}
+    closed.close()
+    wrapper.run(env=env)
+    (run,) = wrapper.spooled()
+    target = run / "target.json"
+    target.write_text(target.read_text().replace(env["POSTHORN_URL"], server.url))
+    shutil.copytree(run, copy)
+    for _ in range(2):
+        assert wrapper.flush().stdout == "sent 1, refused 0, left 0\n"
+        shutil.copytree(copy, run)
+    wrapper.dbt("exit 1")  # what follows comes behind
+    shutil.rmtree(run)
+    wrapper.run(code=1)
+    found = [json.loads(request.body)["eventType"] for request in receiver.wait(path, 5)]
+    assert sorted(found) == sorted(types[:2] + types)

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "app/dbt_origin.h"
+#include "app/wrap_origin.h"
 
 /* NAME, value, NAME, value … NULL. */
 static const char *const *variables;
@@ -32,10 +32,10 @@ struct expected {
 
 static void expect(const char *const *given, const struct expected *expected)
 {
-    struct dbt_origin origin;
+    struct wrap_origin origin;
     variables = given;
-    dbt_origin_init(&origin);
-    dbt_origin_read(&origin, look_up);
+    wrap_origin_init(&origin);
+    wrap_origin_read(&origin, look_up);
     if (expected->reason != NULL) {
         assert_string_equal(buf_text(&origin.reason), expected->reason);
     }
@@ -43,7 +43,7 @@ static void expect(const char *const *given, const struct expected *expected)
     assert_string_equal(buf_text(&origin.git_branch), expected->branch);
     assert_string_equal(buf_text(&origin.git_sha), expected->sha);
     assert_string_equal(origin.job_type, expected->type);
-    dbt_origin_done(&origin);
+    wrap_origin_done(&origin);
 }
 
 static void test_github(void **state)
@@ -163,19 +163,41 @@ static void test_others(void **state)
     expect(airflow, &(struct expected){"Airflow: shop.dbt", "", "", "", "scheduled"});
 }
 
+static void test_what_no_server_takes_is_left_out(void **state)
+{
+    (void)state;
+    char branch[1200];
+    char sha[200];
+    memset(branch, 'b', sizeof branch - 1);
+    memset(sha, 'a', sizeof sha - 1);
+    branch[sizeof branch - 1] = sha[sizeof sha - 1] = '\0';
+    const char *const given[] = {"CIRCLECI",
+                                 "true",
+                                 "CIRCLE_JOB",
+                                 "x",
+                                 "CIRCLE_BUILD_URL",
+                                 "javascript:x",
+                                 "CIRCLE_BRANCH",
+                                 branch,
+                                 "CIRCLE_SHA1",
+                                 sha,
+                                 NULL};
+    expect(given, &(struct expected){"CircleCI: x", "", "", "", "other"});
+}
+
 static void test_no_system_at_all(void **state)
 {
     (void)state;
-    struct dbt_origin origin;
+    struct wrap_origin origin;
     variables = NULL;
-    dbt_origin_init(&origin);
-    dbt_origin_read(&origin, look_up);
+    wrap_origin_init(&origin);
+    wrap_origin_read(&origin, look_up);
     assert_true(slice_starts_with(buf_slice(&origin.reason), "Kicked off from the command line"));
     assert_int_equal(origin.href.len, 0);
     /* No repository, and no such folder. */
-    dbt_origin_ask_git(&origin, "/nowhere");
+    wrap_origin_ask_git(&origin, "/nowhere");
     assert_int_equal(origin.git_sha.len, 0);
-    dbt_origin_done(&origin);
+    wrap_origin_done(&origin);
 }
 
 int main(void)
@@ -185,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_gitlab),
         cmocka_unit_test(test_azure),
         cmocka_unit_test(test_others),
+        cmocka_unit_test(test_what_no_server_takes_is_left_out),
         cmocka_unit_test(test_no_system_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

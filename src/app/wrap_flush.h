@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sends what earlier runs left in the spool, the oldest first. One thread. */
-#ifndef PH_APP_DBT_FLUSH_H
-#define PH_APP_DBT_FLUSH_H
+#ifndef PH_APP_WRAP_FLUSH_H
+#define PH_APP_WRAP_FLUSH_H
 
-#include "app/dbt_send.h"
+#include "app/wrap_send.h"
 
-struct dbt_flush {
-    const struct dbt_server *server;
-    const struct dbt_spool *spool;
+struct wrap_flush {
+    const struct wrap_server *server;
+    const struct wrap_spool *spool;
     int64_t sent_count;
     int64_t refused_count; /* set aside, now or before */
     int64_t left_count;    /* not sent */
@@ -17,12 +17,12 @@ struct dbt_flush {
     struct buf notes;      /* what the server did not want of those that were sent */
 };
 
-void dbt_flush_init(struct dbt_flush *flush, const struct dbt_server *server,
-                    const struct dbt_spool *spool);
-void dbt_flush_done(struct dbt_flush *flush);
+void wrap_flush_init(struct wrap_flush *flush, const struct wrap_server *server,
+                     const struct wrap_spool *spool);
+void wrap_flush_done(struct wrap_flush *flush);
 /* Those that wait, or those that were refused before. Runs that another process has are left to
  * it. False when the server is away or busy, or the server's `goes_on` ended it: then the rest was
  * not tried. */
-bool dbt_flush_runs(struct dbt_flush *flush, bool are_rejected);
+bool wrap_flush_runs(struct wrap_flush *flush, bool are_rejected);
 
 #endif

@@ -1,65 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_flush.h"
+#include "app/wrap_flush.h"
 
 #include "base/clock.h"
 
 #define WORDS_BYTES_MAX 4096
 
-void dbt_flush_init(struct dbt_flush *flush, const struct dbt_server *server,
-                    const struct dbt_spool *spool)
+void wrap_flush_init(struct wrap_flush *flush, const struct wrap_server *server,
+                     const struct wrap_spool *spool)
 {
-    *flush = (struct dbt_flush){.server = server, .spool = spool};
+    *flush = (struct wrap_flush){.server = server, .spool = spool};
     buf_init(&flush->words, WORDS_BYTES_MAX);
     buf_init(&flush->notes, WORDS_BYTES_MAX);
 }
 
-void dbt_flush_done(struct dbt_flush *flush)
+void wrap_flush_done(struct wrap_flush *flush)
 {
     buf_done(&flush->words);
     buf_done(&flush->notes);
 }
 
-static void explain(struct dbt_flush *flush, const char *words)
+static void explain(struct wrap_flush *flush, const char *words)
 {
     buf_clear(&flush->words);
     buf_append_text(&flush->words, words);
 }
 
 /* Gives whether the next one is to be tried. */
-static bool send_run(struct dbt_flush *flush, struct dbt_run *run)
+static bool send_run(struct wrap_flush *flush, struct wrap_run *run)
 {
     struct diag diag;
     BUF_AUTO struct buf words;
     buf_init(&words, WORDS_BYTES_MAX);
-    if (dbt_send_cut_off(run, clock_wall_us(), &diag) != PH_OK) {
+    if (wrap_send_cut_off(run, clock_wall_us(), &diag) != PH_OK) {
         flush->left_count++;
         explain(flush, diag.text);
         return true;
     }
-    enum dbt_sent sent = dbt_send_run(flush->server, run, &words, &flush->notes);
-    if (sent == DBT_SENT) {
-        dbt_run_remove(run);
+    enum wrap_sent sent = wrap_send_run(flush->server, run, &words, &flush->notes);
+    if (sent == WRAP_SENT) {
+        wrap_run_remove(run);
         flush->sent_count++;
         return true;
     }
     explain(flush, buf_text(&words));
-    if (sent == DBT_SENT_REFUSED) {
-        if (dbt_run_reject(flush->spool, run, buf_slice(&words), &diag) != PH_OK) {
+    if (sent == WRAP_SENT_REFUSED) {
+        if (wrap_run_reject(flush->spool, run, buf_slice(&words), &diag) != PH_OK) {
             explain(flush, diag.text);
         }
         flush->refused_count++;
         return true;
     }
     flush->left_count++;
-    flush->is_denied = sent == DBT_SENT_DENIED;
-    return sent == DBT_SENT_FAILED;
+    flush->is_denied = sent == WRAP_SENT_DENIED;
+    return sent == WRAP_SENT_FAILED;
 }
 
-static bool try_run(struct dbt_flush *flush, const char *name, bool is_rejected)
+static bool try_run(struct wrap_flush *flush, const char *name, bool is_rejected)
 {
-    struct dbt_run run;
+    struct wrap_run run;
     struct diag diag;
-    enum ph_error error = dbt_spool_take(flush->spool, name, is_rejected, &diag, &run);
+    enum ph_error error = wrap_spool_take(flush->spool, name, is_rejected, &diag, &run);
     if (error == PH_CONFLICT || error == PH_NOT_FOUND) {
         return true;
     }
@@ -74,15 +74,15 @@ static bool try_run(struct dbt_flush *flush, const char *name, bool is_rejected)
     } else {
         goes_on = send_run(flush, &run);
     }
-    dbt_run_done(&run);
+    wrap_run_done(&run);
     return goes_on;
 }
 
-bool dbt_flush_runs(struct dbt_flush *flush, bool are_rejected)
+bool wrap_flush_runs(struct wrap_flush *flush, bool are_rejected)
 {
     struct folder_names names;
     struct diag diag;
-    if (dbt_spool_list(flush->spool, are_rejected, &diag, &names) != PH_OK) {
+    if (wrap_spool_list(flush->spool, are_rejected, &diag, &names) != PH_OK) {
         explain(flush, diag.text);
         return false;
     }

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "app/dbt_report.h"
-#include "app/dbt_result.h"
+#include "app/wrap_report.h"
+#include "app/wrap_result.h"
 #include "base/clock.h"
 #include "core/scan.h"
 
@@ -19,7 +19,7 @@ static void expect_node(const char *unique_id, const char *expected)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, 1024);
-    dbt_result_append_node(slice_of(unique_id), &text);
+    wrap_result_append_node(slice_of(unique_id), &text);
     assert_string_equal(buf_text(&text), expected);
 }
 
@@ -52,11 +52,11 @@ static void test_results_are_counted(void **state)
         "{\"status\": \"runtime error\", \"unique_id\": \"source.shop.raw.g\"},"
         "{\"status\": \"partial success\", \"unique_id\": \"model.shop.h\"},"
         "17], \"elapsed_time\": 1.5}";
-    struct dbt_result result;
+    struct wrap_result result;
     struct diag diag;
     int64_t at_us;
-    dbt_result_init(&result);
-    assert_int_equal(dbt_result_read(&result, slice_of(text), &diag), PH_OK);
+    wrap_result_init(&result);
+    assert_int_equal(wrap_result_read(&result, slice_of(text), &diag), PH_OK);
     assert_int_equal(result.node_count, 9);
     assert_int_equal(result.passed_count, 3);
     assert_int_equal(result.warned_count, 1);
@@ -70,7 +70,7 @@ static void test_results_are_counted(void **state)
     assert_string_equal(buf_text(&result.dbt_version), "1.9.2");
     assert_true(clock_parse(SLICE_LITERAL("2026-01-05T10:00:00.5Z"), &at_us));
     assert_int_equal(result.generated_at_us, at_us);
-    dbt_result_done(&result);
+    wrap_result_done(&result);
 }
 
 /* However many fail: a message is short, a log has an end. */
@@ -87,10 +87,10 @@ static void test_many_failures_are_cut(void **state)
         buf_append_format(&text, "\"message\": \"%03000d\"}", index);
     }
     buf_append_text(&text, "]}");
-    struct dbt_result result;
+    struct wrap_result result;
     struct diag diag;
-    dbt_result_init(&result);
-    assert_int_equal(dbt_result_read(&result, buf_slice(&text), &diag), PH_OK);
+    wrap_result_init(&result);
+    assert_int_equal(wrap_result_read(&result, buf_slice(&text), &diag), PH_OK);
     assert_int_equal(result.failed_count, 500);
     assert_false(result.failed.failed);
     assert_false(result.log.failed);
@@ -98,7 +98,7 @@ static void test_many_failures_are_cut(void **state)
     assert_non_null(more);
     assert_string_equal(more, " and 495 more");
     assert_non_null(strstr(buf_text(&result.log), "\nPASS=0 WARN=0 ERROR=500 SKIP=0 TOTAL=500"));
-    dbt_result_done(&result);
+    wrap_result_done(&result);
 }
 
 static void test_what_is_no_result(void **state)
@@ -112,11 +112,11 @@ static void test_what_is_no_result(void **state)
                                         METADATA "\"results\": [",
                                         "{\"results\": 1}"};
     for (size_t index = 0; index < PH_ARRAY_LENGTH(texts); index++) {
-        struct dbt_result result;
+        struct wrap_result result;
         struct diag diag;
-        dbt_result_init(&result);
-        assert_int_equal(dbt_result_read(&result, slice_of(texts[index]), &diag), PH_INVALID);
-        dbt_result_done(&result);
+        wrap_result_init(&result);
+        assert_int_equal(wrap_result_read(&result, slice_of(texts[index]), &diag), PH_INVALID);
+        wrap_result_done(&result);
     }
 }
 
@@ -124,7 +124,7 @@ static void expect_version(const char *head, const char *expected)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, 256);
-    dbt_result_append_version(slice_of(head), &text);
+    wrap_result_append_version(slice_of(head), &text);
     assert_string_equal(buf_text(&text), expected);
 }
 
@@ -145,9 +145,9 @@ static void test_the_version_in_the_head_of_an_artifact(void **state)
 /* --- reports -------------------------------------------------------------------------------------
  */
 
-static void fill(struct dbt_facts *facts)
+static void fill(struct wrap_facts *facts)
 {
-    dbt_facts_init(facts);
+    wrap_facts_init(facts);
     facts->job_id = 41;
     facts->environment_id = 72;
     facts->project_id = 6;
@@ -162,11 +162,11 @@ static void fill(struct dbt_facts *facts)
 static void test_a_report_of_a_start(void **state)
 {
     (void)state;
-    struct dbt_facts facts;
+    struct wrap_facts facts;
     BUF_AUTO struct buf text;
-    buf_init(&text, DBT_REPORT_BYTES_MAX);
+    buf_init(&text, WRAP_REPORT_BYTES_MAX);
     fill(&facts);
-    dbt_report_compose(&facts, NULL, &text);
+    wrap_report_compose(&facts, NULL, &text);
     assert_string_equal(
         buf_text(&text),
         "{\"job_id\":41,\"job_name\":\"Nightly \\\"x\\\"\",\"environment_id\":72,"
@@ -174,24 +174,24 @@ static void test_a_report_of_a_start(void **state)
         "\"reason\":\"by hand\",\"status\":3,\"started_at\":\"2026-01-05T10:00:00.000000Z\","
         "\"job_type\":\"other\",\"run_steps\":[{\"name\":\"Invoke dbt with `dbt build`\","
         "\"status\":3,\"started_at\":\"2026-01-05T10:00:00.000000Z\"}]}");
-    dbt_facts_done(&facts);
+    wrap_facts_done(&facts);
 }
 
 static void test_a_report_of_an_end(void **state)
 {
     (void)state;
-    struct dbt_facts facts;
+    struct wrap_facts facts;
     BUF_AUTO struct buf text;
-    buf_init(&text, DBT_REPORT_BYTES_MAX);
+    buf_init(&text, WRAP_REPORT_BYTES_MAX);
     fill(&facts);
     buf_append_text(&facts.dbt_version, "1.9.2");
     buf_append_text(&facts.origin.git_branch, "main");
     buf_append_text(&facts.origin.git_sha, "abc");
     buf_append_text(&facts.origin.href, "https://ci.example/1");
-    const struct dbt_end end = {DBT_REPORT_ERROR, facts.started_at_us + 1500000,
-                                SLICE_LITERAL("1 of 2 nodes failed: model a"),
-                                SLICE_LITERAL("PASS=1")};
-    dbt_report_compose(&facts, &end, &text);
+    const struct wrap_end end = {WRAP_REPORT_ERROR, facts.started_at_us + 1500000,
+                                 SLICE_LITERAL("1 of 2 nodes failed: model a"),
+                                 SLICE_LITERAL("PASS=1")};
+    wrap_report_compose(&facts, &end, &text);
     assert_string_equal(
         buf_text(&text),
         "{\"job_id\":41,\"job_name\":\"Nightly \\\"x\\\"\",\"environment_id\":72,"
@@ -204,29 +204,29 @@ static void test_a_report_of_an_end(void **state)
         "\"run_steps\":[{\"name\":\"Invoke dbt with `dbt build`\",\"status\":20,"
         "\"started_at\":\"2026-01-05T10:00:00.000000Z\","
         "\"finished_at\":\"2026-01-05T10:00:01.500000Z\",\"logs\":\"PASS=1\"}]}");
-    dbt_facts_done(&facts);
+    wrap_facts_done(&facts);
 }
 
 static void test_a_run_that_was_cut_off(void **state)
 {
     (void)state;
-    struct dbt_facts facts;
+    struct wrap_facts facts;
     BUF_AUTO struct buf start;
     BUF_AUTO struct buf end;
     struct diag diag;
-    buf_init(&start, DBT_REPORT_BYTES_MAX);
-    buf_init(&end, DBT_REPORT_BYTES_MAX);
+    buf_init(&start, WRAP_REPORT_BYTES_MAX);
+    buf_init(&end, WRAP_REPORT_BYTES_MAX);
     fill(&facts);
-    dbt_report_compose(&facts, NULL, &start);
+    wrap_report_compose(&facts, NULL, &start);
     assert_int_equal(
-        dbt_report_cut_off(buf_slice(&start), facts.started_at_us + 1000000, &end, &diag), PH_OK);
+        wrap_report_cut_off(buf_slice(&start), facts.started_at_us + 1000000, &end, &diag), PH_OK);
     assert_int_equal(scan_document(buf_slice(&end), NULL, &diag, NULL), PH_OK);
     assert_non_null(strstr(buf_text(&end), "\"status\":20,\"started_at\":"));
     assert_non_null(strstr(buf_text(&end), "\"job_name\":\"Nightly \\\"x\\\"\""));
     assert_non_null(strstr(buf_text(&end), "\"finished_at\":\"2026-01-05T10:00:01.000000Z\"}"));
     assert_non_null(strstr(buf_text(&end), "cut off"));
-    assert_int_equal(dbt_report_cut_off(SLICE_LITERAL("nonsense"), 0, &end, &diag), PH_INVALID);
-    dbt_facts_done(&facts);
+    assert_int_equal(wrap_report_cut_off(SLICE_LITERAL("nonsense"), 0, &end, &diag), PH_INVALID);
+    wrap_facts_done(&facts);
 }
 
 int main(void)

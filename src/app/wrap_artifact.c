@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_artifact.h"
+#include "app/wrap_artifact.h"
 
 #include "base/clock.h"
 
@@ -12,28 +12,28 @@
 #define ROUNDING_US CLOCK_US_PER_S
 
 /* The most important first: they are kept when there is not enough room. */
-static const char *const names[DBT_ARTIFACT_COUNT] = {
+static const char *const names[WRAP_ARTIFACT_COUNT] = {
     "run_results.json", "manifest.json", "sources.json", "catalog.json", "semantic_manifest.json",
 };
 
-void dbt_artifacts_note(struct dbt_artifacts *artifacts, const struct dbt_project *project)
+void wrap_artifacts_note(struct wrap_artifacts *artifacts, const struct wrap_project *project)
 {
     artifacts->are_old_results = false;
-    for (size_t index = 0; index < DBT_ARTIFACT_COUNT; index++) {
+    for (size_t index = 0; index < WRAP_ARTIFACT_COUNT; index++) {
         artifacts->paths[index] = file_join(project->target_folder, names[index]);
         artifacts->before[index] = file_stamp(artifacts->paths[index]);
     }
 }
 
-void dbt_artifacts_done(struct dbt_artifacts *artifacts)
+void wrap_artifacts_done(struct wrap_artifacts *artifacts)
 {
-    for (size_t index = 0; index < DBT_ARTIFACT_COUNT; index++) {
+    for (size_t index = 0; index < WRAP_ARTIFACT_COUNT; index++) {
         free(artifacts->paths[index]);
     }
 }
 
 /* Its bytes; -1 when this run has not written it. */
-static int64_t new_bytes(const struct dbt_artifacts *artifacts, size_t index)
+static int64_t new_bytes(const struct wrap_artifacts *artifacts, size_t index)
 {
     const struct file_stamp none = {0};
     struct file_stamp now = file_stamp(artifacts->paths[index]);
@@ -42,14 +42,14 @@ static int64_t new_bytes(const struct dbt_artifacts *artifacts, size_t index)
     return is_new ? now.size_bytes : -1;
 }
 
-bool dbt_artifacts_read(struct dbt_artifacts *artifacts, int64_t started_at_us,
-                        struct dbt_result *result)
+bool wrap_artifacts_read(struct wrap_artifacts *artifacts, int64_t started_at_us,
+                         struct wrap_result *result)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, RESULTS_BYTES_MAX);
     struct diag diag;
     if (new_bytes(artifacts, 0) < 0 || file_read(artifacts->paths[0], &text, &diag) != PH_OK ||
-        dbt_result_read(result, buf_slice(&text), &diag) != PH_OK) {
+        wrap_result_read(result, buf_slice(&text), &diag) != PH_OK) {
         return false;
     }
     artifacts->are_old_results =
@@ -57,29 +57,29 @@ bool dbt_artifacts_read(struct dbt_artifacts *artifacts, int64_t started_at_us,
     return !artifacts->are_old_results;
 }
 
-void dbt_artifacts_attach(const struct dbt_artifacts *artifacts, const struct dbt_spool *spool,
-                          const struct dbt_run *run, struct buf *words)
+void wrap_artifacts_attach(const struct wrap_artifacts *artifacts, const struct wrap_spool *spool,
+                           const struct wrap_run *run, struct buf *words)
 {
     BUF_AUTO struct buf dropped;
     buf_init(&dropped, DROPPED_BYTES_MAX);
     int64_t needed_bytes = RUN_BYTES;
-    for (size_t index = 0; index < DBT_ARTIFACT_COUNT; index++) {
+    for (size_t index = 0; index < WRAP_ARTIFACT_COUNT; index++) {
         int64_t bytes = new_bytes(artifacts, index);
         needed_bytes += bytes > 0 ? bytes : 0;
     }
-    int64_t room_bytes = dbt_spool_trim(spool, run, needed_bytes, &dropped);
+    int64_t room_bytes = wrap_spool_trim(spool, run, needed_bytes, &dropped);
     if (dropped.len > 0) {
         buf_append_format(words, "the spool %s is full: dropped the oldest in it, %s\n",
                           spool->path, buf_text(&dropped));
     }
-    for (size_t index = 0; index < DBT_ARTIFACT_COUNT; index++) {
+    for (size_t index = 0; index < WRAP_ARTIFACT_COUNT; index++) {
         struct diag diag = {0};
         int64_t bytes = new_bytes(artifacts, index);
         if (bytes > room_bytes) {
             buf_append_format(words, "%s is not reported: the spool has no room for it\n",
                               names[index]);
         } else if (bytes >= 0 &&
-                   dbt_run_attach(run, names[index], artifacts->paths[index], &diag) != PH_OK) {
+                   wrap_run_attach(run, names[index], artifacts->paths[index], &diag) != PH_OK) {
             buf_append_format(words, "%s is not reported: %s\n", names[index], diag.text);
         } else if (bytes >= 0) {
             room_bytes -= bytes;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_report.h"
+#include "app/wrap_report.h"
 
 #include "base/json_out.h"
 #include "core/scan.h"
@@ -7,25 +7,25 @@
 #define NAME_BYTES_MAX 1024
 #define MEMBERS_MAX 32
 
-void dbt_facts_init(struct dbt_facts *facts)
+void wrap_facts_init(struct wrap_facts *facts)
 {
-    *facts = (struct dbt_facts){0};
+    *facts = (struct wrap_facts){0};
     buf_init(&facts->job_name, NAME_BYTES_MAX);
     buf_init(&facts->environment_name, NAME_BYTES_MAX);
     buf_init(&facts->project_name, NAME_BYTES_MAX);
     buf_init(&facts->dbt_version, NAME_BYTES_MAX);
     buf_init(&facts->command, NAME_BYTES_MAX);
-    dbt_origin_init(&facts->origin);
+    wrap_origin_init(&facts->origin);
 }
 
-void dbt_facts_done(struct dbt_facts *facts)
+void wrap_facts_done(struct wrap_facts *facts)
 {
     buf_done(&facts->job_name);
     buf_done(&facts->environment_name);
     buf_done(&facts->project_name);
     buf_done(&facts->dbt_version);
     buf_done(&facts->command);
-    dbt_origin_done(&facts->origin);
+    wrap_origin_done(&facts->origin);
 }
 
 /* What is not known is left out. */
@@ -36,7 +36,7 @@ static void write_known(struct json_out *out, const char *key, struct slice text
     }
 }
 
-static void write_step(const struct dbt_facts *facts, const struct dbt_end *end,
+static void write_step(const struct wrap_facts *facts, const struct wrap_end *end,
                        struct json_out *out)
 {
     BUF_AUTO struct buf name;
@@ -46,7 +46,7 @@ static void write_step(const struct dbt_facts *facts, const struct dbt_end *end,
     json_out_begin_array(out);
     json_out_begin_object(out);
     json_out_member_string(out, "name", buf_slice(&name));
-    json_out_member_int(out, "status", end == NULL ? DBT_REPORT_RUNNING : end->status);
+    json_out_member_int(out, "status", end == NULL ? WRAP_REPORT_RUNNING : end->status);
     json_out_member_time(out, "started_at", facts->started_at_us);
     if (end != NULL) {
         json_out_member_time(out, "finished_at", end->finished_at_us);
@@ -56,7 +56,8 @@ static void write_step(const struct dbt_facts *facts, const struct dbt_end *end,
     json_out_end_array(out);
 }
 
-void dbt_report_compose(const struct dbt_facts *facts, const struct dbt_end *end, struct buf *text)
+void wrap_report_compose(const struct wrap_facts *facts, const struct wrap_end *end,
+                         struct buf *text)
 {
     struct json_out out;
     json_out_init(&out, text);
@@ -69,7 +70,7 @@ void dbt_report_compose(const struct dbt_facts *facts, const struct dbt_end *end
     json_out_member_string(&out, "project_name", buf_slice(&facts->project_name));
     write_known(&out, "dbt_version", buf_slice(&facts->dbt_version));
     json_out_member_string(&out, "reason", buf_slice(&facts->origin.reason));
-    json_out_member_int(&out, "status", end == NULL ? DBT_REPORT_RUNNING : end->status);
+    json_out_member_int(&out, "status", end == NULL ? WRAP_REPORT_RUNNING : end->status);
     if (end != NULL) {
         write_known(&out, "status_message", end->message);
     }
@@ -86,8 +87,8 @@ void dbt_report_compose(const struct dbt_facts *facts, const struct dbt_end *end
     json_out_end_document(&out);
 }
 
-enum ph_error dbt_report_cut_off(struct slice report, int64_t finished_at_us, struct buf *text,
-                                 struct diag *diag)
+enum ph_error wrap_report_cut_off(struct slice report, int64_t finished_at_us, struct buf *text,
+                                  struct diag *diag)
 {
     static const char words[] = "the run was cut off: posthorn dbt was killed, or the machine went "
                                 "down";
@@ -104,7 +105,7 @@ enum ph_error dbt_report_cut_off(struct slice report, int64_t finished_at_us, st
         const struct scan_member *member = &members[index];
         PH_AUTO_FREE char *key = slice_dup(member->key);
         if (strcmp(key, "status") == 0) {
-            json_out_member_int(&out, key, DBT_REPORT_ERROR);
+            json_out_member_int(&out, key, WRAP_REPORT_ERROR);
         } else if (strcmp(key, "run_steps") != 0) {
             json_out_member_raw(&out, key, member->value);
         }

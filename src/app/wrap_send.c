@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_send.h"
+#include "app/wrap_send.h"
 
 #include <unistd.h>
 
 #include "app/client.h"
-#include "app/dbt_report.h"
 #include "app/file.h"
+#include "app/wrap_report.h"
 #include "core/scan.h"
 
 #define URL_BYTES_MAX 8192
@@ -14,8 +14,8 @@
 #define STRANGE_BYTES_MAX 200
 
 struct sending {
-    const struct dbt_server *server;
-    const struct dbt_run *run;
+    const struct wrap_server *server;
+    const struct wrap_run *run;
     struct buf *words;
     struct buf *notes;
 };
@@ -53,12 +53,12 @@ static void describe(long status, struct slice answer, struct buf *words)
     }
 }
 
-static enum dbt_sent judge(long status)
+static enum wrap_sent judge(long status)
 {
     switch (status) {
     case 401:
     case 403:
-        return DBT_SENT_DENIED;
+        return WRAP_SENT_DENIED;
     case 408:
     case 425:
     case 429:
@@ -66,12 +66,12 @@ static enum dbt_sent judge(long status)
     case 503:
     case 504:
     case 507:
-        return DBT_SENT_BUSY;
+        return WRAP_SENT_BUSY;
     default:
         if (status >= 200 && status < 300) {
-            return DBT_SENT;
+            return WRAP_SENT;
         }
-        return status >= 500 ? DBT_SENT_FAILED : DBT_SENT_REFUSED;
+        return status >= 500 ? WRAP_SENT_FAILED : WRAP_SENT_REFUSED;
     }
 }
 
@@ -90,10 +90,10 @@ static void write_url(const struct sending *sending, const char *before, const c
 }
 
 /* What `request` lacks is filled in. */
-static enum dbt_sent call(const struct sending *sending, struct client_request *request,
-                          const char *before, const char *name, long *ret_status)
+static enum wrap_sent call(const struct sending *sending, struct client_request *request,
+                           const char *before, const char *name, long *ret_status)
 {
-    const struct dbt_server *server = sending->server;
+    const struct wrap_server *server = sending->server;
     BUF_AUTO struct buf url;
     BUF_AUTO struct buf answer;
     buf_init(&url, URL_BYTES_MAX);
@@ -106,23 +106,23 @@ static enum dbt_sent call(const struct sending *sending, struct client_request *
     request->scheme = "Token";
     if (url.failed) {
         buf_append_text(sending->words, "the server's address is too long");
-        return DBT_SENT_REFUSED;
+        return WRAP_SENT_REFUSED;
     }
     const struct client_reader reader = {.goes_on = server->goes_on, .context = server->context};
     struct diag diag;
     if (!server->goes_on(server->context)) {
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
     if (client_follow(request, &reader, &answer, &diag, ret_status) != PH_OK) {
         buf_append_text(sending->words, diag.text);
-        return DBT_SENT_AWAY;
+        return WRAP_SENT_AWAY;
     }
     if (*ret_status < 200) {
         buf_append_text(sending->words, "no answer in time");
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
-    enum dbt_sent sent = judge(*ret_status);
-    if (sent != DBT_SENT) {
+    enum wrap_sent sent = judge(*ret_status);
+    if (sent != WRAP_SENT) {
         describe(*ret_status, buf_slice(&answer), sending->words);
     }
     return sent;
@@ -131,29 +131,29 @@ static enum dbt_sent call(const struct sending *sending, struct client_request *
 /* --- reports ------------------------------------------------------------------------------------
  */
 
-static enum dbt_sent send_report(const struct sending *sending, enum dbt_file file)
+static enum wrap_sent send_report(const struct sending *sending, enum wrap_file file)
 {
     BUF_AUTO struct buf report;
-    buf_init(&report, DBT_REPORT_BYTES_MAX);
+    buf_init(&report, WRAP_REPORT_BYTES_MAX);
     struct diag diag;
-    if (!dbt_run_has(sending->run, file)) {
-        return DBT_SENT;
+    if (!wrap_run_has(sending->run, file)) {
+        return WRAP_SENT;
     }
-    if (dbt_run_read(sending->run, file, &report, &diag) != PH_OK) {
+    if (wrap_run_read(sending->run, file, &report, &diag) != PH_OK) {
         buf_clear(sending->words);
         buf_append_text(sending->words, diag.text);
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
     struct client_request request = {.method = "PUT", .body = buf_slice(&report)};
     long status;
-    enum dbt_sent sent = call(sending, &request, "", NULL, &status);
+    enum wrap_sent sent = call(sending, &request, "", NULL, &status);
     /* The server knows more of it already: an answer was lost. */
-    if (status == 409 && file == DBT_FILE_REPORT_1) {
-        sent = DBT_SENT;
+    if (status == 409 && file == WRAP_FILE_REPORT_1) {
+        sent = WRAP_SENT;
     }
-    if (sent == DBT_SENT && dbt_run_mark_sent(sending->run, file, &diag) != PH_OK) {
+    if (sent == WRAP_SENT && wrap_run_mark_sent(sending->run, file, &diag) != PH_OK) {
         buf_append_text(sending->words, diag.text);
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
     return sent;
 }
@@ -167,17 +167,17 @@ static bool is_of_artifact(long status)
     return status == 400 || status == 409 || status == 413 || status == 422;
 }
 
-static enum dbt_sent send_artifact(const struct sending *sending, const char *file)
+static enum wrap_sent send_artifact(const struct sending *sending, const char *file)
 {
-    const char *name = file + strlen(DBT_ARTIFACT_PREFIX);
-    PH_AUTO_FREE char *path = dbt_run_path(sending->run, file);
+    const char *name = file + strlen(WRAP_ARTIFACT_PREFIX);
+    PH_AUTO_FREE char *path = wrap_run_path(sending->run, file);
     struct diag diag;
     int fd;
     int64_t size_bytes;
     if (file_open(path, &diag, &fd, &size_bytes) != PH_OK) {
         buf_clear(sending->words);
         buf_append_text(sending->words, diag.text);
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
     size_t length = strlen(name);
     bool is_json = length > 5 && strcmp(name + length - 5, ".json") == 0;
@@ -188,87 +188,87 @@ static enum dbt_sent send_artifact(const struct sending *sending, const char *fi
         .upload = &upload,
     };
     long status;
-    enum dbt_sent sent = call(sending, &request, "/artifacts/", name, &status);
+    enum wrap_sent sent = call(sending, &request, "/artifacts/", name, &status);
     (void)close(fd);
-    if (sent == DBT_SENT_REFUSED && is_of_artifact(status)) {
+    if (sent == WRAP_SENT_REFUSED && is_of_artifact(status)) {
         buf_append_format(sending->notes, "%s%s: %s", sending->notes->len == 0 ? "" : "; ", name,
                           buf_text(sending->words));
-        sent = DBT_SENT;
+        sent = WRAP_SENT;
     }
-    if (sent == DBT_SENT) {
+    if (sent == WRAP_SENT) {
         file_remove(path);
     }
     return sent;
 }
 
-static enum dbt_sent send_artifacts(const struct sending *sending)
+static enum wrap_sent send_artifacts(const struct sending *sending)
 {
     struct folder_names names;
     struct diag diag;
-    enum dbt_sent sent = DBT_SENT;
-    if (dbt_run_artifacts(sending->run, &diag, &names) != PH_OK) {
+    enum wrap_sent sent = WRAP_SENT;
+    if (wrap_run_artifacts(sending->run, &diag, &names) != PH_OK) {
         buf_clear(sending->words);
         buf_append_text(sending->words, diag.text);
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
-    for (size_t index = 0; index < names.count && sent == DBT_SENT; index++) {
+    for (size_t index = 0; index < names.count && sent == WRAP_SENT; index++) {
         sent = send_artifact(sending, names.items[index]);
     }
     folder_names_done(&names);
     return sent;
 }
 
-static enum dbt_sent send_ingested(const struct sending *sending)
+static enum wrap_sent send_ingested(const struct sending *sending)
 {
     struct client_request request = {.method = "POST", .body = SLICE_LITERAL("")};
     struct diag diag;
     long status;
-    enum dbt_sent sent = call(sending, &request, "/ingested", NULL, &status);
-    if (sent == DBT_SENT && dbt_run_mark_sent(sending->run, DBT_FILE_COMPLETE, &diag) != PH_OK) {
+    enum wrap_sent sent = call(sending, &request, "/ingested", NULL, &status);
+    if (sent == WRAP_SENT && wrap_run_mark_sent(sending->run, WRAP_FILE_COMPLETE, &diag) != PH_OK) {
         buf_append_text(sending->words, diag.text);
-        return DBT_SENT_STOPPED;
+        return WRAP_SENT_STOPPED;
     }
     return sent;
 }
 
-enum dbt_sent dbt_send_run(const struct dbt_server *server, const struct dbt_run *run,
-                           struct buf *words, struct buf *notes)
+enum wrap_sent wrap_send_run(const struct wrap_server *server, const struct wrap_run *run,
+                             struct buf *words, struct buf *notes)
 {
     const struct sending sending = {server, run, words, notes};
-    enum dbt_sent sent = send_report(&sending, DBT_FILE_REPORT_1);
-    if (sent == DBT_SENT) {
-        sent = send_report(&sending, DBT_FILE_REPORT_2);
+    enum wrap_sent sent = send_report(&sending, WRAP_FILE_REPORT_1);
+    if (sent == WRAP_SENT) {
+        sent = send_report(&sending, WRAP_FILE_REPORT_2);
     }
-    if (sent == DBT_SENT && dbt_run_has(run, DBT_FILE_COMPLETE)) {
+    if (sent == WRAP_SENT && wrap_run_has(run, WRAP_FILE_COMPLETE)) {
         sent = send_artifacts(&sending);
-        if (sent == DBT_SENT) {
+        if (sent == WRAP_SENT) {
             sent = send_ingested(&sending);
         }
     }
     return sent;
 }
 
-enum ph_error dbt_send_cut_off(const struct dbt_run *run, int64_t now_us, struct diag *diag)
+enum ph_error wrap_send_cut_off(const struct wrap_run *run, int64_t now_us, struct diag *diag)
 {
-    bool has_end = dbt_run_has(run, DBT_FILE_REPORT_2) || dbt_run_has(run, DBT_FILE_SENT_2);
+    bool has_end = wrap_run_has(run, WRAP_FILE_REPORT_2) || wrap_run_has(run, WRAP_FILE_SENT_2);
     if (!has_end) {
         BUF_AUTO struct buf report;
         BUF_AUTO struct buf end;
-        buf_init(&report, DBT_REPORT_BYTES_MAX);
-        buf_init(&end, 2 * DBT_REPORT_BYTES_MAX);
-        enum dbt_file first =
-            dbt_run_has(run, DBT_FILE_REPORT_1) ? DBT_FILE_REPORT_1 : DBT_FILE_SENT_1;
-        enum ph_error error = dbt_run_read(run, first, &report, diag);
+        buf_init(&report, WRAP_REPORT_BYTES_MAX);
+        buf_init(&end, 2 * WRAP_REPORT_BYTES_MAX);
+        enum wrap_file first =
+            wrap_run_has(run, WRAP_FILE_REPORT_1) ? WRAP_FILE_REPORT_1 : WRAP_FILE_SENT_1;
+        enum ph_error error = wrap_run_read(run, first, &report, diag);
         if (error == PH_OK) {
-            error = dbt_report_cut_off(buf_slice(&report), now_us, &end, diag);
+            error = wrap_report_cut_off(buf_slice(&report), now_us, &end, diag);
         }
         if (error == PH_OK) {
-            error = dbt_run_end(run, buf_slice(&end), diag);
+            error = wrap_run_end(run, buf_slice(&end), diag);
         }
         if (error != PH_OK) {
             return error;
         }
     }
-    bool is_complete = dbt_run_has(run, DBT_FILE_COMPLETE) || dbt_run_has(run, DBT_FILE_DONE);
-    return is_complete ? PH_OK : dbt_run_complete(run, diag);
+    bool is_complete = wrap_run_has(run, WRAP_FILE_COMPLETE) || wrap_run_has(run, WRAP_FILE_DONE);
+    return is_complete ? PH_OK : wrap_run_complete(run, diag);
 }

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "app/dbt_line.h"
+#include "app/wrap_line.h"
 
 #define WORDS_MAX 16
 
@@ -33,18 +33,18 @@ static void split(const char *text, struct words *words)
     }
 }
 
-static struct dbt_line read_line(struct words *words, const char *text)
+static struct wrap_line read_line(struct words *words, const char *text)
 {
-    struct dbt_line line;
+    struct wrap_line line;
     split(text, words);
-    dbt_line_read(&line, words->count, words->items);
+    wrap_line_read(&line, words->count, words->items);
     return line;
 }
 
 static void expect_target(const char *text, const char *target)
 {
     struct words words;
-    struct dbt_line line = read_line(&words, text);
+    struct wrap_line line = read_line(&words, text);
     if (target == NULL) {
         assert_null(line.target);
     } else {
@@ -86,8 +86,9 @@ static void test_every_flag(void **state)
 {
     (void)state;
     struct words words;
-    struct dbt_line line = read_line(&words, "dbt run --project-dir a --profiles-dir b --profile c "
-                                             "--target d --target-path e --project-dir f");
+    struct wrap_line line =
+        read_line(&words, "dbt run --project-dir a --profiles-dir b --profile c "
+                          "--target d --target-path e --project-dir f");
     assert_string_equal(line.project_dir, "f");
     assert_string_equal(line.profiles_dir, "b");
     assert_string_equal(line.profile, "c");
@@ -101,7 +102,7 @@ static void expect_command(const char *text, const char *expected)
     BUF_AUTO struct buf command;
     buf_init(&command, 4096);
     split(text, &words);
-    dbt_line_append_command(words.count, words.items, &command);
+    wrap_line_append_command(words.count, words.items, &command);
     assert_string_equal(buf_text(&command), expected);
 }
 
@@ -127,7 +128,7 @@ static void test_a_long_command_is_cut_between_characters(void **state)
         const char *arguments[] = {before == 1 ? "d" : "db", word};
         BUF_AUTO struct buf command;
         buf_init(&command, 4096);
-        dbt_line_append_command(2, arguments, &command);
+        wrap_line_append_command(2, arguments, &command);
         assert_in_range(command.len, 199, 200);
         assert_true(slice_is_utf8_text(buf_slice(&command)));
         assert_int_equal(strlen(buf_text(&command)), command.len);
@@ -138,7 +139,7 @@ static void expect_id(const char *given, int64_t id, const char *name)
 {
     int64_t found;
     struct slice words;
-    dbt_line_read_id(given, &found, &words);
+    wrap_line_read_id(given, &found, &words);
     assert_int_equal(found, id);
     assert_true(name == NULL ? words.ptr == NULL : slice_equal_text(words, name));
 }
@@ -150,11 +151,11 @@ static void test_ids(void **state)
     expect_id(" 41 ", 41, NULL);
     expect_id("9223372036854775807", INT64_MAX, NULL);
     /* No id, and so names. */
-    expect_id("0", dbt_line_id(SLICE_LITERAL("0")), "0");
-    expect_id("-3", dbt_line_id(SLICE_LITERAL("-3")), "-3");
-    expect_id("nightly", dbt_line_id(SLICE_LITERAL("nightly")), "nightly");
-    expect_id(" nightly\n", dbt_line_id(SLICE_LITERAL("nightly")), "nightly");
-    expect_id("9223372036854775808", dbt_line_id(SLICE_LITERAL("9223372036854775808")),
+    expect_id("0", wrap_line_id(SLICE_LITERAL("0")), "0");
+    expect_id("-3", wrap_line_id(SLICE_LITERAL("-3")), "-3");
+    expect_id("nightly", wrap_line_id(SLICE_LITERAL("nightly")), "nightly");
+    expect_id(" nightly\n", wrap_line_id(SLICE_LITERAL("nightly")), "nightly");
+    expect_id("9223372036854775808", wrap_line_id(SLICE_LITERAL("9223372036854775808")),
               "9223372036854775808");
 }
 
@@ -162,11 +163,11 @@ static void test_ids(void **state)
 static void test_ids_of_names_stay(void **state)
 {
     (void)state;
-    assert_int_equal(dbt_line_id(SLICE_LITERAL("nightly")), INT64_C(5492812979458777));
+    assert_int_equal(wrap_line_id(SLICE_LITERAL("nightly")), INT64_C(5492812979458777));
     char name[16];
     for (int index = 0; index < 1000; index++) {
         (void)snprintf(name, sizeof name, "job %d", index);
-        int64_t id = dbt_line_id(slice_of(name));
+        int64_t id = wrap_line_id(slice_of(name));
         assert_true(id > 0 && id < INT64_C(1) << 53);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_spool.h"
+#include "app/wrap_spool.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,9 +18,9 @@
 #define REMOVED_PREFIX ".removed-"
 
 static const char *const file_names[] = {
-    [DBT_FILE_REPORT_1] = "report-1.json", [DBT_FILE_SENT_1] = "report-1.sent",
-    [DBT_FILE_REPORT_2] = "report-2.json", [DBT_FILE_SENT_2] = "report-2.sent",
-    [DBT_FILE_COMPLETE] = "complete",      [DBT_FILE_DONE] = "done",
+    [WRAP_FILE_REPORT_1] = "report-1.json", [WRAP_FILE_SENT_1] = "report-1.sent",
+    [WRAP_FILE_REPORT_2] = "report-2.json", [WRAP_FILE_SENT_2] = "report-2.sent",
+    [WRAP_FILE_COMPLETE] = "complete",      [WRAP_FILE_DONE] = "done",
 };
 
 /* What cannot be removed stays, and is found again. */
@@ -56,7 +56,7 @@ static char *usual_path(void)
     return home != NULL && home[0] == '/' ? file_join(home, ".local/state/posthorn/dbt") : NULL;
 }
 
-static enum ph_error make_place(struct dbt_spool *spool, const char *path, struct diag *diag)
+static enum ph_error make_place(struct wrap_spool *spool, const char *path, struct diag *diag)
 {
     PH_AUTO_FREE char *chosen = path != NULL ? ph_strdup(path) : usual_path();
     if (chosen == NULL) {
@@ -72,10 +72,10 @@ static enum ph_error make_place(struct dbt_spool *spool, const char *path, struc
     return error;
 }
 
-enum ph_error dbt_spool_open(struct dbt_spool *spool, const char *path, int64_t bytes_max,
-                             struct buf *ret_words, struct diag *diag)
+enum ph_error wrap_spool_open(struct wrap_spool *spool, const char *path, int64_t bytes_max,
+                              struct buf *ret_words, struct diag *diag)
 {
-    *spool = (struct dbt_spool){.bytes_max = bytes_max};
+    *spool = (struct wrap_spool){.bytes_max = bytes_max};
     struct diag reason;
     if (make_place(spool, path, &reason) != PH_OK) {
         enum ph_error error = folder_make_temporary(diag, &spool->path);
@@ -91,7 +91,7 @@ enum ph_error dbt_spool_open(struct dbt_spool *spool, const char *path, int64_t 
     return PH_OK;
 }
 
-void dbt_spool_close(struct dbt_spool *spool)
+void wrap_spool_close(struct wrap_spool *spool)
 {
     struct diag diag;
     struct folder_names names;
@@ -123,7 +123,7 @@ static bool is_run_name(const char *name)
     return digits == TIME_DIGITS && more > 0 && name[digits + 1 + more] == '\0';
 }
 
-static enum ph_error write_target(const struct dbt_run *run, struct diag *diag)
+static enum ph_error write_target(const struct wrap_run *run, struct diag *diag)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, TARGET_BYTES_MAX);
@@ -134,20 +134,20 @@ static enum ph_error write_target(const struct dbt_run *run, struct diag *diag)
     json_out_member_int(&out, "account", run->account);
     json_out_member_int(&out, "run", run->run_id);
     json_out_end_object(&out);
-    PH_AUTO_FREE char *path = dbt_run_path(run, "target.json");
+    PH_AUTO_FREE char *path = wrap_run_path(run, "target.json");
     return text.failed ? diag_set(diag, PH_TOO_LARGE, NULL, "the server's address is too long")
                        : file_write(path, buf_slice(&text), 0600, false, diag);
 }
 
-static enum ph_error write_named(const struct dbt_run *run, enum dbt_file file,
+static enum ph_error write_named(const struct wrap_run *run, enum wrap_file file,
                                  struct slice content, struct diag *diag)
 {
-    PH_AUTO_FREE char *path = dbt_run_path(run, file_names[file]);
+    PH_AUTO_FREE char *path = wrap_run_path(run, file_names[file]);
     return file_write(path, content, 0600, false, diag);
 }
 
 /* Its folder gets its name when all is in it. */
-static enum ph_error fill_new(struct dbt_run *run, const char *final_path, struct slice report,
+static enum ph_error fill_new(struct wrap_run *run, const char *final_path, struct slice report,
                               struct diag *diag)
 {
     enum ph_error error = folder_lock(run->path, true, diag, &run->lock_fd);
@@ -155,14 +155,14 @@ static enum ph_error fill_new(struct dbt_run *run, const char *final_path, struc
         error = write_target(run, diag);
     }
     if (error == PH_OK) {
-        error = write_named(run, DBT_FILE_REPORT_1, report, diag);
+        error = write_named(run, WRAP_FILE_REPORT_1, report, diag);
     }
     return error == PH_OK ? file_move(run->path, final_path, false, diag) : error;
 }
 
-enum ph_error dbt_spool_add(struct dbt_spool *spool, const char *url, int64_t account,
-                            int64_t run_id, int64_t started_at_us, struct slice report,
-                            struct diag *diag, struct dbt_run *ret_run)
+enum ph_error wrap_spool_add(struct wrap_spool *spool, const char *url, int64_t account,
+                             int64_t run_id, int64_t started_at_us, struct slice report,
+                             struct diag *diag, struct wrap_run *ret_run)
 {
     char name[64];
     char new_name[64];
@@ -170,7 +170,7 @@ enum ph_error dbt_spool_add(struct dbt_spool *spool, const char *url, int64_t ac
                    (long long)run_id);
     (void)snprintf(new_name, sizeof new_name, NEW_PREFIX "%lld", (long long)run_id);
     char *final_path = file_join(spool->path, name);
-    struct dbt_run run = {
+    struct wrap_run run = {
         .path = file_join(spool->path, new_name),
         .name = ph_strdup(name),
         .lock_fd = -1,
@@ -185,7 +185,7 @@ enum ph_error dbt_spool_add(struct dbt_spool *spool, const char *url, int64_t ac
     if (error != PH_OK) {
         remove_folder(run.path);
         free(final_path);
-        dbt_run_done(&run);
+        wrap_run_done(&run);
         return error;
     }
     free(run.path);
@@ -209,8 +209,8 @@ static void remove_remains(const char *folder, const char *name)
     }
 }
 
-enum ph_error dbt_spool_list(const struct dbt_spool *spool, bool are_rejected, struct diag *diag,
-                             struct folder_names *ret_names)
+enum ph_error wrap_spool_list(const struct wrap_spool *spool, bool are_rejected, struct diag *diag,
+                              struct folder_names *ret_names)
 {
     const char *folder = are_rejected ? spool->rejected_path : spool->path;
     struct folder_names names;
@@ -233,13 +233,13 @@ enum ph_error dbt_spool_list(const struct dbt_spool *spool, bool are_rejected, s
     return PH_OK;
 }
 
-static enum ph_error read_target(struct dbt_run *run, struct diag *diag)
+static enum ph_error read_target(struct wrap_run *run, struct diag *diag)
 {
     BUF_AUTO struct buf text;
     ARENA_AUTO struct arena arena;
     buf_init(&text, TARGET_BYTES_MAX);
     arena_init(&arena, TARGET_BYTES_MAX);
-    PH_AUTO_FREE char *path = dbt_run_path(run, "target.json");
+    PH_AUTO_FREE char *path = wrap_run_path(run, "target.json");
     struct scan_member members[TARGET_MEMBERS_MAX];
     size_t count;
     struct slice url;
@@ -266,10 +266,10 @@ static enum ph_error read_target(struct dbt_run *run, struct diag *diag)
     return PH_OK;
 }
 
-enum ph_error dbt_spool_take(const struct dbt_spool *spool, const char *name, bool is_rejected,
-                             struct diag *diag, struct dbt_run *ret_run)
+enum ph_error wrap_spool_take(const struct wrap_spool *spool, const char *name, bool is_rejected,
+                              struct diag *diag, struct wrap_run *ret_run)
 {
-    struct dbt_run run = {
+    struct wrap_run run = {
         .path = file_join(is_rejected ? spool->rejected_path : spool->path, name),
         .name = ph_strdup(name),
         .lock_fd = -1,
@@ -280,7 +280,7 @@ enum ph_error dbt_spool_take(const struct dbt_spool *spool, const char *name, bo
         error = read_target(&run, diag);
     }
     if (error != PH_OK) {
-        dbt_run_done(&run);
+        wrap_run_done(&run);
         return error;
     }
     *ret_run = run;
@@ -295,7 +295,7 @@ struct tally {
     size_t count;
 };
 
-static struct tally count_all(const struct dbt_spool *spool, const struct folder_names names[2])
+static struct tally count_all(const struct wrap_spool *spool, const struct folder_names names[2])
 {
     struct tally tally = {0};
     for (size_t part = 0; part < 2; part++) {
@@ -309,9 +309,10 @@ static struct tally count_all(const struct dbt_spool *spool, const struct folder
     return tally;
 }
 
-static bool is_above(const struct dbt_spool *spool, const struct tally *tally, int64_t needed_bytes)
+static bool is_above(const struct wrap_spool *spool, const struct tally *tally,
+                     int64_t needed_bytes)
 {
-    return tally->bytes + needed_bytes > spool->bytes_max || tally->count > DBT_SPOOL_RUNS_MAX;
+    return tally->bytes + needed_bytes > spool->bytes_max || tally->count > WRAP_SPOOL_RUNS_MAX;
 }
 
 /* Damaged ones go too, so that they do not stay for ever. */
@@ -331,13 +332,13 @@ static void drop(const char *folder, const char *name, struct tally *tally, stru
     }
 }
 
-int64_t dbt_spool_trim(const struct dbt_spool *spool, const struct dbt_run *own,
-                       int64_t needed_bytes, struct buf *words)
+int64_t wrap_spool_trim(const struct wrap_spool *spool, const struct wrap_run *own,
+                        int64_t needed_bytes, struct buf *words)
 {
     struct folder_names names[2] = {{0}, {0}}; /* the rejected ones first */
     struct diag diag;
     for (int part = 0; part < 2; part++) {
-        if (dbt_spool_list(spool, part == 0, &diag, &names[part]) != PH_OK) {
+        if (wrap_spool_list(spool, part == 0, &diag, &names[part]) != PH_OK) {
             names[part] = (struct folder_names){0};
         }
     }
@@ -360,38 +361,38 @@ int64_t dbt_spool_trim(const struct dbt_spool *spool, const struct dbt_run *own,
 /* --- one run -----------------------------------------------------------------------------------
  */
 
-char *dbt_run_path(const struct dbt_run *run, const char *file)
+char *wrap_run_path(const struct wrap_run *run, const char *file)
 {
     return file_join(run->path, file);
 }
 
-bool dbt_run_has(const struct dbt_run *run, enum dbt_file file)
+bool wrap_run_has(const struct wrap_run *run, enum wrap_file file)
 {
-    PH_AUTO_FREE char *path = dbt_run_path(run, file_names[file]);
+    PH_AUTO_FREE char *path = wrap_run_path(run, file_names[file]);
     return file_exists(path);
 }
 
-enum ph_error dbt_run_read(const struct dbt_run *run, enum dbt_file file, struct buf *text,
-                           struct diag *diag)
+enum ph_error wrap_run_read(const struct wrap_run *run, enum wrap_file file, struct buf *text,
+                            struct diag *diag)
 {
-    PH_AUTO_FREE char *path = dbt_run_path(run, file_names[file]);
+    PH_AUTO_FREE char *path = wrap_run_path(run, file_names[file]);
     return file_read(path, text, diag);
 }
 
-enum ph_error dbt_run_end(const struct dbt_run *run, struct slice report, struct diag *diag)
+enum ph_error wrap_run_end(const struct wrap_run *run, struct slice report, struct diag *diag)
 {
-    return write_named(run, DBT_FILE_REPORT_2, report, diag);
+    return write_named(run, WRAP_FILE_REPORT_2, report, diag);
 }
 
-enum ph_error dbt_run_attach(const struct dbt_run *run, const char *name, const char *from,
-                             struct diag *diag)
+enum ph_error wrap_run_attach(const struct wrap_run *run, const char *name, const char *from,
+                              struct diag *diag)
 {
     BUF_AUTO struct buf part;
     BUF_AUTO struct buf whole;
     buf_init(&part, PATH_BYTES_MAX);
     buf_init(&whole, PATH_BYTES_MAX);
     buf_append_format(&part, "%s/part.%s", run->path, name);
-    buf_append_format(&whole, "%s/" DBT_ARTIFACT_PREFIX "%s", run->path, name);
+    buf_append_format(&whole, "%s/" WRAP_ARTIFACT_PREFIX "%s", run->path, name);
     enum ph_error error = file_copy(from, buf_text(&part), 0600, diag);
     if (error == PH_OK) {
         error = file_move(buf_text(&part), buf_text(&whole), false, diag);
@@ -402,25 +403,25 @@ enum ph_error dbt_run_attach(const struct dbt_run *run, const char *name, const 
     return error;
 }
 
-enum ph_error dbt_run_complete(const struct dbt_run *run, struct diag *diag)
+enum ph_error wrap_run_complete(const struct wrap_run *run, struct diag *diag)
 {
-    return write_named(run, DBT_FILE_COMPLETE, SLICE_LITERAL(""), diag);
+    return write_named(run, WRAP_FILE_COMPLETE, SLICE_LITERAL(""), diag);
 }
 
-enum ph_error dbt_run_mark_sent(const struct dbt_run *run, enum dbt_file file, struct diag *diag)
+enum ph_error wrap_run_mark_sent(const struct wrap_run *run, enum wrap_file file, struct diag *diag)
 {
-    static const enum dbt_file after[] = {
-        [DBT_FILE_REPORT_1] = DBT_FILE_SENT_1,
-        [DBT_FILE_REPORT_2] = DBT_FILE_SENT_2,
-        [DBT_FILE_COMPLETE] = DBT_FILE_DONE,
+    static const enum wrap_file after[] = {
+        [WRAP_FILE_REPORT_1] = WRAP_FILE_SENT_1,
+        [WRAP_FILE_REPORT_2] = WRAP_FILE_SENT_2,
+        [WRAP_FILE_COMPLETE] = WRAP_FILE_DONE,
     };
-    PH_AUTO_FREE char *from = dbt_run_path(run, file_names[file]);
-    PH_AUTO_FREE char *to = dbt_run_path(run, file_names[after[file]]);
+    PH_AUTO_FREE char *from = wrap_run_path(run, file_names[file]);
+    PH_AUTO_FREE char *to = wrap_run_path(run, file_names[after[file]]);
     return file_move(from, to, false, diag);
 }
 
-enum ph_error dbt_run_artifacts(const struct dbt_run *run, struct diag *diag,
-                                struct folder_names *ret_names)
+enum ph_error wrap_run_artifacts(const struct wrap_run *run, struct diag *diag,
+                                 struct folder_names *ret_names)
 {
     struct folder_names names;
     enum ph_error error = folder_list(run->path, ARTIFACTS_MAX, diag, &names);
@@ -430,7 +431,7 @@ enum ph_error dbt_run_artifacts(const struct dbt_run *run, struct diag *diag,
     size_t kept = 0;
     for (size_t index = 0; index < names.count; index++) {
         char *name = names.items[index];
-        if (strncmp(name, DBT_ARTIFACT_PREFIX, strlen(DBT_ARTIFACT_PREFIX)) == 0) {
+        if (strncmp(name, WRAP_ARTIFACT_PREFIX, strlen(WRAP_ARTIFACT_PREFIX)) == 0) {
             names.items[kept++] = name;
         } else {
             free(name);
@@ -441,10 +442,10 @@ enum ph_error dbt_run_artifacts(const struct dbt_run *run, struct diag *diag,
     return PH_OK;
 }
 
-enum ph_error dbt_run_reject(const struct dbt_spool *spool, struct dbt_run *run,
-                             struct slice reason, struct diag *diag)
+enum ph_error wrap_run_reject(const struct wrap_spool *spool, struct wrap_run *run,
+                              struct slice reason, struct diag *diag)
 {
-    PH_AUTO_FREE char *words = dbt_run_path(run, "reason.txt");
+    PH_AUTO_FREE char *words = wrap_run_path(run, "reason.txt");
     enum ph_error error = file_write(words, reason, 0600, false, diag);
     if (error != PH_OK || run->is_rejected) {
         return error;
@@ -464,14 +465,14 @@ enum ph_error dbt_run_reject(const struct dbt_spool *spool, struct dbt_run *run,
     return PH_OK;
 }
 
-void dbt_run_remove(struct dbt_run *run)
+void wrap_run_remove(struct wrap_run *run)
 {
     PH_AUTO_FREE char *folder = ph_strdup(run->path);
     *strrchr(folder, '/') = '\0';
     (void)remove_run(folder, run->path, run->name);
 }
 
-void dbt_run_done(struct dbt_run *run)
+void wrap_run_done(struct wrap_run *run)
 {
     if (run->lock_fd >= 0) {
         (void)close(run->lock_fd);
@@ -479,5 +480,5 @@ void dbt_run_done(struct dbt_run *run)
     free(run->path);
     free(run->name);
     free(run->url);
-    *run = (struct dbt_run){.lock_fd = -1};
+    *run = (struct wrap_run){.lock_fd = -1};
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_result.h"
+#include "app/wrap_result.h"
 
 #include "base/clock.h"
 #include "core/scan.h"
 
 #define MEMBERS_MAX 64
 #define TEXT_BYTES_MAX 65536
-#define VERSION_BYTES_MAX 200
+#define VERSION_BYTES_MAX 128 /* what servers take */
 /* Names in a status message, and bytes of each of a name's two parts. */
 #define NAMES_MAX 5
 #define NAME_BYTES_MAX 120
@@ -15,15 +15,15 @@
 #define MESSAGE_BYTES_MAX 2000
 #define HASH_DIGITS 10
 
-void dbt_result_init(struct dbt_result *result)
+void wrap_result_init(struct wrap_result *result)
 {
-    *result = (struct dbt_result){0};
+    *result = (struct wrap_result){0};
     buf_init(&result->dbt_version, VERSION_BYTES_MAX);
     buf_init(&result->failed, FAILED_BYTES_MAX);
     buf_init(&result->log, TEXT_BYTES_MAX);
 }
 
-void dbt_result_done(struct dbt_result *result)
+void wrap_result_done(struct wrap_result *result)
 {
     buf_done(&result->dbt_version);
     buf_done(&result->failed);
@@ -51,7 +51,7 @@ static void append_cut(struct buf *text, struct slice words)
     buf_append_slice(text, words);
 }
 
-void dbt_result_append_node(struct slice unique_id, struct buf *text)
+void wrap_result_append_node(struct slice unique_id, struct buf *text)
 {
     struct slice rest = unique_id;
     struct slice kind;
@@ -86,12 +86,12 @@ static struct slice text_of(const struct scan_member *members, size_t count, con
 }
 
 /* What does not fit is left out: the log's maximum is a limit, no error. */
-static void log_failure(struct dbt_result *result, struct slice unique_id, struct slice status,
+static void log_failure(struct wrap_result *result, struct slice unique_id, struct slice status,
                         struct slice message)
 {
     BUF_AUTO struct buf line;
     buf_init(&line, TEXT_BYTES_MAX);
-    dbt_result_append_node(unique_id, &line);
+    wrap_result_append_node(unique_id, &line);
     message = slice_trim(message);
     message.len = message.len < MESSAGE_BYTES_MAX ? message.len : MESSAGE_BYTES_MAX;
     buf_append_format(&line, ": %.*s", SLICE_ARG(status));
@@ -101,18 +101,18 @@ static void log_failure(struct dbt_result *result, struct slice unique_id, struc
     }
 }
 
-static void take_failure(struct dbt_result *result, struct slice unique_id, struct slice status,
+static void take_failure(struct wrap_result *result, struct slice unique_id, struct slice status,
                          struct slice message)
 {
     result->failed_count++;
     if (result->failed_count <= NAMES_MAX) {
         buf_append_text(&result->failed, result->failed.len == 0 ? "" : ", ");
-        dbt_result_append_node(unique_id, &result->failed);
+        wrap_result_append_node(unique_id, &result->failed);
     }
     log_failure(result, unique_id, status, message);
 }
 
-static void take_node(struct dbt_result *result, const struct scan_member *members, size_t count)
+static void take_node(struct wrap_result *result, const struct scan_member *members, size_t count)
 {
     ARENA_AUTO struct arena arena;
     arena_init(&arena, TEXT_BYTES_MAX * 4);
@@ -176,7 +176,7 @@ static void read_metadata(struct slice metadata, struct buf *version, int64_t *r
     }
 }
 
-void dbt_result_append_version(struct slice head, struct buf *text)
+void wrap_result_append_version(struct slice head, struct buf *text)
 {
     int64_t ignored = 0;
     read_metadata(find_metadata(head), text, &ignored);
@@ -185,7 +185,7 @@ void dbt_result_append_version(struct slice head, struct buf *text)
 /* --- run_results.json ---------------------------------------------------------------------------
  */
 
-static void finish(struct dbt_result *result)
+static void finish(struct wrap_result *result)
 {
     if (result->failed_count > NAMES_MAX) {
         buf_append_format(&result->failed, " and %lld more",
@@ -197,7 +197,7 @@ static void finish(struct dbt_result *result)
                       (long long)result->node_count);
 }
 
-enum ph_error dbt_result_read(struct dbt_result *result, struct slice text, struct diag *diag)
+enum ph_error wrap_result_read(struct wrap_result *result, struct slice text, struct diag *diag)
 {
     struct scan_elements elements;
     struct scan_element element;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_origin.h"
+#include "app/wrap_origin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,9 @@
 #define NAME_BYTES_MAX 100
 #define GIT_WAIT_US (2 * CLOCK_US_PER_S)
 #define SHA_DIGITS_MIN 40
+/* What servers take; longer ones are left out. */
+#define BRANCH_BYTES_MAX 1000
+#define SHA_BYTES_MAX 128
 #define LINES_MAX 2
 
 /* A system that starts runs. Texts take variables as ${NAME}; one that is not set makes the text
@@ -97,16 +100,16 @@ static const struct provider providers[] = {
      "scheduled*"},
 };
 
-void dbt_origin_init(struct dbt_origin *origin)
+void wrap_origin_init(struct wrap_origin *origin)
 {
     origin->job_type = "other";
     buf_init(&origin->reason, TEXT_BYTES_MAX);
     buf_init(&origin->href, TEXT_BYTES_MAX);
-    buf_init(&origin->git_branch, TEXT_BYTES_MAX);
-    buf_init(&origin->git_sha, TEXT_BYTES_MAX);
+    buf_init(&origin->git_branch, BRANCH_BYTES_MAX);
+    buf_init(&origin->git_sha, SHA_BYTES_MAX);
 }
 
-void dbt_origin_done(struct dbt_origin *origin)
+void wrap_origin_done(struct wrap_origin *origin)
 {
     buf_done(&origin->reason);
     buf_done(&origin->href);
@@ -114,7 +117,7 @@ void dbt_origin_done(struct dbt_origin *origin)
     buf_done(&origin->git_sha);
 }
 
-const char *dbt_origin_variable(const char *name)
+const char *wrap_origin_variable(const char *name)
 {
     return secure_getenv(name);
 }
@@ -192,11 +195,15 @@ static void append_branch(struct buf *text, const char *name)
     buf_append_text(text, is_full ? name + strlen(prefix) : name);
 }
 
-static void read_provider(struct dbt_origin *origin, const struct provider *provider,
+static void read_provider(struct wrap_origin *origin, const struct provider *provider,
                           variable_function *variable)
 {
     expand(&origin->reason, provider->reason, variable, false);
     expand(&origin->href, provider->href, variable, true);
+    struct slice href = buf_slice(&origin->href);
+    if (!slice_starts_with(href, "https://") && !slice_starts_with(href, "http://")) {
+        buf_clear(&origin->href);
+    }
     const char *branch = value_of(variable, provider->branches[0]);
     branch = branch != NULL ? branch : value_of(variable, provider->branches[1]);
     const char *sha = value_of(variable, provider->sha);
@@ -212,7 +219,7 @@ static void read_provider(struct dbt_origin *origin, const struct provider *prov
     }
 }
 
-void dbt_origin_read(struct dbt_origin *origin, variable_function *variable)
+void wrap_origin_read(struct wrap_origin *origin, variable_function *variable)
 {
     for (size_t index = 0; index < PH_ARRAY_LENGTH(providers); index++) {
         if (value_of(variable, providers[index].mark) != NULL) {
@@ -291,7 +298,7 @@ static bool read_all(int input, struct buf *text)
 }
 
 /* The commit on the first line, the branch on the second; "HEAD" when there is none. */
-static void take_answer(struct dbt_origin *origin, struct slice answer)
+static void take_answer(struct wrap_origin *origin, struct slice answer)
 {
     struct slice lines[LINES_MAX] = {SLICE_NONE, SLICE_NONE};
     for (size_t index = 0; index < LINES_MAX; index++) {
@@ -305,7 +312,7 @@ static void take_answer(struct dbt_origin *origin, struct slice answer)
     }
 }
 
-void dbt_origin_ask_git(struct dbt_origin *origin, const char *folder)
+void wrap_origin_ask_git(struct wrap_origin *origin, const char *folder)
 {
     int ends[2];
     pid_t pid;

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_line.h"
+#include "app/wrap_line.h"
 
 #include "base/siphash.h"
 
 #define COMMAND_BYTES_MAX 200
+#define LINE_BYTES_MAX 1024 /* two of those, and what is between */
 #define ID_BITS 53
 
 struct known_flag {
     const char *name;
     const char *letter; /* NULL = none */
-    size_t offset;      /* in struct dbt_line */
+    size_t offset;      /* in struct wrap_line */
 };
 
 static const struct known_flag known_flags[] = {
-    {"--project-dir", NULL, offsetof(struct dbt_line, project_dir)},
-    {"--profiles-dir", NULL, offsetof(struct dbt_line, profiles_dir)},
-    {"--profile", NULL, offsetof(struct dbt_line, profile)},
-    {"--target", "-t", offsetof(struct dbt_line, target)},
-    {"--target-path", NULL, offsetof(struct dbt_line, target_path)},
+    {"--project-dir", NULL, offsetof(struct wrap_line, project_dir)},
+    {"--profiles-dir", NULL, offsetof(struct wrap_line, profiles_dir)},
+    {"--profile", NULL, offsetof(struct wrap_line, profile)},
+    {"--target", "-t", offsetof(struct wrap_line, target)},
+    {"--target-path", NULL, offsetof(struct wrap_line, target_path)},
 };
 
 static const char *base_name(const char *path)
@@ -59,9 +60,9 @@ static const char *value_of(const struct known_flag *flag, size_t count,
     return NULL;
 }
 
-void dbt_line_read(struct dbt_line *line, size_t count, const char *const *arguments)
+void wrap_line_read(struct wrap_line *line, size_t count, const char *const *arguments)
 {
-    *line = (struct dbt_line){0};
+    *line = (struct wrap_line){0};
     for (size_t index = find_dbt(count, arguments); index < count; index++) {
         const char *value = NULL;
         for (size_t flag = 0; value == NULL && flag < PH_ARRAY_LENGTH(known_flags); flag++) {
@@ -73,39 +74,49 @@ void dbt_line_read(struct dbt_line *line, size_t count, const char *const *argum
     }
 }
 
-void dbt_line_append_command(size_t count, const char *const *arguments, struct buf *text)
+void wrap_line_append_cut(struct slice words, size_t bytes_max, struct buf *text)
 {
-    size_t begin = text->len;
+    size_t length = words.len;
+    if (length > bytes_max) {
+        length = bytes_max;
+        while (length > 0 && ((unsigned char)words.ptr[length] & 0xc0) == 0x80) {
+            length--;
+        }
+    }
+    buf_append(text, words.ptr, length);
+}
+
+void wrap_line_append_command(size_t count, const char *const *arguments, struct buf *text)
+{
+    BUF_AUTO struct buf whole;
+    buf_init(&whole, LINE_BYTES_MAX);
     for (size_t index = 0; index < count; index++) {
         const char *argument = arguments[index];
         if (strcmp(argument, "--vars") == 0 || strcmp(argument, "--args") == 0) {
             index++;
         } else if (strncmp(argument, "--vars=", 7) != 0 && strncmp(argument, "--args=", 7) != 0) {
-            buf_append_text(text, index == 0 ? "" : " ");
-            buf_append_text(text, index == 0 ? base_name(argument) : argument);
+            buf_append_text(&whole, index == 0 ? "" : " ");
+            wrap_line_append_cut(slice_of(index == 0 ? base_name(argument) : argument),
+                                 COMMAND_BYTES_MAX, &whole);
+        }
+        if (whole.len > COMMAND_BYTES_MAX) {
+            break;
         }
     }
-    if (text->len - begin > COMMAND_BYTES_MAX) {
-        text->len = begin + COMMAND_BYTES_MAX;
-        /* Not within a character. */
-        while (text->len > begin && ((unsigned char)text->data[text->len] & 0xc0) == 0x80) {
-            text->len--;
-        }
-        text->data[text->len] = '\0';
-    }
+    wrap_line_append_cut(buf_slice(&whole), COMMAND_BYTES_MAX, text);
 }
 
-int64_t dbt_line_id(struct slice name)
+int64_t wrap_line_id(struct slice name)
 {
     static const uint8_t key[16] = "posthorn dbt ids";
     uint64_t hash = siphash64(key, name.ptr, name.len) >> (64 - ID_BITS);
     return hash == 0 ? 1 : (int64_t)hash;
 }
 
-void dbt_line_read_id(const char *given, int64_t *ret_id, struct slice *ret_name)
+void wrap_line_read_id(const char *given, int64_t *ret_id, struct slice *ret_name)
 {
     struct slice text = slice_trim(slice_of(given));
     bool is_number = slice_to_int64(text, ret_id) && *ret_id > 0;
     *ret_name = is_number ? SLICE_NONE : text;
-    *ret_id = is_number ? *ret_id : dbt_line_id(text);
+    *ret_id = is_number ? *ret_id : wrap_line_id(text);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_process.h"
+#include "app/wrap_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +29,7 @@ static const struct passed_signal passed_signals[] = {
  */
 
 /* Those that are not ignored. From now on they come by the descriptor. */
-static bool take_signals(struct dbt_process *process)
+static bool take_signals(struct wrap_process *process)
 {
     sigset_t taken;
     (void)sigemptyset(&taken);
@@ -49,7 +49,7 @@ static bool take_signals(struct dbt_process *process)
     return process->signal_fd >= 0;
 }
 
-PH_NORETURN static void become(const struct dbt_process *process, char *const *arguments, int tell)
+PH_NORETURN static void become(const struct wrap_process *process, char *const *arguments, int tell)
 {
     (void)sigaction(SIGCHLD, &process->child_before, NULL);
     (void)sigprocmask(SIG_SETMASK, &process->mask_before, NULL);
@@ -70,16 +70,16 @@ static int read_error(int told)
     return got == (ssize_t)sizeof error ? error : 0;
 }
 
-static void reap(struct dbt_process *process)
+static void reap(struct wrap_process *process)
 {
     while (waitpid(process->pid, &process->status, 0) < 0 && errno == EINTR) {
     }
 }
 
-bool dbt_process_start(struct dbt_process *process, char *const *arguments)
+bool wrap_process_start(struct wrap_process *process, char *const *arguments)
 {
     int ends[2];
-    *process = (struct dbt_process){.pid = -1, .signal_fd = -1};
+    *process = (struct wrap_process){.pid = -1, .signal_fd = -1};
     if (!take_signals(process) || pipe2(ends, O_CLOEXEC) != 0) {
         process->start_error = errno;
         return false;
@@ -115,7 +115,7 @@ static bool has_it(const struct signalfd_siginfo *signal_info)
 }
 
 /* Gives whether it is one that ends. */
-static bool take_signal(struct dbt_process *process, const struct signalfd_siginfo *signal_info,
+static bool take_signal(struct wrap_process *process, const struct signalfd_siginfo *signal_info,
                         bool is_running)
 {
     int number = (int)signal_info->ssi_signo;
@@ -135,7 +135,7 @@ static bool take_signal(struct dbt_process *process, const struct signalfd_sigin
 }
 
 /* All that have come; gives whether one of them ends. */
-static bool take_all(struct dbt_process *process, bool is_running)
+static bool take_all(struct wrap_process *process, bool is_running)
 {
     struct signalfd_siginfo signal_info;
     bool ends = false;
@@ -147,14 +147,14 @@ static bool take_all(struct dbt_process *process, bool is_running)
 }
 
 /* Until it has ended, its status not yet taken: its number stays its own, for signals too. */
-static bool has_ended(const struct dbt_process *process)
+static bool has_ended(const struct wrap_process *process)
 {
     siginfo_t ended = {0};
     return waitid(P_PID, (id_t)process->pid, &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
            ended.si_pid != 0;
 }
 
-void dbt_process_wait(struct dbt_process *process)
+void wrap_process_wait(struct wrap_process *process)
 {
     while (!has_ended(process)) {
         struct pollfd ready = {.fd = process->signal_fd, .events = POLLIN};
@@ -166,7 +166,7 @@ void dbt_process_wait(struct dbt_process *process)
     reap(process);
 }
 
-bool dbt_process_linger(struct dbt_process *process, int fd, int64_t wait_us)
+bool wrap_process_linger(struct wrap_process *process, int fd, int64_t wait_us)
 {
     int64_t deadline_us = clock_boot_us() + wait_us;
     for (;;) {
@@ -186,14 +186,14 @@ bool dbt_process_linger(struct dbt_process *process, int fd, int64_t wait_us)
     }
 }
 
-void dbt_process_done(struct dbt_process *process)
+void wrap_process_done(struct wrap_process *process)
 {
     if (process->signal_fd >= 0) {
         (void)close(process->signal_fd);
     }
 }
 
-int dbt_process_code(const struct dbt_process *process)
+int wrap_process_code(const struct wrap_process *process)
 {
     if (process->start_error != 0) {
         return process->start_error == ENOENT ? CODE_NOT_FOUND : CODE_NOT_RUN;

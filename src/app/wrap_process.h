@@ -9,15 +9,15 @@
  *
  * Main thread, before other threads start; they inherit the mask that blocks these signals.
  */
-#ifndef PH_APP_DBT_PROCESS_H
-#define PH_APP_DBT_PROCESS_H
+#ifndef PH_APP_WRAP_PROCESS_H
+#define PH_APP_WRAP_PROCESS_H
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
-struct dbt_process {
+struct wrap_process {
     pid_t pid;
     int signal_fd;
     int start_error;   /* errno of what kept it from starting; 0 = it runs */
@@ -28,17 +28,17 @@ struct dbt_process {
 };
 
 /* `arguments` end with NULL. False when it could not be started: `start_error` says why. Finish
- * with dbt_process_done in either case. */
-bool dbt_process_start(struct dbt_process *process, char *const *arguments);
+ * with wrap_process_done in either case. */
+bool wrap_process_start(struct wrap_process *process, char *const *arguments);
 /* Until it has ended. */
-void dbt_process_wait(struct dbt_process *process);
+void wrap_process_wait(struct wrap_process *process);
 /* After its end: until `fd` can be read or so much time has passed (true), or one of the signals
  * that end comes (false). */
-bool dbt_process_linger(struct dbt_process *process, int fd, int64_t wait_us);
-void dbt_process_done(struct dbt_process *process);
+bool wrap_process_linger(struct wrap_process *process, int fd, int64_t wait_us);
+void wrap_process_done(struct wrap_process *process);
 
 /* Its exit code as shells say it: 128 + n after signal n; 127 when there was no such program, 126
  * when it could not be run. */
-int dbt_process_code(const struct dbt_process *process);
+int wrap_process_code(const struct wrap_process *process);
 
 #endif

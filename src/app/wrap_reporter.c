@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_reporter.h"
+#include "app/wrap_reporter.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "app/dbt_flush.h"
+#include "app/wrap_flush.h"
 #include "base/clock.h"
 
 #define WORDS_BYTES_MAX 8192
@@ -20,17 +20,17 @@
 
 static bool goes_on(void *context)
 {
-    struct dbt_reporter *reporter = context;
+    struct wrap_reporter *reporter = context;
     int64_t now_us = clock_boot_us();
     (void)pthread_mutex_lock(&reporter->lock);
     bool is_over = reporter->is_hurried || now_us >= reporter->deadline_us ||
-                   (reporter->mode == DBT_SENDING_WHILE_IDLE && reporter->is_ended) ||
-                   (reporter->mode == DBT_SENDING_OLDER && now_us >= reporter->older_until_us);
+                   (reporter->mode == WRAP_SENDING_WHILE_IDLE && reporter->is_ended) ||
+                   (reporter->mode == WRAP_SENDING_OLDER && now_us >= reporter->older_until_us);
     (void)pthread_mutex_unlock(&reporter->lock);
     return !is_over;
 }
 
-static bool is_ended(struct dbt_reporter *reporter)
+static bool is_ended(struct wrap_reporter *reporter)
 {
     (void)pthread_mutex_lock(&reporter->lock);
     bool ended = reporter->is_ended;
@@ -39,7 +39,7 @@ static bool is_ended(struct dbt_reporter *reporter)
 }
 
 /* Until the time has passed, dbt ends, or nothing more is to be sent. */
-static void pause_while_running(struct dbt_reporter *reporter, int64_t wait_us)
+static void pause_while_running(struct wrap_reporter *reporter, int64_t wait_us)
 {
     struct timespec until = clock_deadline(wait_us);
     (void)pthread_mutex_lock(&reporter->lock);
@@ -50,7 +50,7 @@ static void pause_while_running(struct dbt_reporter *reporter, int64_t wait_us)
 }
 
 /* Until the time has passed or nothing more is to be sent. */
-static void pause_at_end(struct dbt_reporter *reporter, int64_t wait_us)
+static void pause_at_end(struct wrap_reporter *reporter, int64_t wait_us)
 {
     struct timespec until = clock_deadline(wait_us);
     (void)pthread_mutex_lock(&reporter->lock);
@@ -63,21 +63,21 @@ static void pause_at_end(struct dbt_reporter *reporter, int64_t wait_us)
 /* --- the thread
  * ------------------------------------------------------------------------------------ */
 
-static void make_run(struct dbt_reporter *reporter)
+static void make_run(struct wrap_reporter *reporter)
 {
     BUF_AUTO struct buf report;
-    buf_init(&report, DBT_REPORT_BYTES_MAX);
+    buf_init(&report, WRAP_REPORT_BYTES_MAX);
     struct diag diag = {0};
-    struct dbt_facts *facts = reporter->facts;
-    dbt_origin_ask_git(&facts->origin, reporter->project->folder);
-    dbt_project_append_version(reporter->project, reporter->program, &facts->dbt_version);
-    dbt_report_compose(facts, NULL, &report);
+    struct wrap_facts *facts = reporter->facts;
+    wrap_origin_ask_git(&facts->origin, reporter->project->folder);
+    wrap_project_append_version(reporter->project, reporter->program, &facts->dbt_version);
+    wrap_report_compose(facts, NULL, &report);
     reporter->has_run =
-        dbt_spool_add(reporter->spool, reporter->server.url, reporter->server.account,
-                      reporter->run_id, facts->started_at_us, buf_slice(&report), &diag,
-                      &reporter->run) == PH_OK;
+        wrap_spool_add(reporter->spool, reporter->server.url, reporter->server.account,
+                       reporter->run_id, facts->started_at_us, buf_slice(&report), &diag,
+                       &reporter->run) == PH_OK;
     if (!reporter->has_run) {
-        reporter->outcome = DBT_SENT_STOPPED;
+        reporter->outcome = WRAP_SENT_STOPPED;
         buf_append_text(&reporter->reason, diag.text);
     }
     (void)pthread_mutex_lock(&reporter->lock);
@@ -87,28 +87,28 @@ static void make_run(struct dbt_reporter *reporter)
 }
 
 /* Gives whether there is nothing left to try now. */
-static bool send_older(struct dbt_reporter *reporter, bool is_idle)
+static bool send_older(struct wrap_reporter *reporter, bool is_idle)
 {
-    struct dbt_flush flush;
-    dbt_flush_init(&flush, &reporter->server, reporter->spool);
-    reporter->mode = is_idle ? DBT_SENDING_WHILE_IDLE : DBT_SENDING_OLDER;
-    bool is_through = dbt_flush_runs(&flush, false) || flush.is_denied;
-    reporter->mode = DBT_SENDING_OWN;
+    struct wrap_flush flush;
+    wrap_flush_init(&flush, &reporter->server, reporter->spool);
+    reporter->mode = is_idle ? WRAP_SENDING_WHILE_IDLE : WRAP_SENDING_OLDER;
+    bool is_through = wrap_flush_runs(&flush, false) || flush.is_denied;
+    reporter->mode = WRAP_SENDING_OWN;
     if (flush.refused_count > 0) {
         buf_append_format(&reporter->notes, "%lld earlier runs were refused and lie in %s: %s\n",
                           (long long)flush.refused_count, reporter->spool->rejected_path,
                           buf_text(&flush.words));
     }
-    dbt_flush_done(&flush);
+    wrap_flush_done(&flush);
     return is_through;
 }
 
-static void send_own(struct dbt_reporter *reporter)
+static void send_own(struct wrap_reporter *reporter)
 {
     BUF_AUTO struct buf unwanted;
     buf_init(&unwanted, WORDS_BYTES_MAX);
     reporter->outcome =
-        dbt_send_run(&reporter->server, &reporter->run, &reporter->reason, &unwanted);
+        wrap_send_run(&reporter->server, &reporter->run, &reporter->reason, &unwanted);
     if (unwanted.len > 0) {
         buf_append_format(&reporter->notes, "not all artifacts were taken: %s\n",
                           buf_text(&unwanted));
@@ -121,14 +121,14 @@ static int64_t twice(int64_t delay_us)
 }
 
 /* While dbt runs: older runs, then what is there of the own one. */
-static void send_while_running(struct dbt_reporter *reporter)
+static void send_while_running(struct wrap_reporter *reporter)
 {
     bool is_through = send_older(reporter, false);
     int64_t delay_us = DELAY_MIN_US;
     send_own(reporter);
     while (!is_ended(reporter)) {
-        bool is_away = reporter->outcome == DBT_SENT_AWAY || reporter->outcome == DBT_SENT_BUSY ||
-                       reporter->outcome == DBT_SENT_FAILED;
+        bool is_away = reporter->outcome == WRAP_SENT_AWAY || reporter->outcome == WRAP_SENT_BUSY ||
+                       reporter->outcome == WRAP_SENT_FAILED;
         if (!is_away && !is_through && goes_on(reporter)) {
             is_through = true;
             (void)send_older(reporter, true);
@@ -146,21 +146,21 @@ static void send_while_running(struct dbt_reporter *reporter)
     }
 }
 
-static bool is_refused(const struct dbt_reporter *reporter)
+static bool is_refused(const struct wrap_reporter *reporter)
 {
-    return reporter->outcome == DBT_SENT_REFUSED || reporter->outcome == DBT_SENT_DENIED;
+    return reporter->outcome == WRAP_SENT_REFUSED || reporter->outcome == WRAP_SENT_DENIED;
 }
 
 /* dbt has ended. A server that is not there keeps nobody waiting; one that is busy is tried again
  * while there is time. */
-static void send_end(struct dbt_reporter *reporter)
+static void send_end(struct wrap_reporter *reporter)
 {
     int64_t delay_us = DELAY_MIN_US;
     if (is_refused(reporter)) {
         return;
     }
     send_own(reporter);
-    while ((reporter->outcome == DBT_SENT_BUSY || reporter->outcome == DBT_SENT_FAILED) &&
+    while ((reporter->outcome == WRAP_SENT_BUSY || reporter->outcome == WRAP_SENT_FAILED) &&
            goes_on(reporter)) {
         pause_at_end(reporter, delay_us);
         send_own(reporter);
@@ -170,7 +170,7 @@ static void send_end(struct dbt_reporter *reporter)
 
 static void *work(void *context)
 {
-    struct dbt_reporter *reporter = context;
+    struct wrap_reporter *reporter = context;
     make_run(reporter);
     if (reporter->has_run) {
         send_while_running(reporter);
@@ -185,7 +185,7 @@ static void *work(void *context)
 /* --- the main thread
  * ------------------------------------------------------------------------------- */
 
-static void free_reporter(struct dbt_reporter *reporter)
+static void free_reporter(struct wrap_reporter *reporter)
 {
     if (reporter->done_fd >= 0) {
         (void)close(reporter->done_fd);
@@ -196,14 +196,14 @@ static void free_reporter(struct dbt_reporter *reporter)
     buf_done(&reporter->notes);
 }
 
-enum ph_error dbt_reporter_start(struct dbt_reporter *reporter, struct diag *diag)
+enum ph_error wrap_reporter_start(struct wrap_reporter *reporter, struct diag *diag)
 {
     buf_init(&reporter->reason, WORDS_BYTES_MAX);
     buf_init(&reporter->notes, WORDS_BYTES_MAX);
     reporter->server.goes_on = goes_on;
     reporter->server.context = reporter;
-    reporter->mode = DBT_SENDING_OWN;
-    reporter->outcome = DBT_SENT;
+    reporter->mode = WRAP_SENDING_OWN;
+    reporter->outcome = WRAP_SENT;
     reporter->deadline_us = INT64_MAX;
     reporter->older_until_us = clock_boot_us() + OLDER_US;
     PH_ASSERT(pthread_mutex_init(&reporter->lock, NULL) == 0);
@@ -218,7 +218,7 @@ enum ph_error dbt_reporter_start(struct dbt_reporter *reporter, struct diag *dia
     return PH_OK;
 }
 
-void dbt_reporter_wait(struct dbt_reporter *reporter)
+void wrap_reporter_wait(struct wrap_reporter *reporter)
 {
     (void)pthread_mutex_lock(&reporter->lock);
     while (!reporter->is_ready) {
@@ -227,18 +227,18 @@ void dbt_reporter_wait(struct dbt_reporter *reporter)
     (void)pthread_mutex_unlock(&reporter->lock);
 }
 
-void dbt_reporter_end(struct dbt_reporter *reporter, const struct dbt_artifacts *artifacts,
-                      const struct dbt_end *end, struct buf *words)
+void wrap_reporter_end(struct wrap_reporter *reporter, const struct wrap_artifacts *artifacts,
+                       const struct wrap_end *end, struct buf *words)
 {
     BUF_AUTO struct buf report;
-    buf_init(&report, DBT_REPORT_BYTES_MAX);
+    buf_init(&report, WRAP_REPORT_BYTES_MAX);
     struct diag diag = {0};
     if (reporter->has_run) {
-        dbt_report_compose(reporter->facts, end, &report);
-        enum ph_error error = dbt_run_end(&reporter->run, buf_slice(&report), &diag);
+        wrap_report_compose(reporter->facts, end, &report);
+        enum ph_error error = wrap_run_end(&reporter->run, buf_slice(&report), &diag);
         if (error == PH_OK) {
-            dbt_artifacts_attach(artifacts, reporter->spool, &reporter->run, words);
-            error = dbt_run_complete(&reporter->run, &diag);
+            wrap_artifacts_attach(artifacts, reporter->spool, &reporter->run, words);
+            error = wrap_run_complete(&reporter->run, &diag);
         }
         reporter->is_whole = error == PH_OK;
         if (!reporter->is_whole) {
@@ -247,12 +247,12 @@ void dbt_reporter_end(struct dbt_reporter *reporter, const struct dbt_artifacts 
     }
     (void)pthread_mutex_lock(&reporter->lock);
     reporter->is_ended = true;
-    reporter->deadline_us = clock_boot_us() + DBT_REPORTER_WAIT_US;
+    reporter->deadline_us = clock_boot_us() + WRAP_REPORTER_WAIT_US;
     (void)pthread_cond_broadcast(&reporter->changed);
     (void)pthread_mutex_unlock(&reporter->lock);
 }
 
-void dbt_reporter_hurry(struct dbt_reporter *reporter)
+void wrap_reporter_hurry(struct wrap_reporter *reporter)
 {
     (void)pthread_mutex_lock(&reporter->lock);
     reporter->is_hurried = true;
@@ -260,7 +260,7 @@ void dbt_reporter_hurry(struct dbt_reporter *reporter)
     (void)pthread_mutex_unlock(&reporter->lock);
 }
 
-static void tell_outcome(struct dbt_reporter *reporter, struct buf *words)
+static void tell_outcome(struct wrap_reporter *reporter, struct buf *words)
 {
     struct diag diag = {0};
     const char *reason =
@@ -269,8 +269,8 @@ static void tell_outcome(struct dbt_reporter *reporter, struct buf *words)
         buf_append_format(words, "the run is not reported: %s\n", reason);
     } else if (!reporter->is_whole) {
         return; /* and that was told; the next run ends it as one that was cut off */
-    } else if (reporter->outcome == DBT_SENT) {
-        dbt_run_remove(&reporter->run);
+    } else if (reporter->outcome == WRAP_SENT) {
+        wrap_run_remove(&reporter->run);
     } else if (reporter->spool->is_temporary) {
         buf_append_format(words, "the report of the run is lost: %s\n", reason);
     } else if (!is_refused(reporter)) {
@@ -278,8 +278,8 @@ static void tell_outcome(struct dbt_reporter *reporter, struct buf *words)
                           "the run is not reported yet: %s. The report is in %s and goes out with "
                           "the next run, or with `posthorn dbt --flush`\n",
                           reason, reporter->spool->path);
-    } else if (dbt_run_reject(reporter->spool, &reporter->run, buf_slice(&reporter->reason),
-                              &diag) == PH_OK) {
+    } else if (wrap_run_reject(reporter->spool, &reporter->run, buf_slice(&reporter->reason),
+                               &diag) == PH_OK) {
         buf_append_format(words,
                           "the report of the run was refused: %s. It is in %s; `posthorn dbt "
                           "--flush` tries it again\n",
@@ -289,13 +289,13 @@ static void tell_outcome(struct dbt_reporter *reporter, struct buf *words)
     }
 }
 
-void dbt_reporter_finish(struct dbt_reporter *reporter, struct buf *words)
+void wrap_reporter_finish(struct wrap_reporter *reporter, struct buf *words)
 {
     (void)pthread_join(reporter->thread, NULL);
     buf_append_slice(words, buf_slice(&reporter->notes));
     tell_outcome(reporter, words);
     if (reporter->has_run) {
-        dbt_run_done(&reporter->run);
+        wrap_run_done(&reporter->run);
     }
     free_reporter(reporter);
 }

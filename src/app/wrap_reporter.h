@@ -7,26 +7,26 @@
  * the facts are the thread's, then the main thread's; `run` is made before `is_ready` and stays as
  * it is until the thread has ended.
  */
-#ifndef PH_APP_DBT_REPORTER_H
-#define PH_APP_DBT_REPORTER_H
+#ifndef PH_APP_WRAP_REPORTER_H
+#define PH_APP_WRAP_REPORTER_H
 
 #include <pthread.h>
 
-#include "app/dbt_artifact.h"
-#include "app/dbt_report.h"
-#include "app/dbt_send.h"
+#include "app/wrap_artifact.h"
+#include "app/wrap_report.h"
+#include "app/wrap_send.h"
 
 /* From dbt's end on. What is being sent is looked at once a second, so the wrapper waits for 10
  * seconds at most. */
-#define DBT_REPORTER_WAIT_US INT64_C(9000000)
+#define WRAP_REPORTER_WAIT_US INT64_C(9000000)
 
-struct dbt_reporter {
+struct wrap_reporter {
     /* Set before the start. */
-    struct dbt_server server; /* url, account, token */
-    struct dbt_spool *spool;
-    const struct dbt_project *project;
+    struct wrap_server server; /* url, account, token */
+    struct wrap_spool *spool;
+    const struct wrap_project *project;
     const char *program; /* that runs: dbt's version is found beside it */
-    struct dbt_facts *facts;
+    struct wrap_facts *facts;
     int64_t run_id;
 
     pthread_t thread;
@@ -40,30 +40,30 @@ struct dbt_reporter {
     int64_t deadline_us; /* boot time, when it is ended */
 
     /* The thread's, then the main thread's. */
-    enum { DBT_SENDING_OLDER, DBT_SENDING_WHILE_IDLE, DBT_SENDING_OWN } mode;
+    enum { WRAP_SENDING_OLDER, WRAP_SENDING_WHILE_IDLE, WRAP_SENDING_OWN } mode;
     int64_t older_until_us; /* boot time */
     bool has_run;
     bool is_whole; /* its end is in the spool; the main thread's */
-    struct dbt_run run;
-    enum dbt_sent outcome;
-    struct buf reason; /* why it is not DBT_SENT */
+    struct wrap_run run;
+    enum wrap_sent outcome;
+    struct buf reason; /* why it is not WRAP_SENT */
     struct buf notes;  /* lines for people */
 };
 
 /* dbt runs already: nothing of this delays it. PH_IO when there can be no thread; then there is
  * nothing to finish. */
-PH_NODISCARD enum ph_error dbt_reporter_start(struct dbt_reporter *reporter, struct diag *diag);
+PH_NODISCARD enum ph_error wrap_reporter_start(struct wrap_reporter *reporter, struct diag *diag);
 /* Until the thread has filled in the facts, which are the caller's from then on: 2 seconds at most,
  * or as long as the disk takes. */
-void dbt_reporter_wait(struct dbt_reporter *reporter);
+void wrap_reporter_wait(struct wrap_reporter *reporter);
 /* After that, when dbt has ended: puts the end and the artifacts into the spool, and lets the
  * thread send them. What could not be kept is added to `words`, in lines. */
-void dbt_reporter_end(struct dbt_reporter *reporter, const struct dbt_artifacts *artifacts,
-                      const struct dbt_end *end, struct buf *words);
+void wrap_reporter_end(struct wrap_reporter *reporter, const struct wrap_artifacts *artifacts,
+                       const struct wrap_end *end, struct buf *words);
 /* Sends nothing more; what is being sent ends within a second. */
-void dbt_reporter_hurry(struct dbt_reporter *reporter);
+void wrap_reporter_hurry(struct wrap_reporter *reporter);
 /* Waits for the thread. What became of the run is added to `words`, in lines; nothing when all is
  * well. */
-void dbt_reporter_finish(struct dbt_reporter *reporter, struct buf *words);
+void wrap_reporter_finish(struct wrap_reporter *reporter, struct buf *words);
 
 #endif

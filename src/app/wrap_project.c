@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "app/dbt_project.h"
+#include "app/wrap_project.h"
 
 #include <glob.h>
 #include <jansson.h>
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "api/yaml_json.h"
-#include "app/dbt_result.h"
 #include "app/file.h"
+#include "app/wrap_result.h"
 
 #define YAML_BYTES_MAX ((size_t)1024 * 1024)
 #define PATH_BYTES_MAX 4096
@@ -100,7 +100,7 @@ static char *nearest_project(void)
 }
 
 /* The folder of profiles.yml; freed by the caller. */
-static char *profiles_folder(const struct dbt_line *line)
+static char *profiles_folder(const struct wrap_line *line)
 {
     const char *given = said(line->profiles_dir, "PROFILES_DIR");
     const char *home = secure_getenv("HOME");
@@ -111,7 +111,7 @@ static char *profiles_folder(const struct dbt_line *line)
 }
 
 /* Of the profile; freed by the caller. */
-static char *find_target(const struct dbt_line *line, const char *profile)
+static char *find_target(const struct wrap_line *line, const char *profile)
 {
     const char *target = said(line->target, "TARGET");
     if (target != NULL) {
@@ -127,7 +127,7 @@ static char *find_target(const struct dbt_line *line, const char *profile)
     return found;
 }
 
-void dbt_project_find(struct dbt_project *project, const struct dbt_line *line)
+void wrap_project_find(struct wrap_project *project, const struct wrap_line *line)
 {
     const char *folder = said(line->project_dir, "PROJECT_DIR");
     project->folder = folder != NULL ? ph_strdup(folder) : nearest_project();
@@ -145,7 +145,7 @@ void dbt_project_find(struct dbt_project *project, const struct dbt_line *line)
     json_decref(file);
 }
 
-void dbt_project_done(struct dbt_project *project)
+void wrap_project_done(struct wrap_project *project)
 {
     free(project->folder);
     free(project->target_folder);
@@ -196,19 +196,19 @@ static bool append_installed(const char *path, struct buf *text)
     return is_found;
 }
 
-static void append_of_manifest(const struct dbt_project *project, struct buf *text)
+static void append_of_manifest(const struct wrap_project *project, struct buf *text)
 {
     PH_AUTO_FREE char *path = path_from(project->target_folder, "manifest.json");
     BUF_AUTO struct buf head;
     buf_init(&head, MANIFEST_HEAD_BYTES);
     struct diag diag;
     if (file_read_head(path, MANIFEST_HEAD_BYTES, &head, &diag) == PH_OK) {
-        dbt_result_append_version(buf_slice(&head), text);
+        wrap_result_append_version(buf_slice(&head), text);
     }
 }
 
-void dbt_project_append_version(const struct dbt_project *project, const char *program,
-                                struct buf *text)
+void wrap_project_append_version(const struct wrap_project *project, const char *program,
+                                 struct buf *text)
 {
     PH_AUTO_FREE char *path = find_program(program);
     char real[PATH_MAX];
