@@ -22,6 +22,11 @@ void *http_thread_context(const struct http_request *request)
     return request->daemon->thread_context;
 }
 
+void http_hide_path(struct http_request *request)
+{
+    request->hides_path = true;
+}
+
 bool http_is_tls(const struct http_request *request)
 {
     return request->daemon->server->is_tls;

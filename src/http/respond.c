@@ -139,7 +139,9 @@ static void note_outcome(const struct http_request *request, int status)
     }
     struct log_field fields[6] = {
         LOG_TEXT("method", method_name(request->method)),
-        LOG_SLICE("path", request->path),
+        LOG_SLICE("path", request->hides_path && request->row != NULL
+                              ? slice_of(request->row->route->pattern)
+                              : request->path),
         LOG_INT("status", status),
         LOG_TEXT("peer", request->peer),
     };

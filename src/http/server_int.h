@@ -186,6 +186,7 @@ struct http_request {
     bool is_queued;      /* the answer is given to libmicrohttpd */
     uint64_t client_key; /* counted for the client behind a proxy; 0 = not */
     bool is_http_1_0;
+    bool hides_path; /* the log has the route's pattern */
     bool is_body_ignored;
     bool is_body_too_large;
     bool is_body_refused;

@@ -108,6 +108,15 @@ def test_the_base_can_be_set():
         assert told()[0][1]["callback_url"].startswith("https://iam.example.org/magpie/tmp/")
 
 
+def test_it_is_not_in_the_log():
+    """The path is a credential: not even the finest log has it."""
+    with Server({"log_level": "debug"}) as server:
+        name, token = made(Magpie(server, make_token(server, "root")))
+        for _ in range(2):
+            Magpie(server).request("GET", f"/tmp/{token}")
+        assert token not in server.log() and "/magpie/tmp/{token}" in server.log() and name
+
+
 def test_it_survives_a_crash():
     with Server() as server:
         magpie = Magpie(server, make_token(server, "root"))

@@ -106,7 +106,7 @@ static void test_callback_tokens(void **state)
 {
     (void)state;
     char token[MAGPIE_CALLBACK_TOKEN_MAX];
-    static const char *const good[] = {UUID, "urn:uuid:" UUID,
+    static const char *const good[] = {UUID, "urn:uuid:3f0c2a9e-7d41-4b8e-9a57-0c6d2e1b4f83",
                                        "3F0C2A9E-7D41-4B8E-9A57-0C6D2E1B4F83"};
     static const char *const bad[] = {"",
                                       "urn:uuid:",

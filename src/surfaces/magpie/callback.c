@@ -188,6 +188,7 @@ enum ph_error magpie_callback_use(struct api_call *call, struct diag *diag)
     int64_t id;
     int64_t user_id;
     struct use_job *use = api_job_new(call, sizeof *use, diag);
+    http_hide_path(call->request);
     if (use == NULL) {
         return PH_NO_MEMORY;
     }
