@@ -222,6 +222,12 @@ def test_current(server, magpie):
     assert rows(theirs) == ["write-allow-recursive"]
 
 
+def test_what_is_not_known_is_not_made_up(magpie, holder):
+    for flag in ("effective=true", "effective", "inherited=1", "inherit=true"):
+        magpie.fails("GET", f"{holder.path}?{flag}", status=501)
+    magpie.ok("GET", f"{holder.path}?effective=false")
+
+
 def test_nothing_is_told_of_what_goes_along(magpie):
     """Users, groups, services and resources take their permissions with them, without a word."""
     user, group, service = magpie.user()["user_name"], magpie.group()["group_name"], magpie.service("api")
@@ -266,7 +272,7 @@ def test_batch(magpie):
         ("create_user_permission", "b", "read-allow-match"),
         ("create_user_permission", "c", "write-allow-recursive"),
     ]
-    tree = magpie.ok("GET", f"/services/{service}/resources")["service"]["resources"]
+    tree = magpie.ok("GET", f"/services/{service}/resources")[service]["resources"]
     ((_, a),) = tree.items()
     ((_, b),) = a["children"].items()
     ((_, c),) = b["children"].items()
@@ -294,7 +300,7 @@ def test_batch(magpie):
     ]
     magpie.ok("PATCH", "/permissions", {"permissions": gone})
     assert summary(told) == []
-    assert len(magpie.ok("GET", f"/services/{service}/resources")["service"]["resources"]) == 1  # no "zz"
+    assert len(magpie.ok("GET", f"/services/{service}/resources")[service]["resources"]) == 1  # no "zz"
 
 
 def test_batch_on_the_service_alone(magpie):
@@ -329,7 +335,7 @@ def test_batch_is_all_or_nothing(magpie):
     ]:
         magpie.fails("PATCH", "/permissions", {"permissions": first + [last]}, status)
     assert told() == []
-    assert magpie.ok("GET", f"/services/{service}/resources")["service"]["resources"] == {}
+    assert magpie.ok("GET", f"/services/{service}/resources")[service]["resources"] == {}
     assert magpie.ok("GET", f"/users/{user}/services/{service}/permissions")["permissions"] == []
 
 

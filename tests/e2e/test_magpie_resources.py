@@ -46,6 +46,11 @@ def test_service(server, magpie):
     assert "execute-deny-match" in service["permission_names"] and len(service["permission_names"]) == 12
     assert magpie.ok("GET", f"/services/{name}")["service"] == service
     assert magpie.ok("GET", "/services")["services"]["wps"][name] == service
+    of_type = magpie.ok("GET", "/services/types/wps")["services"]
+    assert list(of_type) == ["wps"] and of_type["wps"][name] == service
+    assert magpie.ok("GET", "/services/types/ncwms")["services"] == {}
+    assert magpie.ok("GET", "/services/types")["service_types"] == list(NESTING)
+    magpie.fails("GET", "/services/types/none", status=404, param="service_type")
     assert service in magpie.ok("GET", "/services", params={"flatten": "true"})["services"]
     allowed = magpie.ok("GET", f"/services/{name}/permissions")
     assert allowed["permission_names"] == service["permission_names"] and len(allowed["permissions"]) == 12
@@ -60,7 +65,7 @@ def test_service_refused(magpie):
     good = {"service_name": fresh("s"), "service_type": "api", "service_url": "http://h.example"}
     magpie.fails("POST", "/services", {**good, "service_name": service["service_name"]}, 409, "service_name")
     for field, values in {
-        "service_name": ["", "-x", "a  b", "ü", "a/b", "x" * 257, None],
+        "service_name": ["", "types", "-x", "a  b", "ü", "a/b", "x" * 257, None],
         "service_type": ["", "none", "API", None],
         "service_url": ["", "h.example", "ftp://h.example/", "http://", "http://h.example/\n", "x" * 3000, None],
     }.items():
@@ -112,10 +117,10 @@ def test_resource(magpie):
     child = got["children"][str(below["resource_id"])]
     assert child["parent_id"] == route["resource_id"] and child["root_service_id"] == service["resource_id"]
     assert child["children"][str(deepest["resource_id"])]["children"] == {}
-    tree = magpie.ok("GET", f"/services/{name}/resources")["service"]["resources"]
+    tree = magpie.ok("GET", f"/services/{name}/resources")[name]["resources"]
     assert set(tree) == {str(route["resource_id"]), str(side["resource_id"])}
-    (mine,) = [s for s in magpie.ok("GET", "/resources")["resources"] if s["service_name"] == name]
-    assert mine["resources"] == tree
+    everything = magpie.ok("GET", "/resources")["resources"]
+    assert everything["api"][name]["resources"] == tree and list(everything) == sorted(everything)
     top = magpie.ok("GET", f"/resources/{service['resource_id']}")["resource"]
     assert top["resource_type"] == "service" and top["parent_id"] is None and top["children"] == tree
     allowed = magpie.ok("GET", f"/resources/{route['resource_id']}/permissions")["permission_names"]
@@ -124,7 +129,7 @@ def test_resource(magpie):
     magpie.ok("DELETE", f"/resources/{route['resource_id']}")
     for gone in (route, below, deepest):
         magpie.fails("GET", f"/resources/{gone['resource_id']}", status=404, param="resource_id")
-    assert set(magpie.ok("GET", f"/services/{name}/resources")["service"]["resources"]) == {str(side["resource_id"])}
+    assert set(magpie.ok("GET", f"/services/{name}/resources")[name]["resources"]) == {str(side["resource_id"])}
     magpie.ok("DELETE", f"/resources/{service['resource_id']}")
     magpie.fails("GET", f"/services/{name}", status=404)
     magpie.fails("GET", f"/resources/{side['resource_id']}", status=404)
@@ -167,7 +172,8 @@ def test_a_wide_tree(magpie):
     service = magpie.service("thredds")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda n: magpie.resource(service, "file", f"f{n}"), range(1000)))
-    tree = magpie.ok("GET", f"/services/{service['service_name']}/resources")["service"]["resources"]
+    name = service["service_name"]
+    tree = magpie.ok("GET", f"/services/{name}/resources")[name]["resources"]
     assert [int(key) for key in tree] == sorted(row["resource_id"] for row in made)
     magpie.ok("DELETE", f"/services/{service['service_name']}")
     magpie.fails("GET", f"/resources/{made[-1]['resource_id']}", status=404)

@@ -106,6 +106,11 @@ enum ph_error magpie_grant_list(struct api_call *call, struct diag *diag)
     struct store *store;
     struct target target;
     struct api_answer answer;
+    if (magpie_query_flag(call, "effective") || magpie_query_flag(call, "inherited") ||
+        magpie_query_flag(call, "inherit")) {
+        return diag_set(diag, PH_NOT_IMPLEMENTED, NULL,
+                        "only the permissions of the user or group itself are known here");
+    }
     enum ph_error error = api_begin_read(call, diag, &store);
     if (error == PH_OK) {
         error = find_target(call, store, diag, &target);

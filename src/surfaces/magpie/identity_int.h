@@ -12,7 +12,7 @@
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
-#define MAGPIE_ROUTE_COUNT 53
+#define MAGPIE_ROUTE_COUNT 55
 extern const struct http_route magpie_routes[];
 
 /* --- who calls (access.c) --------------------------------------------------------------------- */
@@ -99,6 +99,7 @@ api_function magpie_user_remove;
 api_function magpie_user_groups_list, magpie_user_groups_add, magpie_user_groups_remove;
 api_function magpie_group_list, magpie_group_create, magpie_group_get, magpie_group_remove;
 api_function magpie_group_users_list;
+api_function magpie_service_type_list, magpie_service_type_get;
 api_function magpie_service_list, magpie_service_create, magpie_service_get, magpie_service_remove;
 api_function magpie_service_resources_list, magpie_service_resources_create;
 api_function magpie_service_permissions_list;

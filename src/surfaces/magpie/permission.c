@@ -194,6 +194,16 @@ static const struct place *find_place(struct slice service_type, struct slice re
     return NULL;
 }
 
+const char *magpie_service_type_at(size_t index)
+{
+    for (size_t place = 0; place < PH_ARRAY_LENGTH(places); place++) {
+        if (strcmp(places[place].resource, "service") == 0 && index-- == 0) {
+            return places[place].service;
+        }
+    }
+    return NULL;
+}
+
 bool magpie_is_service_type(struct slice service_type)
 {
     return find_place(service_type, SLICE_LITERAL("service")) != NULL;

@@ -45,6 +45,8 @@ const char *magpie_permission_at(size_t index);
 /* The static text of a permission's name, NULL when there is no such permission. */
 const char *magpie_permission_name(struct slice name);
 
+/* All types of services, NULL behind the last one. Static text. */
+const char *magpie_service_type_at(size_t index);
 /* Whether there is such a type of service, or of resource. */
 bool magpie_is_service_type(struct slice service_type);
 bool magpie_is_resource_type(struct slice resource_type);

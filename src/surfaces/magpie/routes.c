@@ -59,6 +59,9 @@ const struct http_route magpie_routes[] = {
 
     ROUTE(GET, "/services", 0, ADMINISTRATOR, magpie_service_list, "service.list"),
     ROUTE(POST, "/services", BODY, ADMINISTRATOR, magpie_service_create, "service.create"),
+    ROUTE(GET, "/services/types", 0, ADMINISTRATOR, magpie_service_type_list, "service.types.list"),
+    ROUTE(GET, "/services/types/{service_type}", 0, ADMINISTRATOR, magpie_service_type_get,
+          "service.types.get"),
     ROUTE(GET, SERVICE, 0, ADMINISTRATOR, magpie_service_get, "service.get"),
     ROUTE(DELETE, SERVICE, 0, ADMINISTRATOR, magpie_service_remove, "service.delete"),
     ROUTE(GET, SERVICE "/permissions", 0, ADMINISTRATOR, magpie_service_permissions_list,

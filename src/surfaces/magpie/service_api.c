@@ -25,19 +25,57 @@ void magpie_service_write_facts(struct api_call *call, struct json_out *out,
     magpie_resource_write_allowed(out, &service->resource);
 }
 
-/* A list of services in the making: below their types, or flat. */
+/* Names need no escapes but for white space. */
+static void write_key(struct json_out *out, struct slice name)
+{
+    char key[MAGPIE_NAME_MAX + 1];
+    (void)snprintf(key, sizeof key, "%.*s", SLICE_ARG(name));
+    for (char *at = key; *at != '\0'; at++) {
+        *at = *at < ' ' ? ' ' : *at;
+    }
+    json_out_key(out, key);
+}
+
+/* Services in the making of an answer: below their types by name, or as a flat list. They come in
+ * the order of types. */
 struct listing {
     struct api_call *call;
     struct json_out *out;
     bool is_flat;
-    char type[32]; /* of the last one; empty = none */
+    struct slice only_type; /* SLICE_NONE = all */
+    char type[32];          /* of the last one; empty = none */
 };
 
-static void list_service(void *context, const struct magpie_service *service)
+static void begin_listing(struct listing *listing, const char *key)
 {
-    struct listing *listing = context;
+    json_out_key(listing->out, key);
+    if (listing->is_flat) {
+        json_out_begin_array(listing->out);
+    } else {
+        json_out_begin_object(listing->out);
+    }
+}
+
+static void end_listing(struct listing *listing)
+{
+    if (listing->is_flat) {
+        json_out_end_array(listing->out);
+        return;
+    }
+    if (listing->type[0] != '\0') {
+        json_out_end_object(listing->out);
+    }
+    json_out_end_object(listing->out);
+}
+
+/* Up to the place of the next one, which the caller writes. */
+static void place_next(struct listing *listing, const struct magpie_service *service)
+{
     struct slice type = service->resource.service_type;
-    if (!listing->is_flat && !slice_equal_text(type, listing->type)) {
+    if (listing->is_flat) {
+        return;
+    }
+    if (!slice_equal_text(type, listing->type)) {
         if (listing->type[0] != '\0') {
             json_out_end_object(listing->out);
         }
@@ -45,20 +83,24 @@ static void list_service(void *context, const struct magpie_service *service)
         json_out_key(listing->out, listing->type);
         json_out_begin_object(listing->out);
     }
-    if (!listing->is_flat) {
-        char key[MAGPIE_NAME_MAX + 1]; /* names need no escapes but for white space */
-        (void)snprintf(key, sizeof key, "%.*s", SLICE_ARG(service->resource.name));
-        for (char *at = key; *at != '\0'; at++) {
-            *at = *at < ' ' ? ' ' : *at;
-        }
-        json_out_key(listing->out, key);
+    write_key(listing->out, service->resource.name);
+}
+
+static void list_service(void *context, const struct magpie_service *service)
+{
+    struct listing *listing = context;
+    if (listing->only_type.ptr != NULL &&
+        !slice_equal(listing->only_type, service->resource.service_type)) {
+        return;
     }
+    place_next(listing, service);
     json_out_begin_object(listing->out);
     magpie_service_write_facts(listing->call, listing->out, service);
     json_out_end_object(listing->out);
 }
 
-enum ph_error magpie_service_list(struct api_call *call, struct diag *diag)
+static enum ph_error answer_services(struct api_call *call, struct slice only_type,
+                                     struct diag *diag)
 {
     struct store *store;
     struct api_answer answer;
@@ -67,23 +109,38 @@ enum ph_error magpie_service_list(struct api_call *call, struct diag *diag)
         return error;
     }
     magpie_answer_init(&answer, "Get services successful.");
-    struct listing listing = {call, &answer.out, magpie_query_flag(call, "flatten"), ""};
-    json_out_key(&answer.out, "services");
-    if (listing.is_flat) {
-        json_out_begin_array(&answer.out);
-    } else {
-        json_out_begin_object(&answer.out);
-    }
+    struct listing listing = {call, &answer.out, magpie_query_flag(call, "flatten"), only_type, ""};
+    begin_listing(&listing, "services");
     error = magpie_service_walk(store, list_service, &listing, diag);
-    if (listing.is_flat) {
-        json_out_end_array(&answer.out);
-    } else {
-        if (listing.type[0] != '\0') {
-            json_out_end_object(&answer.out);
-        }
-        json_out_end_object(&answer.out);
-    }
+    end_listing(&listing);
     return magpie_answer_send(call, &answer, error, diag);
+}
+
+enum ph_error magpie_service_list(struct api_call *call, struct diag *diag)
+{
+    return answer_services(call, SLICE_NONE, diag);
+}
+
+enum ph_error magpie_service_type_get(struct api_call *call, struct diag *diag)
+{
+    struct slice type = http_param(call->request, "service_type");
+    return magpie_is_service_type(type)
+               ? answer_services(call, type, diag)
+               : diag_set(diag, PH_NOT_FOUND, "service_type", "there is no such service type");
+}
+
+enum ph_error magpie_service_type_list(struct api_call *call, struct diag *diag)
+{
+    const char *type;
+    struct api_answer answer;
+    magpie_answer_init(&answer, "Get service types successful.");
+    json_out_key(&answer.out, "service_types");
+    json_out_begin_array(&answer.out);
+    for (size_t index = 0; (type = magpie_service_type_at(index)) != NULL; index++) {
+        json_out_string(&answer.out, slice_of(type));
+    }
+    json_out_end_array(&answer.out);
+    return magpie_answer_send(call, &answer, PH_OK, diag);
 }
 
 static enum ph_error read_path_service(struct api_call *call, struct diag *diag,
@@ -142,7 +199,7 @@ enum ph_error magpie_service_resources_list(struct api_call *call, struct diag *
         return error;
     }
     magpie_answer_init(&answer, "Get service resources successful.");
-    json_out_key(&answer.out, "service");
+    write_key(&answer.out, service.resource.name);
     error = write_tree(call, store, &answer.out, &service, diag);
     return magpie_answer_send(call, &answer, error, diag);
 }
@@ -193,16 +250,17 @@ enum ph_error magpie_resource_list(struct api_call *call, struct diag *diag)
         return error;
     }
     magpie_answer_init(&answer, "Get resources successful.");
-    json_out_key(&answer.out, "resources");
-    json_out_begin_array(&answer.out);
+    struct listing listing = {.call = call, .out = &answer.out};
+    begin_listing(&listing, "resources");
     for (size_t index = 0; error == PH_OK && !answer.body.failed && index < list.count; index++) {
         struct magpie_service service;
         error = magpie_service_find_id(store, list.ids[index], &arena, diag, &service);
         if (error == PH_OK) {
+            place_next(&listing, &service);
             error = write_tree(call, store, &answer.out, &service, diag);
         }
     }
-    json_out_end_array(&answer.out);
+    end_listing(&listing);
     return magpie_answer_send(call, &answer, error, diag);
 }
 
@@ -236,6 +294,9 @@ static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, str
 
 static void check_service(struct magpie_body *body, const struct magpie_service *service)
 {
+    if (slice_equal_text(service->resource.name, "types")) {
+        magpie_body_refuse(body, PH_BAD_REQUEST, "service_name", "this name is reserved");
+    }
     if (!magpie_is_resource_name(service->resource.name)) {
         magpie_body_refuse(body, PH_BAD_REQUEST, "service_name",
                            "a name has letters and digits, with single spaces, _ - . : between");
