@@ -55,14 +55,20 @@ static enum ph_error report(const struct act *act, struct writer_txn *txn, struc
     buf_init(&text, DBT_REPORT_BYTES_MAX);
     json_out_init(&out, &text);
     dbt_report_write(&out, &given);
-    const struct dbt_run_report whole = {ACCOUNT, act->number, &given, buf_slice(&text),
-                                         TEXT("[]")};
-    return dbt_run_report(txn, &whole, act->settings, arena, diag, &run, &is_new);
+    const struct dbt_run_report whole = {.settings = act->settings,
+                                         .account = ACCOUNT,
+                                         .number = act->number,
+                                         .report = &given,
+                                         .text = buf_slice(&text),
+                                         .steps = TEXT("[]")};
+    return dbt_run_report(txn, &whole, arena, diag, &run, &is_new);
 }
 
 static enum ph_error perform(struct rig_write *write, struct writer_txn *txn, struct diag *diag)
 {
     const struct act *act = write->argument;
+    const struct dbt_run_artifacts artifacts = {
+        .settings = act->settings, .account = ACCOUNT, .number = act->number};
     struct dbt_run run;
     bool is_told;
     ARENA_AUTO struct arena arena;
@@ -73,12 +79,10 @@ static enum ph_error perform(struct rig_write *write, struct writer_txn *txn, st
         error = report(act, txn, &arena, diag);
         break;
     case INGEST:
-        error = dbt_run_ingest(txn, ACCOUNT, act->number, SLICE_NONE, act->settings, &arena, diag,
-                               &run);
+        error = dbt_run_ingest(txn, &artifacts, &arena, diag, &run);
         break;
     case EXPIRE:
-        error = dbt_run_expire(txn, ACCOUNT, act->number, SLICE_NONE, act->settings, &arena, diag,
-                               &is_told);
+        error = dbt_run_expire(txn, &artifacts, &arena, diag, &is_told);
         break;
     }
     if (error == PH_CONFLICT) { /* not allowed: a result, and nothing was written */

@@ -10,11 +10,12 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "http/upload.h"
 #include "store/store.h"
 
 #define DBT_ARTIFACTS_MAX 1000 /* of one run */
 #define DBT_ARTIFACT_PATH_BYTES_MAX 1024
-#define DBT_ARTIFACT_CHUNK_BYTES ((size_t)256 * 1024)
+#define DBT_ARTIFACT_CHUNK_BYTES HTTP_UPLOAD_PIECE_BYTES /* each piece is one */
 #define DBT_ARTIFACT_GRACE_US INT64_C(600000000) /* of uploads that stand still, and of readers */
 
 struct dbt_artifact {

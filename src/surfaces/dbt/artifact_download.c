@@ -32,7 +32,10 @@ enum ph_error dbt_artifacts_list(struct api_call *call, struct diag *diag)
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
     struct dbt_artifact *rows = arena_calloc(&arena, DBT_ARTIFACTS_MAX, sizeof *rows);
-    enum ph_error error = rows == NULL ? api_no_memory(diag) : find_run(call, diag, &store, &run);
+    if (rows == NULL) {
+        return api_no_memory(diag);
+    }
+    enum ph_error error = find_run(call, diag, &store, &run);
     if (error == PH_OK) {
         error = dbt_artifact_list(store, run.id, &arena, diag, rows, &count);
     }

@@ -10,8 +10,6 @@
 #include "surfaces/dbt/dbt_int.h"
 #include "surfaces/dbt/run.h"
 
-_Static_assert(DBT_ARTIFACT_CHUNK_BYTES == HTTP_UPLOAD_PIECE_BYTES, "a piece is a chunk");
-
 struct upload {
     struct general_job job; /* the piece on its way, or the end of what was cut */
     struct api_call *call;  /* the request's: gone with it */

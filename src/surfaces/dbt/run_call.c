@@ -79,6 +79,7 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     struct dbt_run run;
     bool is_new;
     const struct dbt_run_report given = {
+        .settings = &mine->settings,
         .account = mine->account,
         .number = mine->number,
         .report = &mine->report,
@@ -87,7 +88,7 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     };
     ARENA_AUTO struct arena arena;
     arena_init(&arena, RUN_ARENA_BYTES);
-    enum ph_error error = dbt_run_report(txn, &given, &mine->settings, &arena, diag, &run, &is_new);
+    enum ph_error error = dbt_run_report(txn, &given, &arena, diag, &run, &is_new);
     if (error != PH_OK) {
         return error;
     }
@@ -136,9 +137,13 @@ static enum ph_error run_ingested(struct api_job *job, struct writer_txn *txn, s
     struct dbt_run run;
     ARENA_AUTO struct arena arena;
     arena_init(&arena, RUN_ARENA_BYTES);
-    struct slice failed = mine->failed.len > 0 ? buf_slice(&mine->failed) : SLICE_NONE;
-    enum ph_error error = dbt_run_ingest(txn, mine->account, mine->number, failed, &mine->settings,
-                                         &arena, diag, &run);
+    const struct dbt_run_artifacts given = {
+        .settings = &mine->settings,
+        .account = mine->account,
+        .number = mine->number,
+        .failed_nodes = mine->failed.len > 0 ? buf_slice(&mine->failed) : SLICE_NONE,
+    };
+    enum ph_error error = dbt_run_ingest(txn, &given, &arena, diag, &run);
     return error == PH_OK ? write_answer(job, &run, txn->now_us, &arena, diag) : error;
 }
 

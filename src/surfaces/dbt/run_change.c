@@ -215,10 +215,10 @@ static enum ph_error continue_run(struct change *change, const struct dbt_run_re
 }
 
 enum ph_error dbt_run_report(struct writer_txn *txn, const struct dbt_run_report *given,
-                             const struct dbt_settings *settings, struct arena *arena,
-                             struct diag *diag, struct dbt_run *ret_run, bool *ret_is_new)
+                             struct arena *arena, struct diag *diag, struct dbt_run *ret_run,
+                             bool *ret_is_new)
 {
-    struct change change = {.txn = txn, .settings = settings, .run = ret_run};
+    struct change change = {.txn = txn, .settings = given->settings, .run = ret_run};
     enum ph_error error =
         dbt_run_find(txn->store, given->account, given->number, true, arena, diag, ret_run);
     *ret_is_new = error == PH_NOT_FOUND;
@@ -238,45 +238,44 @@ enum ph_error dbt_run_report(struct writer_txn *txn, const struct dbt_run_report
 /* --- artifacts -------------------------------------------------------------------------------- */
 
 /* The run with its report. */
-static enum ph_error open_run(struct change *change, int64_t account, int64_t number,
+static enum ph_error open_run(struct change *change, const struct dbt_run_artifacts *given,
                               struct arena *arena, struct diag *diag)
 {
-    enum ph_error error =
-        dbt_run_find(change->txn->store, account, number, false, arena, diag, change->run);
+    enum ph_error error = dbt_run_find(change->txn->store, given->account, given->number, false,
+                                       arena, diag, change->run);
     return error == PH_OK ? dbt_report_parse(change->run->report, arena, diag, &change->report)
                           : error;
 }
 
-enum ph_error dbt_run_ingest(struct writer_txn *txn, int64_t account, int64_t number,
-                             struct slice failed_nodes, const struct dbt_settings *settings,
+enum ph_error dbt_run_ingest(struct writer_txn *txn, const struct dbt_run_artifacts *given,
                              struct arena *arena, struct diag *diag, struct dbt_run *ret_run)
 {
-    struct change change = {.txn = txn, .settings = settings, .run = ret_run};
-    enum ph_error error = open_run(&change, account, number, arena, diag);
+    struct change change = {.txn = txn, .settings = given->settings, .run = ret_run};
+    enum ph_error error = open_run(&change, given, arena, diag);
     if (error != PH_OK || ret_run->ingested_at_us != 0) {
         return error;
     }
     ret_run->ingested_at_us = txn->now_us;
     ret_run->updated_at_us = txn->now_us;
-    ret_run->failed_nodes = failed_nodes;
+    ret_run->failed_nodes = given->failed_nodes;
     if (ret_run->due_at_us != 0) {
         error = complete(&change, diag);
     }
     return error == PH_OK ? dbt_run_update(txn->store, ret_run, diag) : error;
 }
 
-enum ph_error dbt_run_expire(struct writer_txn *txn, int64_t account, int64_t number,
-                             struct slice failed_nodes, const struct dbt_settings *settings,
+enum ph_error dbt_run_expire(struct writer_txn *txn, const struct dbt_run_artifacts *given,
                              struct arena *arena, struct diag *diag, bool *ret_is_told)
 {
     struct dbt_run run;
-    struct change change = {.txn = txn, .settings = settings, .run = &run, .is_incomplete = true};
+    struct change change = {
+        .txn = txn, .settings = given->settings, .run = &run, .is_incomplete = true};
     *ret_is_told = false;
-    enum ph_error error = open_run(&change, account, number, arena, diag);
+    enum ph_error error = open_run(&change, given, arena, diag);
     if (error != PH_OK || run.due_at_us == 0 || run.due_at_us > txn->now_us) {
         return error == PH_NOT_FOUND ? PH_OK : error;
     }
-    run.failed_nodes = failed_nodes;
+    run.failed_nodes = given->failed_nodes;
     error = complete(&change, diag);
     if (error == PH_OK) {
         error = dbt_run_update(txn->store, &run, diag);

@@ -20,6 +20,7 @@
 #include "surfaces/dbt/run.h"
 
 struct dbt_run_report {
+    const struct dbt_settings *settings;
     int64_t account;
     int64_t number;
     const struct dbt_report *report;
@@ -27,27 +28,33 @@ struct dbt_run_report {
     struct slice steps; /* JSON array */
 };
 
+/* What is known of the artifacts of a run that takes no more. */
+struct dbt_run_artifacts {
+    const struct dbt_settings *settings;
+    int64_t account;
+    int64_t number;
+    struct slice failed_nodes; /* nodes.h; SLICE_NONE = not known */
+};
+
 /* Whether a run of `from` may be reported as `to`; `from` 0: it is new. */
 bool dbt_run_may_move(int from, enum dbt_run_status to);
 
 /* Takes a report in; the same one again changes nothing. PH_CONFLICT for a move that is not
- * allowed. The run is copied into `arena`, without steps where nothing changed. */
+ * allowed. The run is copied into `arena`. */
 PH_NODISCARD enum ph_error dbt_run_report(struct writer_txn *txn,
-                                          const struct dbt_run_report *given,
-                                          const struct dbt_settings *settings, struct arena *arena,
+                                          const struct dbt_run_report *given, struct arena *arena,
                                           struct diag *diag, struct dbt_run *ret_run,
                                           bool *ret_is_new);
-/* The artifacts are complete; again changes nothing. `failed_nodes` as nodes.h writes them,
- * SLICE_NONE = not known. PH_NOT_FOUND. */
-PH_NODISCARD enum ph_error dbt_run_ingest(struct writer_txn *txn, int64_t account, int64_t number,
-                                          struct slice failed_nodes,
-                                          const struct dbt_settings *settings, struct arena *arena,
-                                          struct diag *diag, struct dbt_run *ret_run);
+/* The artifacts are complete; again changes nothing. PH_NOT_FOUND. */
+PH_NODISCARD enum ph_error dbt_run_ingest(struct writer_txn *txn,
+                                          const struct dbt_run_artifacts *given,
+                                          struct arena *arena, struct diag *diag,
+                                          struct dbt_run *ret_run);
 /* Tells `completed` of a run whose wait has passed; nothing (*ret_is_told) when that is not so, or
  * not any more. */
-PH_NODISCARD enum ph_error dbt_run_expire(struct writer_txn *txn, int64_t account, int64_t number,
-                                          struct slice failed_nodes,
-                                          const struct dbt_settings *settings, struct arena *arena,
-                                          struct diag *diag, bool *ret_is_told);
+PH_NODISCARD enum ph_error dbt_run_expire(struct writer_txn *txn,
+                                          const struct dbt_run_artifacts *given,
+                                          struct arena *arena, struct diag *diag,
+                                          bool *ret_is_told);
 
 #endif

@@ -28,9 +28,7 @@ struct dbt_upkeep {
 struct upkeep_step {
     struct step step;
     struct dbt_settings settings;
-    int64_t account;
-    int64_t number;
-    struct slice failed;
+    struct dbt_run_artifacts run; /* that is due */
     /* Results. */
     bool is_told;
     bool is_more;
@@ -60,8 +58,8 @@ static enum ph_error expire(struct step *step, struct writer_txn *txn, struct di
     struct upkeep_step *mine = mine_of(step);
     ARENA_AUTO struct arena arena;
     arena_init(&arena, RUN_ARENA_BYTES);
-    return dbt_run_expire(txn, mine->account, mine->number, mine->failed, &mine->settings, &arena,
-                          diag, &mine->is_told);
+    mine->run.settings = &mine->settings;
+    return dbt_run_expire(txn, &mine->run, &arena, diag, &mine->is_told);
 }
 
 static enum ph_error open_store(struct dbt_upkeep *upkeep, struct diag *diag)
@@ -119,9 +117,9 @@ static enum ph_error complete_one(struct dbt_upkeep *upkeep, struct diag *diag,
         close_store(upkeep);
         return error;
     }
-    mine.account = run.account;
-    mine.number = run.number;
-    mine.failed = failed.len > 0 ? buf_slice(&failed) : SLICE_NONE;
+    mine.run.account = run.account;
+    mine.run.number = run.number;
+    mine.run.failed_nodes = failed.len > 0 ? buf_slice(&failed) : SLICE_NONE;
     *ret_wait_us = 0;
     error = run_step(upkeep, &mine, expire, diag);
     if (error == PH_OK && mine.is_told) {
