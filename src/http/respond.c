@@ -158,8 +158,31 @@ static void note_outcome(const struct http_request *request, int status)
     log_fields(server->options.log, event, fields, count);
 }
 
+/* For libmicrohttpd, which asks for no bytes when it only sends the head. */
+static ssize_t read_nothing(void *context, uint64_t position, char *target, size_t max)
+{
+    (void)context;
+    (void)position;
+    (void)target;
+    (void)max;
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *make_head(const struct http_request *request)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(request->head_length, 1, read_nothing, NULL, NULL);
+    if (response != NULL) {
+        (void)MHD_add_response_header(response, "Content-Type", request->content_type);
+    }
+    return response;
+}
+
 static struct MHD_Response *make_response(struct http_request *request)
 {
+    if (request->head_length > 0) {
+        return make_head(request);
+    }
     if (request->stream != NULL) {
         return http_stream_response(request);
     }

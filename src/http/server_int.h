@@ -229,6 +229,7 @@ struct http_request {
     char *answer;               /* malloc'ed or NULL */
     size_t answer_length;
     size_t counted_bytes; /* in the server's answer_bytes */
+    uint64_t head_length; /* of the stream that a HEAD request asks for; 0 = not known */
     struct http_answer_header *answer_headers;
 
     char peer[HTTP_PEER_MAX];

@@ -248,6 +248,7 @@ struct http_stream *http_stream_start(struct http_request *request,
     if (request->method == HTTP_HEAD) {
         BUF_AUTO struct buf nothing;
         buf_init(&nothing, 1);
+        request->head_length = options->length_bytes;
         http_respond(request, 200, options->content_type, &nothing);
         return NULL;
     }

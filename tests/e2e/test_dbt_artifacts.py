@@ -57,6 +57,10 @@ def test_bytes_come_back(dbt, run, size):
     assert response.status_code == 200 and response.content == content
     assert response.headers["content-length"] == str(size)
     assert response.headers["x-content-type-options"] == "nosniff"
+    path = f"/api/v2/accounts/{dbt.account}/runs/{run}/artifacts/x.bin"
+    head = dbt.request("HEAD", path)
+    assert head.status_code == 200 and head.headers["content-length"] == str(size) and head.content == b""
+    assert dbt.request("GET", path).content == content  # the connection goes on
 
 
 def test_types_and_paths(dbt, run):

@@ -38,6 +38,12 @@ struct station {
     atomic_size_t count;
 };
 
+static void line_end(struct line *line)
+{
+    http_stream_end(line->stream);
+    line->stream = NULL;
+}
+
 static void note_closed(void *context)
 {
     (void)atomic_fetch_add(&((struct line *)context)->closings, 1);
@@ -83,6 +89,42 @@ static void handle_short(struct http_request *request)
     }
 }
 
+#define FILE_BYTES 20000
+#define LARGE_BYTES ((size_t)8 * 1024 * 1024)
+#define STALL_MS 100
+
+/* One whose length is known, and that a client must go on reading: whole, cut by its owner, ended
+ * before its end, or large. */
+static void handle_file(struct http_request *request)
+{
+    struct station *station = http_context(request);
+    struct slice name = http_param(request, "name");
+    bool is_large = slice_equal_text(name, "large");
+    struct line *line = &station->lines[atomic_fetch_add(&station->count, 1)];
+    const struct http_stream_options options = {
+        .content_type = "text/plain",
+        .length_bytes = is_large ? LARGE_BYTES : FILE_BYTES,
+        .stall_us = STALL_MS * CLOCK_US_PER_MS,
+        .closed = note_closed,
+        .context = line,
+    };
+    char *text = ph_calloc(1, LARGE_BYTES);
+    size_t length = slice_equal_text(name, "whole") ? FILE_BYTES : FILE_BYTES - 1;
+    line->stream = http_stream_start(request, &options);
+    if (line->stream != NULL) {
+        (void)http_stream_append(line->stream,
+                                 (struct slice){text, is_large ? LARGE_BYTES : length});
+        if (slice_equal_text(name, "cut")) {
+            http_stream_cut(line->stream);
+        } else if (!is_large) {
+            line_end(line);
+        }
+    } else {
+        (void)atomic_fetch_sub(&station->count, 1);
+    }
+    free(text);
+}
+
 static void handle_now(struct http_request *request)
 {
     http_respond_empty(request, 204);
@@ -91,6 +133,7 @@ static void handle_now(struct http_request *request)
 static const struct http_route routes[] = {
     {HTTP_GET, "/stream", handle_stream, 0, NULL},
     {HTTP_GET, "/short", handle_short, 0, NULL},
+    {HTTP_GET, "/file/{name}", handle_file, 0, NULL},
     {HTTP_GET, "/now", handle_now, 0, NULL},
 };
 
@@ -124,12 +167,6 @@ static void station_close(struct station *station)
     }
     assert_int_equal(metrics_get(&station->metrics, METRIC_HTTP_STREAMS), 0);
     free(station);
-}
-
-static void line_end(struct line *line)
-{
-    http_stream_end(line->stream);
-    line->stream = NULL;
 }
 
 static const char get_stream[] = "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -575,6 +612,68 @@ static void test_all_of_it_at_once(void **state)
     }
 }
 
+static int ask_file(struct station *station, const char *method, const char *name)
+{
+    char text[128];
+    int fd = client_connect(http_server_address(station->server, 0));
+    (void)snprintf(text, sizeof text, "%s /file/%s HTTP/1.1\r\nHost: x\r\n\r\n", method, name);
+    assert_true(client_send_text(fd, text));
+    return fd;
+}
+
+/* Bytes of the body that come before the connection ends. */
+static size_t count_body(int fd)
+{
+    static char got[TEXT_MAX];
+    size_t length = 0;
+    ssize_t count;
+    while ((count = recv(fd, got + length, sizeof got - 1 - length, 0)) > 0) {
+        length += (size_t)count;
+    }
+    got[length] = '\0';
+    const char *end = strstr(got, "\r\n\r\n");
+    return end == NULL ? 0 : length - (size_t)(end + 4 - got);
+}
+
+static void test_a_known_length_is_told(void **state)
+{
+    (void)state;
+    struct station *station = station_open(1, 10);
+    int fd = ask_file(station, "GET", "whole");
+    struct reply *reply = client_read(fd, false);
+    assert_int_equal(reply->body_length, FILE_BYTES);
+    assert_string_equal(reply_header(reply, "content-length"), "20000");
+    free(reply);
+    assert_true(client_send_text(fd, "HEAD /file/whole HTTP/1.1\r\nHost: x\r\n\r\n"));
+    reply = client_read(fd, true);
+    assert_int_equal(reply->status, 200);
+    assert_string_equal(reply_header(reply, "content-length"), "20000");
+    free(reply);
+    assert_true(client_send_text(fd, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n")); /* it goes on */
+    reply = client_read(fd, false);
+    assert_int_equal(reply->status, 204);
+    free(reply);
+    (void)close(fd);
+    /* What ends too early is seen to. */
+    static const char *const names[] = {"short", "cut"};
+    for (size_t index = 0; index < PH_ARRAY_LENGTH(names); index++) {
+        fd = ask_file(station, "GET", names[index]);
+        assert_true(count_body(fd) < FILE_BYTES);
+        (void)close(fd);
+    }
+    station_close(station);
+}
+
+static void test_a_client_that_takes_nothing_is_cut(void **state)
+{
+    (void)state;
+    struct station *station = station_open(1, 10);
+    int fd = ask_file(station, "GET", "large");
+    wait_for(is_closed, &station->lines[0]);
+    (void)close(fd);
+    station_close(station);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -590,6 +689,8 @@ int main(void)
         cmocka_unit_test(test_a_hundred_clients),
         cmocka_unit_test(test_stopping_ends_streams),
         cmocka_unit_test(test_all_of_it_at_once),
+        cmocka_unit_test(test_a_known_length_is_told),
+        cmocka_unit_test(test_a_client_that_takes_nothing_is_cut),
     };
     return cmocka_run_group_tests_name("http_stream", tests, NULL, NULL);
 }
