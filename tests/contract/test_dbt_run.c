@@ -90,6 +90,10 @@ static void test_what_is_due_first(void **state)
     }
     CONTRACT_OK(dbt_run_first_due(rig.store, &rig.arena, &diag, &run), &diag);
     assert_int_equal(run.number, 2);
+    CONTRACT_OK(dbt_run_put_off(rig.store, ACCOUNT, 2, LATER_US + 7, &diag), &diag);
+    CONTRACT_OK(dbt_run_put_off(rig.store, ACCOUNT, 0, LATER_US, &diag), &diag); /* none is due */
+    CONTRACT_OK(dbt_run_first_due(rig.store, &rig.arena, &diag, &run), &diag);
+    assert_int_equal(run.number, 1);
     store_rig_run(&rig, "UPDATE dbt_run SET due_at = NULL");
     assert_int_equal(dbt_run_first_due(rig.store, &rig.arena, NULL, &run), PH_NOT_FOUND);
     store_rig_close(&rig);
@@ -305,6 +309,19 @@ static void test_artifacts(void **state)
     bool is_new;
     assert_int_equal(dbt_artifact_finish(rig.store, 102, 10, TEXT("broken"), NOW_US, NULL, &is_new),
                      PH_CONFLICT);
+    /* The latest run of a job that is ingested and has it. */
+    struct dbt_artifact latest;
+    for (int64_t id = 10; id <= 14; id += 2) {
+        struct dbt_run run = run_of(id, id);
+        run.ingested_at_us = id < 14 ? NOW_US : 0;
+        add_run(&rig, &run);
+    }
+    CONTRACT_OK(dbt_artifact_find_latest(rig.store, ACCOUNT, 41, TEXT("a/b.json"), &diag, &latest),
+                &diag);
+    assert_int_equal(latest.id, 101);
+    assert_int_equal(
+        dbt_artifact_find_latest(rig.store, ACCOUNT, 42, TEXT("a/b.json"), NULL, &latest),
+        PH_NOT_FOUND);
     struct dbt_artifact *rows = arena_calloc(&rig.arena, DBT_ARTIFACTS_MAX, sizeof *rows);
     size_t count;
     CONTRACT_OK(dbt_artifact_list(rig.store, 10, &rig.arena, &diag, rows, &count), &diag);

@@ -99,6 +99,26 @@ def test_nothing_comes_after_ingested(dbt, run):
     assert read(dbt, run, "manifest.json").content == b"{}" and listed(dbt, run) == ["manifest.json"]
 
 
+def test_the_latest_of_a_job(dbt):
+    def latest(path, job=41):
+        return dbt.request("GET", f"/api/v2/accounts/{dbt.account}/jobs/{job}/artifacts/{path}")
+
+    for number, (job, content) in enumerate([(41, b"first"), (41, b"x" * 300000), (42, b"other"), (41, None)]):
+        run = next(_runs)
+        dbt.reported(run, job_id=job)
+        if content is not None:
+            dbt.uploaded(run, "manifest.json", content)
+            if number != 1:
+                dbt.ingested(run)
+        if number == 1:
+            assert latest("manifest.json").content == b"first"  # the other may still change
+            dbt.ingested(run)
+    assert latest("manifest.json").content == b"x" * 300000 and latest("manifest.json", 42).content == b"other"
+    is_error(latest("catalog.json"), 404, user_message=NOT_FOUND)
+    is_error(latest("manifest.json", 43), 404)
+    is_error(latest("manifest.json", "x"), 404)
+
+
 def test_what_is_not_there(dbt, run):
     is_error(dbt.upload(999999999, "a", b"x"), 404, user_message=NOT_FOUND)
     is_error(dbt.upload("x", "a", b"x"), 404)

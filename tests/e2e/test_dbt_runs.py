@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import sqlite3
 import time
 
 import pytest
@@ -284,6 +285,20 @@ def test_many_waits_that_pass_at_once(receiver, path):
             dbt.reported(next(_runs), **end(10))
         receiver.wait(path, 30, timeout=20)
         assert len(receiver.requests(path)) == 30
+
+
+def test_a_run_that_cannot_be_told_of_holds_up_nobody(receiver, path):
+    with Server({"dbt.artifact_wait": "0.3"}) as server:
+        dbt = make(server)
+        dbt.create(receiver.url(path))
+        broken, good = next(_runs), next(_runs)
+        dbt.reported(broken, **end(10))
+        with sqlite3.connect(f"{server.data}/posthorn.db") as store:
+            store.execute("UPDATE dbt_run SET report = '{}' WHERE number = ?", (broken,))
+        dbt.reported(good, **end(10))
+        (request,) = receiver.wait(path)
+        assert json.loads(request.body)["data"]["runId"] == str(good)
+        assert "stored report of a run is broken" in server.log()
 
 
 # ---- how it is delivered ----

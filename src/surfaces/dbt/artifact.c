@@ -152,14 +152,10 @@ enum ph_error dbt_artifact_give_up(struct store *store, int64_t id, struct diag 
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-enum ph_error dbt_artifact_find(struct store *store, int64_t run_id, struct slice path,
-                                struct diag *diag, struct dbt_artifact *ret_artifact)
+/* The one row of a query: id, bytes, chunks. */
+static enum ph_error read_one(struct db_statement *select, struct slice path, struct diag *diag,
+                              struct dbt_artifact *ret_artifact)
 {
-    struct db_statement *select =
-        db_prepare(store->db, "SELECT id, bytes, chunks FROM dbt_artifact WHERE run_id = $1"
-                              " AND path = $2 AND state = 1");
-    db_bind_int64(select, 1, run_id);
-    db_bind_text(select, 2, path);
     bool has_row;
     enum ph_error error = db_step(select, diag, &has_row);
     if (error != PH_OK) {
@@ -174,6 +170,34 @@ enum ph_error dbt_artifact_find(struct store *store, int64_t run_id, struct slic
                                           .chunks = db_int64(select, 2)};
     db_done(select);
     return PH_OK;
+}
+
+enum ph_error dbt_artifact_find(struct store *store, int64_t run_id, struct slice path,
+                                struct diag *diag, struct dbt_artifact *ret_artifact)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT id, bytes, chunks FROM dbt_artifact WHERE run_id = $1"
+                              " AND path = $2 AND state = 1");
+    db_bind_int64(select, 1, run_id);
+    db_bind_text(select, 2, path);
+    return read_one(select, path, diag, ret_artifact);
+}
+
+enum ph_error dbt_artifact_find_latest(struct store *store, int64_t account, int64_t job_id,
+                                       struct slice path, struct diag *diag,
+                                       struct dbt_artifact *ret_artifact)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT dbt_artifact.id, dbt_artifact.bytes, dbt_artifact.chunks"
+                              " FROM dbt_run JOIN dbt_artifact ON dbt_artifact.run_id = dbt_run.id"
+                              " AND dbt_artifact.path = $3 AND dbt_artifact.state = 1"
+                              " WHERE dbt_run.account = $1 AND dbt_run.job_id = $2"
+                              " AND dbt_run.ingested_at IS NOT NULL"
+                              " ORDER BY dbt_run.id DESC LIMIT 1");
+    db_bind_int64(select, 1, account);
+    db_bind_int64(select, 2, job_id);
+    db_bind_text(select, 3, path);
+    return read_one(select, path, diag, ret_artifact);
 }
 
 enum ph_error dbt_artifact_list(struct store *store, int64_t run_id, struct arena *arena,

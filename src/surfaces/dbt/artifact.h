@@ -49,6 +49,11 @@ PH_NODISCARD enum ph_error dbt_artifact_give_up(struct store *store, int64_t id,
 /* PH_NOT_FOUND. */
 PH_NODISCARD enum ph_error dbt_artifact_find(struct store *store, int64_t run_id, struct slice path,
                                              struct diag *diag, struct dbt_artifact *ret_artifact);
+/* That of the account's latest run of a job that has one and is ingested. PH_NOT_FOUND. */
+PH_NODISCARD enum ph_error dbt_artifact_find_latest(struct store *store, int64_t account,
+                                                    int64_t job_id, struct slice path,
+                                                    struct diag *diag,
+                                                    struct dbt_artifact *ret_artifact);
 /* By path; `rows` has room for DBT_ARTIFACTS_MAX. */
 PH_NODISCARD enum ph_error dbt_artifact_list(struct store *store, int64_t run_id,
                                              struct arena *arena, struct diag *diag,

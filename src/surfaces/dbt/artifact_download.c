@@ -161,6 +161,17 @@ static enum ph_error answer_whole(struct api_call *call, struct store *store,
     return error;
 }
 
+static enum ph_error answer_file(struct api_call *call, struct store *store,
+                                 const struct dbt_artifact *artifact, struct diag *diag)
+{
+    http_add_header(call->request, "X-Content-Type-Options", "nosniff");
+    if (artifact->bytes <= (int64_t)DBT_ARTIFACT_CHUNK_BYTES) {
+        return answer_whole(call, store, artifact, diag);
+    }
+    start_download(call, artifact);
+    return PH_OK;
+}
+
 enum ph_error dbt_artifact_get(struct api_call *call, struct diag *diag)
 {
     struct store *store;
@@ -174,13 +185,26 @@ enum ph_error dbt_artifact_get(struct api_call *call, struct diag *diag)
     if (error == PH_OK) {
         error = dbt_artifact_find(store, run.id, path, diag, &artifact);
     }
-    if (error != PH_OK) {
-        return error;
+    return error == PH_OK ? answer_file(call, store, &artifact, diag) : error;
+}
+
+/* That of the job's latest run, as those who compare with production fetch it. */
+enum ph_error dbt_job_artifact_get(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct dbt_artifact artifact;
+    int64_t job_id;
+    struct slice path = http_rest(call->request);
+    enum ph_error error = dbt_path_number(call, "job_id", diag, &job_id);
+    if (error == PH_OK && !dbt_artifact_path_is_valid(path)) {
+        error = dbt_not_found(diag);
     }
-    http_add_header(call->request, "X-Content-Type-Options", "nosniff");
-    if (artifact.bytes <= (int64_t)DBT_ARTIFACT_CHUNK_BYTES) {
-        return answer_whole(call, store, &artifact, diag);
+    if (error == PH_OK) {
+        error = api_begin_read(call, diag, &store);
     }
-    start_download(call, &artifact);
-    return PH_OK;
+    if (error == PH_OK) {
+        error = dbt_artifact_find_latest(store, dbt_caller_of(call)->account.number, job_id, path,
+                                         diag, &artifact);
+    }
+    return error == PH_OK ? answer_file(call, store, &artifact, diag) : error;
 }

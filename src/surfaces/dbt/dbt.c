@@ -50,6 +50,8 @@ static const struct http_route routes[] = {
           "environment.get"),
     ROUTE(GET, ACCOUNT_V2 "/jobs", 0, ANY, dbt_jobs_list, "jobs.list"),
     ROUTE(GET, ACCOUNT_V2 "/jobs/{job_id}", 0, ANY, dbt_job_get, "job.get"),
+    ROUTE(GET, ACCOUNT_V2 "/jobs/{job_id}/artifacts/{path*}", 0, RUNS, dbt_job_artifact_get,
+          "job.artifact"),
     ROUTE(GET, ACCOUNT_V2 "/runs", 0, RUNS, dbt_runs_list, "runs.list"),
     ROUTE(GET, RUN_V2, 0, RUNS, dbt_run_get, "run.get"),
     ROUTE(GET, RUN_V2 "/artifacts", 0, RUNS, dbt_artifacts_list, "artifacts.list"),

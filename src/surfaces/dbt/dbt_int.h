@@ -154,7 +154,7 @@ api_function dbt_log_list, dbt_log_event_get, dbt_log_event_receipts;
 api_function dbt_log_webhook_receipts, dbt_log_receipt_get;
 api_function dbt_delivery_get, dbt_delivery_put, dbt_secret_rotate;
 api_function dbt_run_put, dbt_run_ingested, dbt_run_get, dbt_runs_list, dbt_nodes_list;
-api_function dbt_artifact_put, dbt_artifact_get, dbt_artifacts_list;
+api_function dbt_artifact_put, dbt_artifact_get, dbt_artifacts_list, dbt_job_artifact_get;
 api_function dbt_projects_list, dbt_project_get, dbt_jobs_list, dbt_job_get;
 api_function dbt_environments_list, dbt_environment_get, dbt_project_environments_list;
 

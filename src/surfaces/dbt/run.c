@@ -123,6 +123,18 @@ enum ph_error dbt_run_update(struct store *store, const struct dbt_run *run, str
     return db_exec(update, diag);
 }
 
+enum ph_error dbt_run_put_off(struct store *store, int64_t account, int64_t number,
+                              int64_t due_at_us, struct diag *diag)
+{
+    struct db_statement *update =
+        db_prepare(store->db, "UPDATE dbt_run SET due_at = $3 WHERE account = $1 AND number = $2"
+                              " AND due_at IS NOT NULL");
+    db_bind_int64(update, 1, account);
+    db_bind_int64(update, 2, number);
+    db_bind_int64(update, 3, due_at_us);
+    return db_exec(update, diag);
+}
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 /* $1 to $9 */

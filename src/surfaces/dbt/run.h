@@ -47,6 +47,10 @@ PH_NODISCARD enum ph_error dbt_run_update(struct store *store, const struct dbt_
 PH_NODISCARD enum ph_error dbt_run_first_due(struct store *store, struct arena *arena,
                                              struct diag *diag, struct dbt_run *ret_run);
 
+/* It is due later. */
+PH_NODISCARD enum ph_error dbt_run_put_off(struct store *store, int64_t account, int64_t number,
+                                           int64_t due_at_us, struct diag *diag);
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 enum dbt_run_order {

@@ -15,6 +15,7 @@
 #define RUN_ARENA_BYTES ((size_t)4 * 1024 * 1024)
 #define WAIT_MAX_US (60 * CLOCK_US_PER_S) /* rows may come from elsewhere */
 #define WAIT_AFTER_FAILURE_US CLOCK_US_PER_S
+#define PUT_OFF_US (600 * CLOCK_US_PER_S)
 #define PRUNE_INTERVAL_MIN_US CLOCK_US_PER_S
 #define PRUNE_INTERVAL_MAX_US (60 * CLOCK_US_PER_S)
 
@@ -90,12 +91,59 @@ static enum ph_error find_first(struct dbt_upkeep *upkeep, struct arena *arena, 
     return error;
 }
 
+static enum ph_error run_put_off(struct step *step, struct writer_txn *txn, struct diag *diag)
+{
+    const struct upkeep_step *mine = mine_of(step);
+    return dbt_run_put_off(txn->store, mine->run.account, mine->run.number,
+                           txn->now_us + PUT_OFF_US, diag);
+}
+
+/* A run that cannot be told of does not hold up the others. Gives the error that it was. */
+static enum ph_error put_off(struct dbt_upkeep *upkeep, struct upkeep_step *mine,
+                             enum ph_error error, struct diag *diag)
+{
+    struct diag why = *diag;
+    enum ph_error failed = run_step(upkeep, mine, run_put_off, diag);
+    if (failed == PH_OK) {
+        *diag = why;
+    }
+    return failed != PH_OK ? failed : error;
+}
+
+/* Tells `completed` of a run whose time has come. */
+static enum ph_error complete_run(struct dbt_upkeep *upkeep, const struct dbt_run *run,
+                                  struct arena *arena, struct diag *diag)
+{
+    struct upkeep_step mine = {.run = {.account = run->account, .number = run->number}};
+    struct dbt_report report;
+    BUF_AUTO struct buf failed;
+    buf_init(&failed, DBT_REPORT_BYTES_MAX);
+    enum ph_error error = dbt_report_parse(run->report, arena, diag, &report);
+    if (error != PH_OK) {
+        return put_off(upkeep, &mine, error, diag);
+    }
+    if (run->status != DBT_RUN_SUCCESS) {
+        error = dbt_nodes_failed_find(upkeep->store, run->id, diag, &failed);
+    }
+    if (error != PH_OK) {
+        close_store(upkeep);
+        return error;
+    }
+    mine.run.failed_nodes = failed.len > 0 ? buf_slice(&failed) : SLICE_NONE;
+    error = run_step(upkeep, &mine, expire, diag);
+    if (error == PH_OK && mine.is_told) {
+        metrics_add(upkeep->dbt->metrics, METRIC_DBT_WAITS_PASSED, 1);
+    } else if (error != PH_OK && !ph_error_may_succeed_later(error)) {
+        error = put_off(upkeep, &mine, error, diag);
+    }
+    return error;
+}
+
 /* Gives the microseconds until the next run is due, 0 when one was told of now. */
 static enum ph_error complete_one(struct dbt_upkeep *upkeep, struct diag *diag,
                                   int64_t *ret_wait_us)
 {
     struct dbt_run run;
-    struct upkeep_step mine = {0};
     ARENA_AUTO struct arena arena;
     arena_init(&arena, RUN_ARENA_BYTES);
     *ret_wait_us = WAIT_MAX_US;
@@ -108,24 +156,8 @@ static enum ph_error complete_one(struct dbt_upkeep *upkeep, struct diag *diag,
         *ret_wait_us = wait_us < WAIT_MAX_US ? wait_us : WAIT_MAX_US;
         return PH_OK;
     }
-    BUF_AUTO struct buf failed;
-    buf_init(&failed, DBT_REPORT_BYTES_MAX);
-    if (run.status != DBT_RUN_SUCCESS) {
-        error = dbt_nodes_failed_find(upkeep->store, run.id, diag, &failed);
-    }
-    if (error != PH_OK) {
-        close_store(upkeep);
-        return error;
-    }
-    mine.run.account = run.account;
-    mine.run.number = run.number;
-    mine.run.failed_nodes = failed.len > 0 ? buf_slice(&failed) : SLICE_NONE;
     *ret_wait_us = 0;
-    error = run_step(upkeep, &mine, expire, diag);
-    if (error == PH_OK && mine.is_told) {
-        metrics_add(upkeep->dbt->metrics, METRIC_DBT_WAITS_PASSED, 1);
-    }
-    return error;
+    return complete_run(upkeep, &run, &arena, diag);
 }
 
 /* --- what is old ------------------------------------------------------------------------------ */
