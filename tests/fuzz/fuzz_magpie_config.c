@@ -9,11 +9,15 @@
 #define ARENA_BYTES ((size_t)8 * 1024 * 1024)
 #define TEXT_BYTES ((size_t)4 * 1024 * 1024)
 
+static size_t kept_of(size_t count)
+{
+    return count < MAGPIE_FINDINGS_MAX ? count : MAGPIE_FINDINGS_MAX;
+}
+
 static void check_findings(const struct magpie_config *config)
 {
-    size_t kept = config->error_count + config->warning_count;
-    kept = kept < MAGPIE_FINDINGS_MAX ? kept : MAGPIE_FINDINGS_MAX;
-    PH_ASSERT(config->finding_count == kept);
+    PH_ASSERT(config->finding_count ==
+              kept_of(config->error_count) + kept_of(config->warning_count));
     for (size_t index = 0; index < config->finding_count; index++) {
         BUF_AUTO struct buf line;
         buf_init(&line, TEXT_BYTES);

@@ -512,6 +512,7 @@ static void test_limits(void **state)
     assert_limit(&text, "f.yml:1002: hook n1000: there are more than 1000 hooks");
 }
 
+/* Many warnings leave room for the error. */
 static void test_findings_have_a_limit(void **state)
 {
     (void)state;
@@ -519,10 +520,13 @@ static void test_findings_have_a_limit(void **state)
     BUF_AUTO struct buf text;
     buf_init(&text, 1 << 20);
     buf_append_text(&text, HEAD);
+    append_times(&text, "- {name: a, " REST ", format: yaml}\n", MAGPIE_FINDINGS_MAX);
     append_times(&text, "- 5\n", MAGPIE_FINDINGS_MAX + 7);
     load(&config, buf_text(&text));
-    assert_int_equal(config.finding_count, MAGPIE_FINDINGS_MAX);
+    assert_int_equal(config.finding_count, 2 * MAGPIE_FINDINGS_MAX);
     assert_int_equal(config.error_count, MAGPIE_FINDINGS_MAX + 7);
+    assert_int_equal(config.warning_count, 2 * MAGPIE_FINDINGS_MAX - 1);
+    assert_true(config.findings[2 * MAGPIE_FINDINGS_MAX - 1].is_error);
     magpie_config_done(&config);
 }
 

@@ -14,7 +14,7 @@ void magpie_config_init(struct magpie_config *config)
     *config = (struct magpie_config){0};
     arena_init(&config->arena, ARENA_BYTES);
     config->hooks = ph_calloc(MAGPIE_HOOKS_MAX, sizeof config->hooks[0]);
-    config->findings = ph_calloc(MAGPIE_FINDINGS_MAX, sizeof config->findings[0]);
+    config->findings = ph_calloc((size_t)2 * MAGPIE_FINDINGS_MAX, sizeof config->findings[0]);
 }
 
 void magpie_config_done(struct magpie_config *config)
@@ -35,8 +35,7 @@ static struct slice keep(struct magpie_config *config, struct slice text)
 static void find(struct magpie_config *config, bool is_error, const struct magpie_finding *finding)
 {
     size_t *count = is_error ? &config->error_count : &config->warning_count;
-    (*count)++;
-    if (config->finding_count < MAGPIE_FINDINGS_MAX) {
+    if ((*count)++ < MAGPIE_FINDINGS_MAX) {
         config->findings[config->finding_count++] = (struct magpie_finding){
             .is_error = is_error,
             .file = keep(config, finding->file),

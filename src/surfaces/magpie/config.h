@@ -13,7 +13,7 @@
 #define MAGPIE_HOOKS_MAX 1000
 #define MAGPIE_FILES_MAX 1000
 #define MAGPIE_FILE_BYTES_MAX ((size_t)4 * 1024 * 1024)
-#define MAGPIE_FINDINGS_MAX 200
+#define MAGPIE_FINDINGS_MAX 200 /* errors that are kept, and as many warnings */
 #define MAGPIE_NAME_BYTES_MAX 256
 #define MAGPIE_PAYLOAD_BYTES_MAX ((size_t)64 * 1024) /* of a hook's payload as JSON */
 #define MAGPIE_PAYLOAD_DEPTH_MAX 64
@@ -51,7 +51,7 @@ struct magpie_config {
     size_t hook_count;
     struct magpie_finding *findings;
     size_t finding_count;
-    size_t error_count; /* these go on being counted when no more findings are kept */
+    size_t error_count; /* these go on being counted when no more are kept */
     size_t warning_count;
 };
 

@@ -62,6 +62,9 @@ void magpie_hooks_install(struct magpie *magpie, struct magpie_hook_set *set)
     }
     (void)pthread_mutex_unlock(&magpie->lock);
     magpie_hook_set_unref(former);
+    if (magpie->settings.config_path == NULL && set->removed == 0) {
+        return; /* nobody uses them */
+    }
     log_write(magpie->log, LOG_HOOKS_LOADED, LOG_INT("hooks", set->config.hook_count),
               LOG_INT("added", set->added), LOG_INT("changed", set->changed),
               LOG_INT("removed", set->removed));
