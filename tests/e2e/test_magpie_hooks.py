@@ -2,13 +2,17 @@
 """Hooks of the magpie surface: how they are configured, what they send, and what becomes of failures."""
 
 import json
+import math
 import os
+import random
 import signal
 import threading
 
 import pytest
+import yaml
 from harness.api import unique
 from harness.cli import try_run
+from harness.ledger import SEED
 from harness.magpie import Magpie, fresh, make_token
 from harness.magpie_hooks import APP, SAMPLE, emit, endpoints, hook, write
 from harness.receiver import Reply
@@ -164,6 +168,48 @@ def test_a_missing_path_means_no_hooks(tmp_path, receiver):
 
 def test_who_does_not_use_it_does_not_see_it(server):
     assert "magpie" not in [app["uid"] for app in server.api().ok("GET", "/app")["data"]]
+
+
+def scalars(random, count):
+    """Plain scalars that look like numbers, words and dates of YAML 1.1, and what the original's reader makes of
+    them; only those that JSON can say and that are no other structure."""
+    words = ["yes", "No", "on", "oN", "~", "null", ".5", "1e5", "1.0e+5", "0x1F", "0b1", "010", "1:2", "-1:02.5", "="]
+    found = []
+    while len(found) < count:
+        kind = random.random()
+        if kind < 0.4:
+            text = "".join(random.choices("0123456789_+-.:eE", k=random.randint(1, 9)))
+        elif kind < 0.6:
+            text = "".join(random.choices("0123456789abfxX_", k=random.randint(1, 8)))
+        elif kind < 0.7:
+            text = random.choice(words)
+        elif kind < 0.85:
+            text = repr(random.uniform(-1, 1) * 10 ** random.randint(-20, 25))
+        else:
+            text = "".join(random.choices("0123+-.:eExXbo~ynYNtfTrusalinul", k=random.randint(1, 6)))
+        try:
+            (value,) = yaml.safe_load("- " + text)
+        except (yaml.YAMLError, ValueError):
+            continue
+        is_said = isinstance(value, (str, bool, type(None), int)) or (
+            isinstance(value, float) and math.isfinite(value))
+        if is_said and not (isinstance(value, int) and abs(value) >= 2**64):
+            found.append(text)
+    return found
+
+
+def test_documents_are_read_as_the_original_reads_them(tmp_path):
+    texts = scalars(random.Random(SEED), 2000)
+    document = ("base: &base {method: PUT, payload: never}\nwebhooks:\n- <<: *base\n  name: a\n  action: create_user\n"
+                "  url: http://h\n  payload:\n" + "".join(f"  - {text}\n" for text in texts))
+    file = tmp_path / "hooks.yml"
+    file.write_text(document)
+    (hook_of,) = json.loads(run("magpie", "check", str(file), "--json").stdout)["hooks"]
+    (wanted,) = yaml.safe_load(document)["webhooks"]
+    assert hook_of["method"] == wanted["method"]
+    for text, got, value in zip(texts, json.loads(hook_of["body"]), wanted["payload"]):
+        assert json.dumps(got) == json.dumps(value), text
+    assert hook_of["body"] == json.dumps(wanted["payload"])
 
 
 # ---- requests ----
