@@ -34,10 +34,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diag diag = {.error = PH_OK};
     struct magpie_body body;
     ARENA_AUTO struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
     if (size == 0) {
         return 0;
     }
-    arena_init(&arena, ARENA_BYTES);
     magpie_body_open(&body,
                      data[0] % 2 == 0 ? SLICE_LITERAL("application/json")
                                       : SLICE_LITERAL("application/x-www-form-urlencoded"),
