@@ -322,6 +322,40 @@ static void test_resources_refused(void **state)
     store_rig_close(&rig);
 }
 
+static void test_updates(void **state)
+{
+    struct store_rig rig;
+    struct diag diag = {0};
+    struct magpie_service service;
+    store_rig_open(&rig, state);
+    struct writer_txn txn = txn_of(&rig);
+    struct magpie_resource top = service_add(&rig, "s", "api");
+    (void)service_add(&rig, "t", "api");
+    struct magpie_resource a = child_add(&rig, &top, "a");
+    (void)child_add(&rig, &top, "b");
+    a.name = TEXT("b");
+    assert_int_equal(magpie_resource_update(&txn, &a, &diag), PH_CONFLICT);
+    assert_string_equal(diag.field, "resource_name");
+    a.name = TEXT("t"); /* a service's name is no sibling's */
+    a.display_name = TEXT("");
+    CONTRACT_OK(magpie_resource_update(&txn, &a, &diag), &diag);
+    CONTRACT_OK(magpie_resource_find(rig.store, a.id, &rig.arena, &diag, &a), &diag);
+    assert_text_is(a.name, "t");
+    assert_int_equal(a.display_name.len, 0);
+    CONTRACT_OK(magpie_service_find_id(rig.store, top.id, &rig.arena, &diag, &service), &diag);
+    service.resource.name = TEXT("t");
+    assert_int_equal(magpie_service_update(&txn, &service, &diag), PH_CONFLICT);
+    assert_string_equal(diag.field, "service_name");
+    service.resource.name = TEXT("a");
+    service.url = TEXT("http://other/");
+    service.configuration = SLICE_NONE;
+    CONTRACT_OK(magpie_service_update(&txn, &service, &diag), &diag);
+    CONTRACT_OK(magpie_service_find(rig.store, TEXT("a"), &rig.arena, &diag, &service), &diag);
+    assert_text_is(service.url, "http://other/");
+    assert_null(service.configuration.ptr);
+    store_rig_close(&rig);
+}
+
 static void test_trees(void **state)
 {
     struct store_rig rig;
@@ -372,6 +406,39 @@ static void collect_permission(void *context, const struct magpie_permission *pe
 {
     magpie_permission_append(permission, context);
     buf_append_byte(context, ' ');
+}
+
+static void collect_held(void *context, const struct magpie_held *held)
+{
+    buf_append_format(context, "%.*s/%.*s/%.*s:", SLICE_ARG(held->service_name),
+                      SLICE_ARG(held->resource_type), SLICE_ARG(held->resource_name));
+    collect_permission(context, &held->permission);
+}
+
+static void test_all_permissions_of_one(void **state)
+{
+    struct store_rig rig;
+    struct diag diag = {0};
+    BUF_AUTO struct buf text;
+    buf_init(&text, 4096);
+    store_rig_open(&rig, state);
+    struct magpie_resource top = service_add(&rig, "s", "api");
+    (void)child_add(&rig, &top, "a");
+    store_rig_run(&rig, "INSERT INTO magpie_user_permission (user_id, resource_id, name, access,"
+                        " scope) SELECT 5, id, 'read', 0, 0 FROM magpie_resource;"
+                        "INSERT INTO magpie_group_permission (group_id, resource_id, name, access,"
+                        " scope) SELECT 5, id, 'write', 1, 1 FROM magpie_resource"
+                        " WHERE parent_id IS NULL;");
+    const struct magpie_user user = {.id = 5};
+    const struct magpie_group group = {.id = 5};
+    const struct magpie_holder of_user = {.user = &user};
+    const struct magpie_holder of_group = {.group = &group};
+    CONTRACT_OK(magpie_grant_walk_all(rig.store, &of_user, collect_held, &text, &diag), &diag);
+    CONTRACT_OK(magpie_grant_walk_all(rig.store, &of_group, collect_held, &text, &diag), &diag);
+    assert_string_equal(buf_text(&text), "s/service/s:read-allow-recursive "
+                                         "s/route/a:read-allow-recursive "
+                                         "s/service/s:write-deny-match ");
+    store_rig_close(&rig);
 }
 
 static void test_permissions(void **state)
@@ -523,8 +590,10 @@ int main(void)
         CONTRACT_BOTH(test_walks),
         CONTRACT_BOTH(test_resources_come_back),
         CONTRACT_BOTH(test_resources_refused),
+        CONTRACT_BOTH(test_updates),
         CONTRACT_BOTH(test_trees),
         CONTRACT_BOTH(test_permissions),
+        CONTRACT_BOTH(test_all_permissions_of_one),
         CONTRACT_BOTH(test_a_callback_is_used_once),
         CONTRACT_BOTH(test_old_callbacks_go_in_steps),
         CONTRACT_BOTH(test_sessions),

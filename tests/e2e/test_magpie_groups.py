@@ -50,6 +50,26 @@ def test_names(magpie):
     magpie.fails("POST", "/groups", {"group_name": 7}, 422, "group_name")
 
 
+def test_update(magpie):
+    name, other = fresh("g"), magpie.group()["group_name"]
+    group = magpie.group(name, description="one", terms="two")
+    changes = {"group_name": name + "x", "description": "", "discoverable": True, "terms": "three"}
+    magpie.ok("PATCH", f"/groups/{name}", changes)
+    path = f"/groups/{name}x"
+    got = magpie.ok("GET", path)["group"]
+    assert got == {**changes, "group_id": group["group_id"], "member_count": 0, "user_names": []}
+    magpie.ok("PATCH", path, form={"discoverable": "false"})
+    assert magpie.ok("GET", path)["group"] == {**got, "discoverable": False}
+    for same in ({}, {"group_name": name + "x"}, {"terms": "three", "discoverable": False}):
+        magpie.fails("PATCH", path, same, 400)
+    magpie.fails("PATCH", path, {"group_name": other}, 409, "group_name")
+    magpie.fails("PATCH", path, {"group_name": "-"}, 400, "group_name")
+    magpie.fails("PATCH", path, {"terms": 7}, 422, "terms")
+    magpie.fails("PATCH", "/groups/nothing", {"terms": "x"}, 404, "group_name")
+    magpie.fails("PATCH", "/groups/anonymous", {"group_name": "others"}, 403, "group_name")
+    magpie.ok("PATCH", "/groups/administrators", {"description": fresh("they may do everything ")})
+
+
 def test_the_reserved(magpie):
     for name in ("anonymous", "administrators"):
         magpie.fails("DELETE", f"/groups/{name}", status=403, param="group_name")

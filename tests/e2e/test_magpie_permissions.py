@@ -222,6 +222,28 @@ def test_current(server, magpie):
     assert rows(theirs) == ["write-allow-recursive"]
 
 
+def test_all_that_somebody_has(server, magpie, holder):
+    other = magpie.service("wps")
+    row = holder.row[f"{holder.kind}_name"]
+    mine = f"/{holder.kind}s/{row}"
+    magpie.ok("POST", holder.path, {"permission": "write-deny"}, 201)
+    magpie.ok("POST", holder.path, {"permission": "read"}, 201)
+    magpie.ok("POST", f"{mine}/services/{other['service_name']}/permissions", {"permission": "execute"}, 201)
+    listed = magpie.ok("GET", f"{mine}/permissions")["permissions"]
+    assert [p["permission_name"] for p in listed] == [
+        "read-allow-recursive", "write-deny-recursive", "execute-allow-recursive"]
+    assert listed[1] == {
+        "resource_id": holder.resource["resource_id"], "resource_type": "service" if holder.is_service else "route",
+        "resource_name": holder.params("x")["resource.name"], "service_name": holder.service["service_name"],
+        "permission_name": "write-deny-recursive",
+        "permission": {"name": "write", "access": "deny", "scope": "recursive", "type": "applied"},
+    }
+    magpie.fails("GET", f"/{holder.kind}s/nobody/permissions", status=404, param=f"{holder.kind}_name")
+    magpie.fails("GET", f"{mine}/permissions?effective=true", status=501)
+    if holder.kind == "user":
+        assert Magpie(server, make_token(server, row)).ok("GET", "/users/current/permissions")["permissions"] == listed
+
+
 def test_what_is_not_known_is_not_made_up(magpie, holder):
     for flag in ("effective=true", "effective", "inherited=1", "inherit=true"):
         magpie.fails("GET", f"{holder.path}?{flag}", status=501)

@@ -159,6 +159,45 @@ def test_resource_refused(magpie):
     magpie.fails("GET", "/resources/0", status=404, param="resource_id")
 
 
+def test_update_of_a_service(magpie):
+    service, other = magpie.service("api", configuration={"a": 1}), magpie.service("wps")
+    name, route = service["service_name"], magpie.resource(service)
+    changes = {"service_name": name + "x", "service_url": "https://other.example/", "configuration": {}}
+    answer = magpie.ok("PATCH", f"/services/{name}", changes)["service"]
+    assert answer == {**service, **changes, "public_url": service["public_url"] + "x"}
+    assert magpie.ok("GET", f"/services/{name}x")["service"] == answer
+    magpie.fails("GET", f"/services/{name}", status=404)
+    assert str(route["resource_id"]) in magpie.ok("GET", f"/services/{name}x/resources")[name + "x"]["resources"]
+    path = f"/services/{name}x"
+    for same in ({}, {"service_url": "https://other.example/"}, {"service_name": name + "x"}):
+        magpie.fails("PATCH", path, same, 400)
+    magpie.fails("PATCH", path, {"service_name": other["service_name"]}, 409, "service_name")
+    magpie.fails("PATCH", path, {"service_name": "types"}, 400, "service_name")
+    magpie.fails("PATCH", path, {"service_url": "x"}, 400, "service_url")
+    magpie.fails("PATCH", path, {"configuration": []}, 422, "configuration")
+    magpie.fails("PATCH", f"/services/{name}", {"service_url": "http://h"}, 404, "service_name")
+    magpie.fails("PATCH", f"/resources/{service['resource_id']}", {"resource_name": "x"}, 403, "resource_id")
+
+
+def test_update_of_a_resource(magpie):
+    service = magpie.service("api")
+    one, two = magpie.resource(service, name="one"), magpie.resource(service, name="two")
+    below = magpie.resource(one, name="two")
+    path = f"/resources/{one['resource_id']}"
+    magpie.ok("PATCH", path, {"resource_name": "three", "resource_display_name": "Drei ü"})
+    got = magpie.ok("GET", path)["resource"]
+    assert (got["resource_name"], got["resource_display_name"]) == ("three", "Drei ü")
+    assert list(got["children"]) == [str(below["resource_id"])]
+    magpie.fails("PATCH", path, {"resource_name": "three"}, 400)
+    magpie.fails("PATCH", path, {}, 400)
+    magpie.fails("PATCH", path, {"resource_name": two["resource_name"]}, 409, "resource_name")
+    magpie.fails("PATCH", path, {"resource_name": "-"}, 422, "resource_name")
+    magpie.fails("PATCH", path, {"resource_display_name": "a\nb"}, 422, "resource_display_name")
+    magpie.fails("PATCH", "/resources/x", {"resource_name": "a"}, 422, "resource_id")
+    magpie.fails("PATCH", "/resources/999999", {"resource_name": "a"}, 404, "resource_id")
+    magpie.ok("PATCH", f"/resources/{below['resource_id']}", form={"resource_name": "three"})
+
+
 def test_depth_is_bounded(magpie):
     parent = magpie.service("api")
     for _ in range(32):

@@ -64,6 +64,35 @@ enum ph_error magpie_grant_walk(struct store *store, const struct magpie_holder 
     return error;
 }
 
+#define SELECT_HELD_BY(holder)                                                                     \
+    "SELECT held.name, access, scope, resource.id, resource.name, resource.type, service.name"     \
+    " FROM magpie_" holder "_permission AS held"                                                   \
+    " JOIN magpie_resource AS resource ON resource.id = held.resource_id"                          \
+    " JOIN magpie_resource AS service"                                                             \
+    " ON service.id = COALESCE(resource.service_id, resource.id)"                                  \
+    " WHERE held." holder "_id = $1 ORDER BY held.resource_id, held.name"
+
+enum ph_error magpie_grant_walk_all(struct store *store, const struct magpie_holder *holder,
+                                    magpie_held_each *each, void *context, struct diag *diag)
+{
+    struct db_statement *select =
+        prepare(store, holder, SELECT_HELD_BY("user"), SELECT_HELD_BY("group"));
+    bool has_row;
+    enum ph_error error;
+    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        struct magpie_held held = {
+            .resource_id = db_int64(select, 3),
+            .resource_name = db_text(select, 4),
+            .resource_type = db_text(select, 5),
+            .service_name = db_text(select, 6),
+        };
+        if (read_row(select, &held.permission)) {
+            each(context, &held);
+        }
+    }
+    return error;
+}
+
 #define UPSERT_OF(holder)                                                                          \
     "INSERT INTO magpie_" holder "_permission (" holder "_id, resource_id, name, access, scope)"   \
     " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (" holder "_id, resource_id, name)"                  \

@@ -28,6 +28,22 @@ PH_NODISCARD enum ph_error magpie_grant_walk(struct store *store,
                                              int64_t resource_id, magpie_grant_each *each,
                                              void *context, struct diag *diag);
 
+/* A permission with where it stands. */
+struct magpie_held {
+    int64_t resource_id;
+    struct slice resource_name;
+    struct slice resource_type;
+    struct slice service_name;
+    struct magpie_permission permission;
+};
+/* Calls `each` for all that the holder has anywhere, by resource and name; slices live for the
+ * call. */
+typedef void magpie_held_each(void *context, const struct magpie_held *held);
+PH_NODISCARD enum ph_error magpie_grant_walk_all(struct store *store,
+                                                 const struct magpie_holder *holder,
+                                                 magpie_held_each *each, void *context,
+                                                 struct diag *diag);
+
 enum magpie_grant_end {
     MAGPIE_GRANT_NEW,
     MAGPIE_GRANT_REPLACED,  /* it had other modifiers: told as taken, then as given */

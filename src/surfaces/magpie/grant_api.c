@@ -73,19 +73,23 @@ struct target {
     struct magpie_resource resource;
 };
 
+static enum ph_error find_holder(struct api_call *call, struct store *store, struct diag *diag,
+                                 struct target *target)
+{
+    *target = (struct target){.user = {.id = 0}};
+    if (magpie_path_has(call, "{user_name}")) {
+        target->holder.user = &target->user;
+        return magpie_path_user(call, store, diag, &target->user);
+    }
+    target->holder.group = &target->group;
+    return magpie_group_find(store, http_param(call->request, "group_name"), call->arena, diag,
+                             &target->group);
+}
+
 static enum ph_error find_target(struct api_call *call, struct store *store, struct diag *diag,
                                  struct target *target)
 {
-    enum ph_error error;
-    *target = (struct target){.user = {.id = 0}};
-    if (magpie_path_has(call, "{user_name}")) {
-        error = magpie_path_user(call, store, diag, &target->user);
-        target->holder.user = &target->user;
-    } else {
-        error = magpie_group_find(store, http_param(call->request, "group_name"), call->arena, diag,
-                                  &target->group);
-        target->holder.group = &target->group;
-    }
+    enum ph_error error = find_holder(call, store, diag, target);
     return error != PH_OK ? error : magpie_path_resource(call, store, diag, &target->resource);
 }
 
@@ -101,17 +105,63 @@ static void list_permission(void *context, const struct magpie_permission *permi
     magpie_permission_write(context, permission, "applied");
 }
 
+/* What they come to with those of groups and of parents is not known here. */
+static enum ph_error refuse_effective(struct api_call *call, struct diag *diag)
+{
+    return magpie_query_flag(call, "effective") || magpie_query_flag(call, "inherited") ||
+                   magpie_query_flag(call, "inherit")
+               ? diag_set(diag, PH_NOT_IMPLEMENTED, NULL,
+                          "only the permissions of the user or group itself are known here")
+               : PH_OK;
+}
+
+static void list_held(void *context, const struct magpie_held *held)
+{
+    struct json_out *out = context;
+    json_out_begin_object(out);
+    json_out_member_int(out, "resource_id", held->resource_id);
+    json_out_member_string(out, "resource_name", held->resource_name);
+    json_out_member_string(out, "resource_type", held->resource_type);
+    json_out_member_string(out, "service_name", held->service_name);
+    json_out_key(out, "permission_name");
+    magpie_permission_write_name(out, &held->permission);
+    json_out_key(out, "permission");
+    magpie_permission_write(out, &held->permission, "applied");
+    json_out_end_object(out);
+}
+
+enum ph_error magpie_grant_list_all(struct api_call *call, struct diag *diag)
+{
+    struct store *store;
+    struct target target;
+    struct api_answer answer;
+    enum ph_error error = refuse_effective(call, diag);
+    if (error == PH_OK) {
+        error = api_begin_read(call, diag, &store);
+    }
+    if (error == PH_OK) {
+        error = find_holder(call, store, diag, &target);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    magpie_answer_init(&answer, "Get permissions successful.");
+    json_out_key(&answer.out, "permissions");
+    json_out_begin_array(&answer.out);
+    error = magpie_grant_walk_all(store, &target.holder, list_held, &answer.out, diag);
+    json_out_end_array(&answer.out);
+    return magpie_answer_send(call, &answer, error, diag);
+}
+
 enum ph_error magpie_grant_list(struct api_call *call, struct diag *diag)
 {
     struct store *store;
     struct target target;
     struct api_answer answer;
-    if (magpie_query_flag(call, "effective") || magpie_query_flag(call, "inherited") ||
-        magpie_query_flag(call, "inherit")) {
-        return diag_set(diag, PH_NOT_IMPLEMENTED, NULL,
-                        "only the permissions of the user or group itself are known here");
+    enum ph_error error = refuse_effective(call, diag);
+    if (error == PH_OK) {
+        error = api_begin_read(call, diag, &store);
     }
-    enum ph_error error = api_begin_read(call, diag, &store);
     if (error == PH_OK) {
         error = find_target(call, store, diag, &target);
     }

@@ -58,6 +58,30 @@ static enum ph_error insert_group(struct writer_txn *txn, const struct magpie_gr
     return error;
 }
 
+static enum ph_error update_group(struct writer_txn *txn, const struct magpie_group *group,
+                                  struct diag *diag)
+{
+    struct magpie_group other;
+    ARENA_AUTO struct arena arena;
+    arena_init(&arena, 65536);
+    enum ph_error error = magpie_group_find(txn->store, group->name, &arena, diag, &other);
+    if (error == PH_OK && other.id != group->id) {
+        return diag_set(diag, PH_CONFLICT, "group_name", "there is a group of this name");
+    }
+    if (error != PH_OK && error != PH_NOT_FOUND) {
+        return error;
+    }
+    struct db_statement *update =
+        db_prepare(txn->store->db, "UPDATE magpie_group SET name = $2, description = $3,"
+                                   " discoverable = $4, terms = $5 WHERE id = $1");
+    db_bind_int64(update, 1, group->id);
+    db_bind_text(update, 2, group->name);
+    db_bind_text(update, 3, group->description);
+    db_bind_int64(update, 4, group->is_discoverable);
+    db_bind_text(update, 5, group->terms);
+    return db_exec(update, diag);
+}
+
 static enum ph_error delete_group(struct writer_txn *txn, int64_t id, struct diag *diag)
 {
     static const char *const statements[] = {
@@ -190,7 +214,8 @@ enum ph_error magpie_group_users_list(struct api_call *call, struct diag *diag)
 
 struct group_job {
     struct api_job job;
-    struct magpie_group group;
+    struct magpie_group group; /* of an update: SLICE_NONE = not given */
+    bool has_discoverable;
 };
 
 static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, struct diag *diag)
@@ -216,14 +241,26 @@ static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, str
 static struct slice read_text(struct magpie_body *body, const char *name)
 {
     struct slice text;
-    if (magpie_body_text(body, name, &text) != MAGPIE_GIVEN) {
-        return SLICE_LITERAL("");
-    }
+    (void)magpie_body_text(body, name, &text);
     if (text.len > MAGPIE_TEXT_MAX) {
         magpie_body_refuse(body, PH_INVALID, name, "%s is longer than %d bytes", name,
                            MAGPIE_TEXT_MAX);
     }
     return text;
+}
+
+static void check_name(struct magpie_body *body, struct slice name)
+{
+    if (!magpie_is_group_name(name) || slice_equal_text(name, MAGPIE_CURRENT)) {
+        magpie_body_refuse(
+            body, PH_BAD_REQUEST, "group_name",
+            "a group name has letters and digits, with single spaces, _ - . between");
+    }
+}
+
+static struct slice or_empty(struct slice text)
+{
+    return text.ptr == NULL ? SLICE_LITERAL("") : text;
 }
 
 enum ph_error magpie_group_create(struct api_call *call, struct diag *diag)
@@ -235,17 +272,69 @@ enum ph_error magpie_group_create(struct api_call *call, struct diag *diag)
     }
     magpie_body_of(call, PH_INVALID, diag, &body);
     group->group.name = magpie_body_required(&body, "group_name");
-    group->group.description = read_text(&body, "description");
-    group->group.terms = read_text(&body, "terms");
+    group->group.description = or_empty(read_text(&body, "description"));
+    group->group.terms = or_empty(read_text(&body, "terms"));
     (void)magpie_body_bool(&body, "discoverable", &group->group.is_discoverable);
-    if (!magpie_is_group_name(group->group.name) ||
-        slice_equal_text(group->group.name, MAGPIE_CURRENT)) {
-        magpie_body_refuse(
-            &body, PH_BAD_REQUEST, "group_name",
-            "a group name has letters and digits, with single spaces, _ - . between");
-    }
+    check_name(&body, group->group.name);
     enum ph_error error = magpie_body_end(&body);
     return error != PH_OK ? error : api_submit(call, &group->job, run_create, diag);
+}
+
+/* Puts what is given in place; false when nothing differs. */
+static bool merge(const struct group_job *given, struct magpie_group *group)
+{
+    const struct magpie_group former = *group;
+    group->name = given->group.name.ptr != NULL ? given->group.name : group->name;
+    group->description =
+        given->group.description.ptr != NULL ? given->group.description : group->description;
+    group->terms = given->group.terms.ptr != NULL ? given->group.terms : group->terms;
+    group->is_discoverable =
+        given->has_discoverable ? given->group.is_discoverable : group->is_discoverable;
+    return !slice_equal(group->name, former.name) ||
+           !slice_equal(group->description, former.description) ||
+           !slice_equal(group->terms, former.terms) ||
+           group->is_discoverable != former.is_discoverable;
+}
+
+static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    const struct group_job *given = PH_CONTAINER_OF(job, struct group_job, job);
+    struct magpie_group group;
+    struct slice name = http_param(job->call->request, "group_name");
+    enum ph_error error = magpie_group_find(txn->store, name, job->call->arena, diag, &group);
+    if (error == PH_OK && !merge(given, &group)) {
+        error = diag_set(diag, PH_BAD_REQUEST, NULL, "there is nothing to change");
+    }
+    if (error == PH_OK && is_reserved(group.id) && !slice_equal(group.name, name)) {
+        error = diag_set(diag, PH_FORBIDDEN, "group_name", "this group cannot have another name");
+    }
+    if (error == PH_OK) {
+        error = update_group(txn, &group, diag);
+    }
+    if (error == PH_OK) {
+        magpie_answer_job(job, 200, "Update group successful.");
+    }
+    return error;
+}
+
+enum ph_error magpie_group_patch(struct api_call *call, struct diag *diag)
+{
+    struct magpie_body body;
+    struct group_job *group = api_job_new(call, sizeof *group, diag);
+    if (group == NULL) {
+        return PH_NO_MEMORY;
+    }
+    magpie_body_of(call, PH_INVALID, diag, &body);
+    (void)magpie_body_text(&body, "group_name", &group->group.name);
+    group->group.description = read_text(&body, "description");
+    group->group.terms = read_text(&body, "terms");
+    group->has_discoverable =
+        magpie_body_bool(&body, "discoverable", &group->group.is_discoverable) == MAGPIE_GIVEN;
+    if (group->group.name.ptr != NULL) {
+        check_name(&body, group->group.name);
+    }
+    enum ph_error error = magpie_body_end(&body);
+    return error != PH_OK ? error : api_submit(call, &group->job, run_patch, diag);
 }
 
 static enum ph_error run_remove(struct api_job *job, struct writer_txn *txn, struct diag *diag)

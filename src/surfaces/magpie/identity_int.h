@@ -12,7 +12,7 @@
 
 /* --- routes ----------------------------------------------------------------------------------- */
 
-#define MAGPIE_ROUTE_COUNT 55
+#define MAGPIE_ROUTE_COUNT 60
 extern const struct http_route magpie_routes[];
 
 /* --- who calls (access.c) --------------------------------------------------------------------- */
@@ -105,6 +105,8 @@ api_function magpie_service_resources_list, magpie_service_resources_create;
 api_function magpie_service_permissions_list;
 api_function magpie_resource_list, magpie_resource_create, magpie_resource_get;
 api_function magpie_resource_remove, magpie_resource_permissions_list;
+api_function magpie_grant_list_all;
+api_function magpie_group_patch, magpie_service_patch, magpie_resource_patch;
 api_function magpie_grant_list, magpie_grant_post, magpie_grant_put, magpie_grant_delete;
 api_function magpie_grant_delete_named;
 api_function magpie_batch_patch;

@@ -296,6 +296,58 @@ enum ph_error magpie_resource_insert(struct writer_txn *txn, const struct magpie
     return error == PH_OK ? count_one(txn, child->service_id, diag) : error;
 }
 
+/* Whether a sibling has the name; services are each other's. */
+static enum ph_error find_sibling(struct store *store, const struct magpie_resource *resource,
+                                  struct diag *diag, bool *ret_has)
+{
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT 1 FROM magpie_resource WHERE name = $1 AND id <> $2"
+                              " AND (parent_id = $3 OR (parent_id IS NULL AND $3 = 0))");
+    db_bind_text(select, 1, resource->name);
+    db_bind_int64(select, 2, resource->id);
+    db_bind_int64(select, 3, resource->parent_id);
+    enum ph_error error = db_step(select, diag, ret_has);
+    db_done(select);
+    return error;
+}
+
+enum ph_error magpie_resource_update(struct writer_txn *txn, const struct magpie_resource *resource,
+                                     struct diag *diag)
+{
+    bool is_taken;
+    enum ph_error error = find_sibling(txn->store, resource, diag, &is_taken);
+    if (error == PH_OK && is_taken) {
+        return diag_set(diag, PH_CONFLICT,
+                        resource->parent_id == 0 ? "service_name" : "resource_name",
+                        "there is one of this name already");
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    struct db_statement *update = db_prepare(
+        txn->store->db, "UPDATE magpie_resource SET name = $2, display_name = $3 WHERE id = $1");
+    db_bind_int64(update, 1, resource->id);
+    db_bind_text(update, 2, resource->name);
+    db_bind_text(update, 3, resource->display_name);
+    return db_exec(update, diag);
+}
+
+enum ph_error magpie_service_update(struct writer_txn *txn, const struct magpie_service *service,
+                                    struct diag *diag)
+{
+    enum ph_error error = magpie_resource_update(txn, &service->resource, diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct db_statement *update =
+        db_prepare(txn->store->db,
+                   "UPDATE magpie_service SET url = $2, configuration = $3 WHERE resource_id = $1");
+    db_bind_int64(update, 1, service->resource.id);
+    db_bind_text(update, 2, service->url);
+    db_bind_text(update, 3, service->configuration);
+    return db_exec(update, diag);
+}
+
 /* The resource and all below it; a service's are found without a walk. */
 #define SUBTREE                                                                                    \
     "WITH RECURSIVE below (id) AS (SELECT id FROM magpie_resource WHERE id = $1 UNION ALL"         \

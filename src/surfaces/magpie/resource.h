@@ -61,6 +61,14 @@ PH_NODISCARD enum ph_error magpie_service_insert(struct writer_txn *txn,
 PH_NODISCARD enum ph_error magpie_resource_insert(struct writer_txn *txn,
                                                   const struct magpie_resource *parent,
                                                   struct magpie_resource *child, struct diag *diag);
+/* Name and display name; PH_CONFLICT as above, of a service naming `service_name`. */
+PH_NODISCARD enum ph_error magpie_resource_update(struct writer_txn *txn,
+                                                  const struct magpie_resource *resource,
+                                                  struct diag *diag);
+/* Its name, URL and configuration. */
+PH_NODISCARD enum ph_error magpie_service_update(struct writer_txn *txn,
+                                                 const struct magpie_service *service,
+                                                 struct diag *diag);
 /* With all that stands below it and the permissions on them; a service too. */
 PH_NODISCARD enum ph_error magpie_resource_delete(struct writer_txn *txn,
                                                   const struct magpie_resource *resource,

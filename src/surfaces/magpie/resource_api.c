@@ -280,6 +280,18 @@ static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, str
     return error;
 }
 
+static void check_names(struct magpie_body *body, const struct magpie_resource *row)
+{
+    if (row->name.ptr != NULL && !magpie_is_resource_name(row->name)) {
+        magpie_body_refuse(body, PH_INVALID, "resource_name",
+                           "a name has letters and digits, with single spaces, _ - . : between");
+    }
+    if (!magpie_is_text(row->display_name) || row->display_name.len > MAGPIE_NAME_MAX) {
+        magpie_body_refuse(body, PH_INVALID, "resource_display_name",
+                           "a display name is one line of at most %d bytes", MAGPIE_NAME_MAX);
+    }
+}
+
 enum ph_error magpie_resource_submit(struct api_call *call, bool is_below_service,
                                      struct diag *diag)
 {
@@ -299,14 +311,7 @@ enum ph_error magpie_resource_submit(struct api_call *call, bool is_below_servic
     if (row->parent_id == 0 && (given == MAGPIE_GIVEN || !is_below_service)) {
         magpie_body_refuse(&body, PH_INVALID, "parent_id", "parent_id is the id of a resource");
     }
-    if (!magpie_is_resource_name(row->name)) {
-        magpie_body_refuse(&body, PH_INVALID, "resource_name",
-                           "a name has letters and digits, with single spaces, _ - . : between");
-    }
-    if (!magpie_is_text(row->display_name) || row->display_name.len > MAGPIE_NAME_MAX) {
-        magpie_body_refuse(&body, PH_INVALID, "resource_display_name",
-                           "a display name is one line of at most %d bytes", MAGPIE_NAME_MAX);
-    }
+    check_names(&body, row);
     enum ph_error error = magpie_body_end(&body);
     return error != PH_OK ? error : api_submit(call, &resource->job, run_create, diag);
 }
@@ -314,6 +319,55 @@ enum ph_error magpie_resource_submit(struct api_call *call, bool is_below_servic
 enum ph_error magpie_resource_create(struct api_call *call, struct diag *diag)
 {
     return magpie_resource_submit(call, false, diag);
+}
+
+/* --- update ----------------------------------------------------------------------------------- */
+
+/* A service is changed as a service. */
+static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    const struct magpie_resource *given = &PH_CONTAINER_OF(job, struct resource_job, job)->resource;
+    struct magpie_resource resource;
+    enum ph_error error = magpie_path_resource(job->call, txn->store, diag, &resource);
+    if (error == PH_OK && resource.parent_id == 0) {
+        error = diag_set(diag, PH_FORBIDDEN, "resource_id", "it is a service: use /services");
+    }
+    if (error != PH_OK) {
+        return error;
+    }
+    bool has_name = given->name.ptr != NULL && !slice_equal(given->name, resource.name);
+    bool has_display_name =
+        given->display_name.ptr != NULL && !slice_equal(given->display_name, resource.display_name);
+    resource.name = has_name ? given->name : resource.name;
+    resource.display_name = has_display_name ? given->display_name : resource.display_name;
+    if (!has_name && !has_display_name) {
+        return diag_set(diag, PH_BAD_REQUEST, NULL, "there is nothing to change");
+    }
+    error = magpie_resource_update(txn, &resource, diag);
+    if (error == PH_OK) {
+        magpie_answer_job(job, 200, "Update resource successful.");
+    }
+    return error;
+}
+
+enum ph_error magpie_resource_patch(struct api_call *call, struct diag *diag)
+{
+    struct magpie_body body;
+    int64_t id;
+    struct resource_job *resource = api_job_new(call, sizeof *resource, diag);
+    if (resource == NULL) {
+        return PH_NO_MEMORY;
+    }
+    enum ph_error error = magpie_path_resource_id(call, diag, &id);
+    if (error != PH_OK) {
+        return error;
+    }
+    magpie_body_of(call, PH_INVALID, diag, &body);
+    (void)magpie_body_text(&body, "resource_name", &resource->resource.name);
+    (void)magpie_body_text(&body, "resource_display_name", &resource->resource.display_name);
+    check_names(&body, &resource->resource);
+    error = magpie_body_end(&body);
+    return error != PH_OK ? error : api_submit(call, &resource->job, run_patch, diag);
 }
 
 /* --- delete ----------------------------------------------------------------------------------- */

@@ -292,19 +292,21 @@ static enum ph_error run_create(struct api_job *job, struct writer_txn *txn, str
     return error;
 }
 
+/* What is given. */
 static void check_service(struct magpie_body *body, const struct magpie_service *service)
 {
-    if (slice_equal_text(service->resource.name, "types")) {
+    const struct magpie_resource *resource = &service->resource;
+    if (slice_equal_text(resource->name, "types")) {
         magpie_body_refuse(body, PH_BAD_REQUEST, "service_name", "this name is reserved");
     }
-    if (!magpie_is_resource_name(service->resource.name)) {
+    if (resource->name.ptr != NULL && !magpie_is_resource_name(resource->name)) {
         magpie_body_refuse(body, PH_BAD_REQUEST, "service_name",
                            "a name has letters and digits, with single spaces, _ - . : between");
     }
-    if (!magpie_is_service_type(service->resource.service_type)) {
+    if (resource->service_type.ptr != NULL && !magpie_is_service_type(resource->service_type)) {
         magpie_body_refuse(body, PH_BAD_REQUEST, "service_type", "there is no such service type");
     }
-    if (!magpie_is_service_url(service->url)) {
+    if (service->url.ptr != NULL && !magpie_is_service_url(service->url)) {
         magpie_body_refuse(body, PH_BAD_REQUEST, "service_url",
                            "the URL is http or https, with a host");
     }
@@ -334,6 +336,66 @@ enum ph_error magpie_service_create(struct api_call *call, struct diag *diag)
     check_service(&body, service);
     enum ph_error error = magpie_body_end(&body);
     return error != PH_OK ? error : api_submit(call, &job->job, run_create, diag);
+}
+
+/* Puts what is given in place; false when nothing differs. */
+static bool merge(const struct magpie_service *given, struct magpie_service *service)
+{
+    const struct magpie_service former = *service;
+    if (given->resource.name.ptr != NULL) {
+        service->resource.name = given->resource.name;
+    }
+    if (given->url.ptr != NULL) {
+        service->url = given->url;
+    }
+    if (given->configuration.ptr != NULL) {
+        service->configuration = given->configuration;
+    }
+    return !slice_equal(service->resource.name, former.resource.name) ||
+           !slice_equal(service->url, former.url) ||
+           !slice_equal(service->configuration, former.configuration);
+}
+
+static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    const struct magpie_service *given = &PH_CONTAINER_OF(job, struct service_job, job)->service;
+    struct magpie_service service;
+    enum ph_error error =
+        magpie_service_find(txn->store, http_param(job->call->request, "service_name"),
+                            job->call->arena, diag, &service);
+    if (error == PH_OK && !merge(given, &service)) {
+        error = diag_set(diag, PH_BAD_REQUEST, NULL, "there is nothing to change");
+    }
+    if (error == PH_OK) {
+        error = magpie_service_update(txn, &service, diag);
+    }
+    if (error == PH_OK) {
+        magpie_answer_begin(&job->answer.out, 200, "Update service successful.");
+        json_out_key(&job->answer.out, "service");
+        json_out_begin_object(&job->answer.out);
+        magpie_service_write_facts(job->call, &job->answer.out, &service);
+        json_out_end_object(&job->answer.out);
+        magpie_answer_end(&job->answer.out);
+    }
+    return error;
+}
+
+enum ph_error magpie_service_patch(struct api_call *call, struct diag *diag)
+{
+    struct magpie_body body;
+    bool is_pushed;
+    struct service_job *job = api_job_new(call, sizeof *job, diag);
+    if (job == NULL) {
+        return PH_NO_MEMORY;
+    }
+    magpie_body_of(call, PH_INVALID, diag, &body);
+    (void)magpie_body_text(&body, "service_name", &job->service.resource.name);
+    (void)magpie_body_text(&body, "service_url", &job->service.url);
+    (void)magpie_body_object(&body, "configuration", &job->service.configuration);
+    (void)magpie_body_bool(&body, "service_push", &is_pushed);
+    check_service(&body, &job->service);
+    enum ph_error error = magpie_body_end(&body);
+    return error != PH_OK ? error : api_submit(call, &job->job, run_patch, diag);
 }
 
 enum ph_error magpie_service_remove(struct api_call *call, struct diag *diag)
