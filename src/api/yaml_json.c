@@ -191,15 +191,17 @@ static enum ph_error convert_map(const struct conversion *conversion, const stru
 static enum ph_error convert_sequence(const struct conversion *conversion,
                                       const struct yaml_node *node, json_t *sequence)
 {
-    enum ph_error error = PH_OK;
+    enum ph_error error;
     YAML_FOR_EACH(entry, node)
     {
-        json_t *value;
-        if (error == PH_OK && (error = convert(conversion, entry->value, &value)) == PH_OK) {
-            (void)json_array_append_new(sequence, value);
+        json_t *value = NULL;
+        error = convert(conversion, entry->value, &value);
+        if (error != PH_OK) {
+            return error;
         }
+        (void)json_array_append_new(sequence, value);
     }
-    return error;
+    return PH_OK;
 }
 
 /* The tree is not deeper than YAML_DEPTH_MAX, repeated nodes included. */

@@ -19,7 +19,7 @@ PH_PRINTF(4, 5)
 void magpie_reading_find(struct magpie_reading *reading, bool is_error, size_t line,
                          const char *format, ...);
 /* One item of the list, number `place` of its file (from 1): section 2.3. */
-void magpie_reading_hook(struct magpie_reading *reading, const struct yaml_node *item,
+void magpie_reading_hook(struct magpie_reading *reading, const struct yaml_node *node,
                          size_t place);
 
 #endif

@@ -306,7 +306,7 @@ static enum ph_error apply(struct applying *applying)
     struct magpie_hook_set *set = applying->set;
     ARENA_AUTO struct arena arena;
     arena_init(&arena, ARENA_BYTES);
-    struct former **matches = ph_calloc(set->config.hook_count + 1, sizeof *matches);
+    struct former **matches = ph_calloc(set->config.hook_count + 1, sizeof(struct former *));
     for (size_t index = 0; index < set->config.hook_count; index++) {
         matches[index] = find_former(applying, &set->config.hooks[index]);
     }

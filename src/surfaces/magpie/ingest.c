@@ -79,13 +79,15 @@ static enum ph_error read_event(struct api_call *call, struct diag *diag, struct
     if (error == PH_OK) {
         error = read_action(scan_find(members, count, "action"), call->arena, diag, &event->action);
     }
-    const struct scan_member *params = error == PH_OK ? scan_find(members, count, "params") : NULL;
-    if (error == PH_OK && (params == NULL || params->type != SCAN_OBJECT)) {
-        error = diag_set(diag, PH_INVALID, "params", "must be an object of parameters");
+    if (error != PH_OK) {
+        return error;
     }
-    return error != PH_OK ? error
-                          : magpie_event_check(event->action, params->value, call->arena,
-                                               event->items, diag, &event->parameters);
+    const struct scan_member *params = scan_find(members, count, "params");
+    if (params == NULL || params->type != SCAN_OBJECT) {
+        return diag_set(diag, PH_INVALID, "params", "must be an object of parameters");
+    }
+    return magpie_event_check(event->action, params->value, call->arena, event->items, diag,
+                              &event->parameters);
 }
 
 enum ph_error magpie_events_create(struct api_call *call, struct diag *diag)

@@ -194,7 +194,7 @@ static const char *variable_at(struct slice text, size_t *ret_length)
     }
     memcpy(name, text.ptr + start, end - start);
     name[end - start] = '\0';
-    return getenv(name);
+    return secure_getenv(name);
 }
 
 static enum ph_error expand_text(struct magpie_yaml *yaml, struct yaml_node *node)
@@ -308,7 +308,7 @@ static enum ph_error gather(struct gathering *gathering, const struct yaml_node 
 static enum ph_error gather_merged(struct gathering *gathering, const struct yaml_node *merged)
 {
     const struct yaml_node **maps =
-        arena_calloc(gathering->yaml->arena, merged->count + 1, sizeof maps[0]);
+        arena_calloc(gathering->yaml->arena, merged->count + 1, sizeof(struct yaml_node *));
     enum ph_error error = PH_OK;
     size_t index = merged->count;
     if (maps == NULL) {
@@ -445,7 +445,7 @@ static enum ph_error write_map(struct magpie_yaml *yaml, const struct yaml_node 
                                struct buf *json)
 {
     struct magpie_yaml_member *members;
-    size_t count;
+    size_t count = 0;
     enum ph_error error = magpie_yaml_members(yaml, node, &members, &count);
     buf_append_byte(json, '{');
     for (size_t index = 0; error == PH_OK && index < count; index++) {
