@@ -56,7 +56,7 @@ struct destination {
 static void destination_init(struct destination *destination)
 {
     destination->account = 0;
-    buf_init(&destination->url, 2 * URL_LENGTH_MAX);
+    buf_init(&destination->url, (size_t)2 * URL_LENGTH_MAX);
     buf_init(&destination->token, TOKEN_BYTES_MAX);
 }
 

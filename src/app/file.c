@@ -22,7 +22,8 @@ enum ph_error file_read_fd(int fd, const char *name, struct buf *text, struct di
             continue;
         }
         if (got < 0) {
-            return diag_set(diag, PH_IO, NULL, "could not read %s: %s", name, strerror(errno));
+            return diag_set(diag, PH_IO, NULL, "could not read %s: %s", name,
+                            strerrordesc_np(errno));
         }
         if (got == 0) {
             return PH_OK;
@@ -40,7 +41,7 @@ enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return diag_set(diag, errno == ENOENT ? PH_NOT_FOUND : PH_IO, NULL, "could not open %s: %s",
-                        path, strerror(errno));
+                        path, strerrordesc_np(errno));
     }
     enum ph_error error = file_read_fd(fd, path, text, diag);
     (void)close(fd);
@@ -49,8 +50,8 @@ enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
 
 enum ph_error file_read_head(const char *path, size_t maximum, struct buf *text, struct diag *diag)
 {
-    int fd;
-    int64_t size_bytes;
+    int fd = -1;
+    int64_t size_bytes = 0;
     enum ph_error error = file_open(path, diag, &fd, &size_bytes);
     if (error != PH_OK) {
         return error;
@@ -58,7 +59,7 @@ enum ph_error file_read_head(const char *path, size_t maximum, struct buf *text,
     char *place = buf_reserve(text, maximum);
     ssize_t got = place == NULL ? -1 : pread(fd, place, maximum, 0);
     if (got < 0) {
-        error = diag_set(diag, PH_IO, NULL, "could not read %s: %s", path, strerror(errno));
+        error = diag_set(diag, PH_IO, NULL, "could not read %s: %s", path, strerrordesc_np(errno));
     } else {
         buf_commit(text, (size_t)got);
     }
@@ -83,7 +84,7 @@ static enum ph_error read_secret_fd(int fd, const char *path, void *ret_bytes, s
         length += got > 0 ? (size_t)got : 0;
     } while (got > 0 || (got < 0 && errno == EINTR));
     if (got < 0) {
-        return diag_set(diag, PH_IO, NULL, "could not read %s: %s", path, strerror(errno));
+        return diag_set(diag, PH_IO, NULL, "could not read %s: %s", path, strerrordesc_np(errno));
     }
     *ret_length = length;
     return PH_OK;
@@ -96,7 +97,7 @@ enum ph_error file_read_private(const char *path, void *ret_bytes, size_t capaci
     struct stat status;
     if (fd < 0 || fstat(fd, &status) != 0) {
         enum ph_error reason = errno == ENOENT ? PH_NOT_FOUND : PH_IO;
-        diag_set(diag, reason, NULL, "could not open %s: %s", path, strerror(errno));
+        diag_set(diag, reason, NULL, "could not open %s: %s", path, strerrordesc_np(errno));
         if (fd >= 0) {
             (void)close(fd);
         }
@@ -172,7 +173,7 @@ enum ph_error file_write(const char *path, struct slice content, mode_t mode, bo
     }
     if (!is_placed) {
         return diag_set(diag, reason == EEXIST ? PH_CONFLICT : PH_IO, NULL,
-                        "could not write %s: %s", path, strerror(reason));
+                        "could not write %s: %s", path, strerrordesc_np(reason));
     }
     sync_directory_of(path);
     return PH_OK;
@@ -275,8 +276,8 @@ enum ph_error file_open(const char *path, struct diag *diag, int *ret_fd, int64_
 
 enum ph_error file_copy(const char *from, const char *to, mode_t mode, struct diag *diag)
 {
-    int from_fd;
-    int64_t ignored;
+    int from_fd = -1;
+    int64_t ignored = 0;
     enum ph_error error = file_open(from, diag, &from_fd, &ignored);
     if (error != PH_OK) {
         return error;
@@ -383,7 +384,7 @@ enum ph_error file_remove_folder(const char *path, struct diag *diag)
         (void)closedir(folder);
     }
     if (rmdir(path) != 0) {
-        return diag_set(diag, PH_IO, NULL, "could not remove %s: %s", path, strerror(errno));
+        return diag_set(diag, PH_IO, NULL, "could not remove %s: %s", path, strerrordesc_np(errno));
     }
     return PH_OK;
 }
@@ -397,7 +398,7 @@ enum ph_error file_lines_open(const char *path, size_t line_max, struct diag *di
     int fd = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return diag_set(diag, errno == ENOENT ? PH_NOT_FOUND : PH_IO, NULL, "could not open %s: %s",
-                        path, strerror(errno));
+                        path, strerrordesc_np(errno));
     }
     *ret_lines =
         (struct file_lines){.fd = fd, .name = ph_strdup(is_input ? "standard input" : path)};
@@ -424,7 +425,8 @@ static enum ph_error read_more(struct file_lines *lines, struct diag *diag)
         return PH_BUSY;
     }
     if (got < 0) {
-        return diag_set(diag, PH_IO, NULL, "could not read %s: %s", lines->name, strerror(errno));
+        return diag_set(diag, PH_IO, NULL, "could not read %s: %s", lines->name,
+                        strerrordesc_np(errno));
     }
     lines->is_end = got == 0;
     buf_append(&lines->read, chunk, (size_t)got);

@@ -41,12 +41,13 @@ static size_t find_dbt(size_t count, const char *const *arguments)
     return count > 0 ? 1 : 0;
 }
 
-/* The value behind `=` or the letter, or the next argument; NULL when it is not this flag. */
-static const char *value_of(const struct known_flag *flag, size_t count,
-                            const char *const *arguments, size_t *index)
+/* The value behind `=` or the letter, or `next`, the next argument; NULL when it is not this flag.
+ */
+static const char *value_of(const struct known_flag *flag, const char *argument, const char *next,
+                            bool *ret_is_next)
 {
-    const char *argument = arguments[*index];
     size_t length = strlen(flag->name);
+    *ret_is_next = false;
     if (strncmp(argument, flag->name, length) == 0 && argument[length] == '=') {
         return argument + length + 1;
     }
@@ -54,23 +55,25 @@ static const char *value_of(const struct known_flag *flag, size_t count,
     if (is_letter && argument[2] != '\0') {
         return argument + 2;
     }
-    if ((is_letter || strcmp(argument, flag->name) == 0) && *index + 1 < count) {
-        return arguments[++*index];
-    }
-    return NULL;
+    *ret_is_next = next != NULL && (is_letter || strcmp(argument, flag->name) == 0);
+    return *ret_is_next ? next : NULL;
 }
 
 void wrap_line_read(struct wrap_line *line, size_t count, const char *const *arguments)
 {
     *line = (struct wrap_line){0};
-    for (size_t index = find_dbt(count, arguments); index < count; index++) {
-        const char *value = NULL;
-        for (size_t flag = 0; value == NULL && flag < PH_ARRAY_LENGTH(known_flags); flag++) {
-            value = value_of(&known_flags[flag], count, arguments, &index);
+    size_t index = find_dbt(count, arguments);
+    while (index < count) {
+        const char *argument = arguments[index++];
+        const char *next = index < count ? arguments[index] : NULL;
+        bool is_next = false;
+        for (size_t flag = 0; !is_next && flag < PH_ARRAY_LENGTH(known_flags); flag++) {
+            const char *value = value_of(&known_flags[flag], argument, next, &is_next);
             if (value != NULL) {
                 *(const char **)(void *)((char *)line + known_flags[flag].offset) = value;
             }
         }
+        index += is_next ? 1 : 0;
     }
 }
 

@@ -52,7 +52,7 @@ static bool take_signals(struct wrap_process *process)
 PH_NORETURN static void become(const struct wrap_process *process, char *const *arguments, int tell)
 {
     (void)sigaction(SIGCHLD, &process->child_before, NULL);
-    (void)sigprocmask(SIG_SETMASK, &process->mask_before, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &process->mask_before, NULL);
     (void)execvp(arguments[0], arguments);
     int error = errno;
     ssize_t put = write(tell, &error, sizeof error);

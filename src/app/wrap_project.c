@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/wrap_project.h"
 
-#include <glob.h>
 #include <jansson.h>
 #include <limits.h>
 #include <unistd.h>
 
 #include "api/yaml_json.h"
 #include "app/file.h"
+#include "app/folder.h"
 #include "app/wrap_result.h"
 
 #define YAML_BYTES_MAX ((size_t)1024 * 1024)
 #define PATH_BYTES_MAX 4096
 #define NAME_BYTES_MAX 512
+#define PACKAGES_MAX 10000
 /* A manifest begins with what it says of itself. */
 #define MANIFEST_HEAD_BYTES 65536
 
@@ -175,24 +176,50 @@ static char *find_program(const char *program)
     return NULL;
 }
 
+/* The version in the name of a folder such as dbt_core-1.10.3.dist-info. */
+static bool append_version_in(const char *packages, struct buf *text)
+{
+    static const char begin[] = "dbt_core-";
+    static const char end[] = ".dist-info";
+    struct folder_names names;
+    struct diag diag;
+    bool is_found = false;
+    if (folder_list(packages, PACKAGES_MAX, &diag, &names) != PH_OK) {
+        return false;
+    }
+    for (size_t index = 0; index < names.count && !is_found; index++) {
+        struct slice name = slice_of(names.items[index]);
+        is_found = slice_starts_with(name, begin) && name.len > strlen(begin) + strlen(end) &&
+                   strcmp(name.ptr + name.len - strlen(end), end) == 0;
+        if (is_found) {
+            buf_append(text, name.ptr + strlen(begin), name.len - strlen(begin) - strlen(end));
+        }
+    }
+    folder_names_done(&names);
+    return is_found;
+}
+
 /* Python's packages are beside its programs: bin/dbt, lib/python3.11/site-packages/dbt_core-…. */
 static bool append_installed(const char *path, struct buf *text)
 {
-    static const char mark[] = "/dbt_core-";
-    static const char end[] = ".dist-info";
     const char *slash = strrchr(path, '/');
-    BUF_AUTO struct buf pattern;
-    buf_init(&pattern, 2 * PATH_BYTES_MAX);
-    buf_append_format(&pattern, "%.*s/../lib/python3*/site-packages%s*%s",
-                      slash == NULL ? 1 : (int)(slash - path), slash == NULL ? "." : path, mark,
-                      end);
-    glob_t found = {0};
-    bool is_found = glob(buf_text(&pattern), 0, NULL, &found) == 0 && found.gl_pathc == 1;
-    if (is_found) {
-        const char *version = strrchr(found.gl_pathv[0], '/') + strlen(mark);
-        buf_append(text, version, strlen(version) - strlen(end));
+    PH_AUTO_FREE char *folder =
+        slash == NULL ? ph_strdup(".") : ph_memdup_text(path, (size_t)(slash - path));
+    PH_AUTO_FREE char *library = file_join(folder, "../lib");
+    struct folder_names names;
+    struct diag diag;
+    bool is_found = false;
+    if (folder_list(library, PACKAGES_MAX, &diag, &names) != PH_OK) {
+        return false;
     }
-    globfree(&found);
+    for (size_t index = 0; index < names.count && !is_found; index++) {
+        if (slice_starts_with(slice_of(names.items[index]), "python3")) {
+            PH_AUTO_FREE char *python = file_join(library, names.items[index]);
+            PH_AUTO_FREE char *packages = file_join(python, "site-packages");
+            is_found = append_version_in(packages, text);
+        }
+    }
+    folder_names_done(&names);
     return is_found;
 }
 

@@ -40,7 +40,7 @@ static void write_step(const struct wrap_facts *facts, const struct wrap_end *en
                        struct json_out *out)
 {
     BUF_AUTO struct buf name;
-    buf_init(&name, 2 * NAME_BYTES_MAX);
+    buf_init(&name, (size_t)2 * NAME_BYTES_MAX);
     buf_append_format(&name, "Invoke dbt with `%s`", buf_text(&facts->command));
     json_out_key(out, "run_steps");
     json_out_begin_array(out);

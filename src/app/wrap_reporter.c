@@ -72,10 +72,14 @@ static void make_run(struct wrap_reporter *reporter)
     wrap_origin_ask_git(&facts->origin, reporter->project->folder);
     wrap_project_append_version(reporter->project, reporter->program, &facts->dbt_version);
     wrap_report_compose(facts, NULL, &report);
-    reporter->has_run =
-        wrap_spool_add(reporter->spool, reporter->server.url, reporter->server.account,
-                       reporter->run_id, facts->started_at_us, buf_slice(&report), &diag,
-                       &reporter->run) == PH_OK;
+    const struct wrap_start start = {
+        .url = reporter->server.url,
+        .account = reporter->server.account,
+        .run_id = reporter->run_id,
+        .started_at_us = facts->started_at_us,
+        .report = buf_slice(&report),
+    };
+    reporter->has_run = wrap_spool_add(reporter->spool, &start, &diag, &reporter->run) == PH_OK;
     if (!reporter->has_run) {
         reporter->outcome = WRAP_SENT_STOPPED;
         buf_append_text(&reporter->reason, diag.text);

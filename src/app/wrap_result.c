@@ -115,7 +115,7 @@ static void take_failure(struct wrap_result *result, struct slice unique_id, str
 static void take_node(struct wrap_result *result, const struct scan_member *members, size_t count)
 {
     ARENA_AUTO struct arena arena;
-    arena_init(&arena, TEXT_BYTES_MAX * 4);
+    arena_init(&arena, (size_t)TEXT_BYTES_MAX * 4);
     struct slice status = text_of(members, count, "status", &arena);
     struct slice unique_id = text_of(members, count, "unique_id", &arena);
     result->node_count++;

@@ -160,27 +160,26 @@ static enum ph_error fill_new(struct wrap_run *run, const char *final_path, stru
     return error == PH_OK ? file_move(run->path, final_path, false, diag) : error;
 }
 
-enum ph_error wrap_spool_add(struct wrap_spool *spool, const char *url, int64_t account,
-                             int64_t run_id, int64_t started_at_us, struct slice report,
+enum ph_error wrap_spool_add(const struct wrap_spool *spool, const struct wrap_start *start,
                              struct diag *diag, struct wrap_run *ret_run)
 {
     char name[64];
     char new_name[64];
-    (void)snprintf(name, sizeof name, "%0*lld-%lld", TIME_DIGITS, (long long)started_at_us,
-                   (long long)run_id);
-    (void)snprintf(new_name, sizeof new_name, NEW_PREFIX "%lld", (long long)run_id);
+    (void)snprintf(name, sizeof name, "%0*lld-%lld", TIME_DIGITS, (long long)start->started_at_us,
+                   (long long)start->run_id);
+    (void)snprintf(new_name, sizeof new_name, NEW_PREFIX "%lld", (long long)start->run_id);
     char *final_path = file_join(spool->path, name);
     struct wrap_run run = {
         .path = file_join(spool->path, new_name),
         .name = ph_strdup(name),
         .lock_fd = -1,
-        .url = ph_strdup(url),
-        .account = account,
-        .run_id = run_id,
+        .url = ph_strdup(start->url),
+        .account = start->account,
+        .run_id = start->run_id,
     };
     enum ph_error error = folder_make(run.path, diag);
     if (error == PH_OK) {
-        error = fill_new(&run, final_path, report, diag);
+        error = fill_new(&run, final_path, start->report, diag);
     }
     if (error != PH_OK) {
         remove_folder(run.path);

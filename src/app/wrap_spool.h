@@ -49,10 +49,17 @@ struct wrap_run {
     int64_t run_id;
 };
 
-/* A new run of this process, with its first report. */
-PH_NODISCARD enum ph_error wrap_spool_add(struct wrap_spool *spool, const char *url,
-                                          int64_t account, int64_t run_id, int64_t started_at_us,
-                                          struct slice report, struct diag *diag,
+struct wrap_start {
+    const char *url;
+    int64_t account;
+    int64_t run_id;
+    int64_t started_at_us; /* wall clock */
+    struct slice report;   /* the first */
+};
+
+/* A new run of this process. */
+PH_NODISCARD enum ph_error wrap_spool_add(const struct wrap_spool *spool,
+                                          const struct wrap_start *start, struct diag *diag,
                                           struct wrap_run *ret_run);
 /* Names of the folders of runs, the oldest first. */
 PH_NODISCARD enum ph_error wrap_spool_list(const struct wrap_spool *spool, bool are_rejected,
