@@ -29,7 +29,7 @@ from harness.wait import SANITIZED, SLOWNESS, wait_for
 
 COMMANDS = [
     "serve", "jwt", "token", "send", "explain", "tail", "replay", "listen", "verify", "dbt", "doctor",
-    "backup", "restore", "prune", "key", "migrate", "completion", "version",
+    "backup", "restore", "prune", "key", "migrate", "magpie", "completion", "version",
 ]
 
 
