@@ -2,6 +2,7 @@
 /* Concurrency: `lock` guards the rows. */
 #include "api/sign_in_limit.h"
 
+#include <arpa/inet.h>
 #include <pthread.h>
 
 #include "base/buf.h"
@@ -41,12 +42,28 @@ void sign_in_limit_free(struct sign_in_limit *limit)
     }
 }
 
+#define NETWORK_BYTES 8
+
+static void append_peer(struct slice peer, struct buf *text)
+{
+    struct in6_addr address;
+    char copy[INET6_ADDRSTRLEN] = "";
+    if (peer.len < sizeof copy) {
+        (void)snprintf(copy, sizeof copy, "%.*s", SLICE_ARG(peer));
+    }
+    if (inet_pton(AF_INET6, copy, &address) == 1 && !IN6_IS_ADDR_V4MAPPED(&address)) {
+        buf_append(text, &address, NETWORK_BYTES);
+    } else {
+        buf_append_slice(text, peer);
+    }
+}
+
 /* Of the address, and of a name if there is one. */
 static uint64_t key_of(const struct sign_in_limit *limit, struct slice name, struct slice peer)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, KEY_TEXT_MAX);
-    buf_append_slice(&text, peer);
+    append_peer(peer, &text);
     if (name.ptr != NULL) {
         buf_append_byte(&text, '\n');
         name.len = name.len > KEY_TEXT_MAX / 2 ? KEY_TEXT_MAX / 2 : name.len;

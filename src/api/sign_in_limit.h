@@ -2,7 +2,8 @@
 /*
  * How often somebody may fail to sign in: a client's address for one name, and an address for all
  * names, within a window of time. A table of fixed size in memory; when it is full the oldest
- * windows of a few are forgotten. Nobody can lock others out from elsewhere: names alone are not
+ * windows of a few are forgotten. Of IPv6 the network of 64 bits counts, which one client has all
+ * of. Nobody can lock others out from elsewhere: names alone are not
  * counted. Any thread.
  */
 #ifndef PH_API_SIGN_IN_LIMIT_H

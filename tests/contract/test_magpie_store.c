@@ -193,10 +193,17 @@ static void test_a_user_takes_all_along(void **state)
     store_rig_close(&rig);
 }
 
-static void collect(void *context, const struct magpie_user *user, struct slice group)
+static bool collect(void *context, const struct magpie_user *user, struct slice group)
 {
     struct buf *text = context;
     buf_append_format(text, "%.*s(%.*s) ", SLICE_ARG(user->name), SLICE_ARG(group));
+    return text->len < 1000;
+}
+
+static bool collect_one(void *context, const struct magpie_user *user, struct slice group)
+{
+    (void)collect(context, user, group);
+    return false;
 }
 
 static void collect_name(void *context, struct slice name)
@@ -225,6 +232,10 @@ static void test_walks(void **state)
                                  collect, &text, &diag),
                 &diag);
     assert_string_equal(buf_text(&text), "anonymous() bob() ");
+    buf_clear(&text);
+    CONTRACT_OK(magpie_user_walk(rig.store, MAGPIE_STATUS_ALL, false, collect_one, &text, &diag),
+                &diag);
+    assert_string_equal(buf_text(&text), "ann() ");
     buf_clear(&text);
     CONTRACT_OK(magpie_user_walk_groups(rig.store, bob, collect_name, &text, &diag), &diag);
     assert_string_equal(buf_text(&text), "administrators anonymous ");
@@ -408,11 +419,12 @@ static void collect_permission(void *context, const struct magpie_permission *pe
     buf_append_byte(context, ' ');
 }
 
-static void collect_held(void *context, const struct magpie_held *held)
+static bool collect_held(void *context, const struct magpie_held *held)
 {
     buf_append_format(context, "%.*s/%.*s/%.*s:", SLICE_ARG(held->service_name),
                       SLICE_ARG(held->resource_type), SLICE_ARG(held->resource_name));
     collect_permission(context, &held->permission);
+    return true;
 }
 
 static void test_all_permissions_of_one(void **state)

@@ -190,6 +190,22 @@ static void test_the_limit(void **state)
     sign_in_limit_free(limit);
 }
 
+static void test_networks(void **state)
+{
+    (void)state;
+    struct sign_in_limit *limit = sign_in_limit_new();
+    struct slice ann = slice_of("ann");
+    for (int count = 0; count < SIGN_IN_NAME_FAILURES_MAX; count++) {
+        char peer[32];
+        (void)snprintf(peer, sizeof peer, "2001:db8:0:1::%x", (unsigned)count + 1);
+        sign_in_limit_failed(limit, ann, slice_of(peer), 1000);
+    }
+    assert_true(sign_in_limit_wait_s(limit, ann, slice_of("2001:db8:0:1:ffff::1"), 1000) > 0);
+    assert_int_equal(sign_in_limit_wait_s(limit, ann, slice_of("2001:db8:0:2::1"), 1000), 0);
+    assert_int_equal(sign_in_limit_wait_s(limit, ann, slice_of("::ffff:192.0.2.1"), 1000), 0);
+    sign_in_limit_free(limit);
+}
+
 /* However many names and addresses are tried, the table stays as it is and the newest count. */
 static void test_a_full_table(void **state)
 {
@@ -216,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_the_pool),
         cmocka_unit_test(test_a_check),
         cmocka_unit_test(test_the_limit),
+        cmocka_unit_test(test_networks),
         cmocka_unit_test(test_a_full_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,8 +86,9 @@ enum ph_error magpie_grant_walk_all(struct store *store, const struct magpie_hol
             .resource_type = db_text(select, 5),
             .service_name = db_text(select, 6),
         };
-        if (read_row(select, &held.permission)) {
-            each(context, &held);
+        if (read_row(select, &held.permission) && !each(context, &held)) {
+            db_done(select);
+            return PH_OK;
         }
     }
     return error;

@@ -36,9 +36,9 @@ struct magpie_held {
     struct slice service_name;
     struct magpie_permission permission;
 };
-/* Calls `each` for all that the holder has anywhere, by resource and name; slices live for the
- * call. */
-typedef void magpie_held_each(void *context, const struct magpie_held *held);
+/* Calls `each` for all that the holder has anywhere, by resource and name, until it returns false;
+ * slices live for the call. */
+typedef bool magpie_held_each(void *context, const struct magpie_held *held);
 PH_NODISCARD enum ph_error magpie_grant_walk_all(struct store *store,
                                                  const struct magpie_holder *holder,
                                                  magpie_held_each *each, void *context,

@@ -115,7 +115,7 @@ static enum ph_error refuse_effective(struct api_call *call, struct diag *diag)
                : PH_OK;
 }
 
-static void list_held(void *context, const struct magpie_held *held)
+static bool list_held(void *context, const struct magpie_held *held)
 {
     struct json_out *out = context;
     json_out_begin_object(out);
@@ -128,6 +128,7 @@ static void list_held(void *context, const struct magpie_held *held)
     json_out_key(out, "permission");
     magpie_permission_write(out, &held->permission, "applied");
     json_out_end_object(out);
+    return !out->buf->failed;
 }
 
 enum ph_error magpie_grant_list_all(struct api_call *call, struct diag *diag)

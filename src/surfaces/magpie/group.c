@@ -115,6 +115,10 @@ static enum ph_error write_names(struct db_statement *select, struct json_out *o
     json_out_begin_array(out);
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
         json_out_string(out, db_text(select, 0));
+        if (out->buf->failed) { /* it is refused as a whole */
+            db_done(select);
+            break;
+        }
     }
     json_out_end_array(out);
     return error;

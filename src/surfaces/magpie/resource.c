@@ -182,7 +182,10 @@ enum ph_error magpie_service_walk(struct store *store, magpie_service_each *each
     enum ph_error error;
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
         const struct magpie_service row = row_of(select);
-        each(context, &row);
+        if (!each(context, &row)) {
+            db_done(select);
+            return PH_OK;
+        }
     }
     return error;
 }

@@ -80,8 +80,9 @@ PH_NODISCARD enum ph_error magpie_resource_tree(struct store *store, int64_t ser
                                                 struct arena *arena, struct diag *diag,
                                                 struct magpie_resource **ret_rows,
                                                 size_t *ret_count);
-/* Calls `each` for every service in the order of types and names; slices live for the call. */
-typedef void magpie_service_each(void *context, const struct magpie_service *service);
+/* Calls `each` for every service in the order of types and names, until it returns false; slices
+ * live for the call. */
+typedef bool magpie_service_each(void *context, const struct magpie_service *service);
 PH_NODISCARD enum ph_error magpie_service_walk(struct store *store, magpie_service_each *each,
                                                void *context, struct diag *diag);
 

@@ -86,17 +86,18 @@ static void place_next(struct listing *listing, const struct magpie_service *ser
     write_key(listing->out, service->resource.name);
 }
 
-static void list_service(void *context, const struct magpie_service *service)
+static bool list_service(void *context, const struct magpie_service *service)
 {
     struct listing *listing = context;
     if (listing->only_type.ptr != NULL &&
         !slice_equal(listing->only_type, service->resource.service_type)) {
-        return;
+        return true;
     }
     place_next(listing, service);
     json_out_begin_object(listing->out);
     magpie_service_write_facts(listing->call, listing->out, service);
     json_out_end_object(listing->out);
+    return !listing->out->buf->failed;
 }
 
 static enum ph_error answer_services(struct api_call *call, struct slice only_type,
@@ -213,7 +214,7 @@ struct id_list {
     bool failed;
 };
 
-static void add_id(void *context, const struct magpie_service *service)
+static bool add_id(void *context, const struct magpie_service *service)
 {
     struct id_list *list = context;
     if (list->count == list->capacity) {
@@ -221,7 +222,7 @@ static void add_id(void *context, const struct magpie_service *service)
         int64_t *ids = arena_calloc(list->arena, capacity, sizeof ids[0]);
         if (ids == NULL) {
             list->failed = true;
-            return;
+            return false;
         }
         if (list->count > 0) {
             memcpy(ids, list->ids, list->count * sizeof ids[0]);
@@ -230,6 +231,7 @@ static void add_id(void *context, const struct magpie_service *service)
         list->capacity = capacity;
     }
     list->ids[list->count++] = service->resource.id;
+    return true;
 }
 
 enum ph_error magpie_resource_list(struct api_call *call, struct diag *diag)

@@ -47,7 +47,12 @@ static enum ph_error run_sign_in(struct api_job *job, struct writer_txn *txn, st
     struct magpie_user user;
     enum ph_error error =
         magpie_user_find_id(txn->store, sign_in->user_id, job->call->arena, diag, &user);
-    if (error == PH_NOT_FOUND) {
+    struct slice stored = SLICE_NONE;
+    if (error == PH_OK) {
+        error = magpie_user_password(txn->store, user.id, job->call->arena, diag, &stored);
+    }
+    /* It may have been changed while it was checked, which ends sessions. */
+    if (error == PH_NOT_FOUND || (error == PH_OK && !slice_equal(stored, sign_in->check.stored))) {
         return refuse(diag);
     }
     magpie_session_text(sign_in->text);

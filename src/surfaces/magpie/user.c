@@ -239,7 +239,10 @@ enum ph_error magpie_user_walk(struct store *store, int64_t statuses, bool with_
             .email = db_text(select, 2),
             .status = db_int64(select, 3),
         };
-        each(context, &user, db_text(select, 4));
+        if (!each(context, &user, db_text(select, 4))) {
+            db_done(select);
+            return PH_OK;
+        }
     }
     return error;
 }

@@ -66,9 +66,9 @@ PH_NODISCARD enum ph_error magpie_membership_delete(struct writer_txn *txn, int6
 /*
  * Calls `each` for the users whose status is in `statuses` (bits), in the order of their names.
  * With `with_groups` each comes once for every group it is in, groups in the order of their names
- * (SLICE_NONE = in none). The slices live for the call.
+ * (SLICE_NONE = in none). The slices live for the call. It ends early when `each` returns false.
  */
-typedef void magpie_user_each(void *context, const struct magpie_user *user, struct slice group);
+typedef bool magpie_user_each(void *context, const struct magpie_user *user, struct slice group);
 PH_NODISCARD enum ph_error magpie_user_walk(struct store *store, int64_t statuses, bool with_groups,
                                             magpie_user_each *each, void *context,
                                             struct diag *diag);

@@ -58,7 +58,7 @@ static void end_user(struct listing *listing)
     }
 }
 
-static void list_user(void *context, const struct magpie_user *user, struct slice group)
+static bool list_user(void *context, const struct magpie_user *user, struct slice group)
 {
     struct listing *listing = context;
     if (user->id != listing->last.id) {
@@ -72,12 +72,15 @@ static void list_user(void *context, const struct magpie_user *user, struct slic
     if (group.ptr != NULL) {
         json_out_string(listing->out, group);
     }
+    return !listing->out->buf->failed;
 }
 
-static void list_name(void *context, const struct magpie_user *user, struct slice group)
+static bool list_name(void *context, const struct magpie_user *user, struct slice group)
 {
+    struct json_out *out = context;
     (void)group;
-    json_out_string(context, user->name);
+    json_out_string(out, user->name);
+    return !out->buf->failed;
 }
 
 enum ph_error magpie_user_list(struct api_call *call, struct diag *diag)
