@@ -4,8 +4,9 @@
  * with our standard streams, signal mask and dispositions.
  *
  * A signal of the terminal (Ctrl-C, Ctrl-\, hanging up) goes to the whole group, so the program
- * has it already. One that a process sends to us is passed on. Signals that were
- * ignored when we were started stay ignored. SIGTSTP stops both, SIGCONT continues both.
+ * has it already. One that a process sends to us is passed on; who sends it to
+ * the whole group makes it come twice, which cannot be told from a signal to us alone. Signals that
+ * were ignored when we were started stay ignored. SIGTSTP stops both, SIGCONT continues both.
  *
  * Main thread, before other threads start; they inherit the mask that blocks these signals.
  */
