@@ -22,6 +22,11 @@ void *http_thread_context(const struct http_request *request)
     return request->daemon->thread_context;
 }
 
+void http_note_error(struct http_request *request, const char *text)
+{
+    request->error_text = arena_dup(&request->arena, slice_of(text));
+}
+
 void http_hide_path(struct http_request *request)
 {
     request->hides_path = true;

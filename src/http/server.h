@@ -114,6 +114,9 @@ enum http_method http_method_of(const struct http_request *request);
 const struct http_route *http_route_of(const struct http_request *request);
 void *http_context(const struct http_request *request);        /* options.context */
 void *http_thread_context(const struct http_request *request); /* from thread_start */
+/* What went wrong, for the log line of the request; http_respond_error knows. Before it is
+ * answered. */
+void http_note_error(struct http_request *request, const char *text);
 /* The path has a secret: the log has the route's pattern in its place. Before it is answered. */
 void http_hide_path(struct http_request *request);
 /* Whether it came by TLS to this server; what a proxy did is not known. */

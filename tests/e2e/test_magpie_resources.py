@@ -5,6 +5,7 @@ import concurrent.futures
 
 import pytest
 from harness.magpie import Magpie, fresh, make_token
+from harness.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +217,20 @@ def test_a_wide_tree(magpie):
     assert [int(key) for key in tree] == sorted(row["resource_id"] for row in made)
     magpie.ok("DELETE", f"/services/{service['service_name']}")
     magpie.fails("GET", f"/resources/{made[-1]['resource_id']}", status=404)
+
+
+def test_lists_of_many_services():
+    """All of them come, until they are more than an answer may hold: then none does, in words."""
+    with Server() as server:
+        magpie = Magpie(server, make_token(server, "root"))
+        names = sorted(magpie.service("api")["service_name"] for _ in range(70))
+        assert list(magpie.ok("GET", "/resources")["resources"]["api"]) == names
+        configuration = {"a": "x" * 65000}
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: magpie.service("wps", configuration=configuration), range(1040)))
+        for path in ("/services", "/services?flatten", "/resources"):
+            assert "longer" in magpie.fails("GET", path, status=413)["detail"]
+        assert list(magpie.ok("GET", "/services/types/api")["services"]["api"]) == names
 
 
 def test_two_at_once(magpie):

@@ -56,6 +56,15 @@ def test_a_session(server, magpie):
     client.ok("GET", "/signout")  # once more does no harm
 
 
+def test_the_session_of_a_token(server, magpie):
+    session = magpie.ok("GET", "/session")
+    assert session["authenticated"] is True and session["user"]["user_name"] == "root"
+    for token in ("x", "mgs_x", "mgp_x"):
+        assert Magpie(server, token).ok("GET", "/session")["authenticated"] is False
+    assert "auth_tkt=;" in magpie.request("GET", "/signout").headers["set-cookie"]
+    magpie.ok("GET", "/users/current")  # tokens do not end so
+
+
 def test_by_a_form(server, magpie):
     name = magpie.user(password=PASSWORD + " ü&=+")["user_name"]
     signed_in(server, name, PASSWORD + " ü&=+", "form").ok("GET", "/users/current")

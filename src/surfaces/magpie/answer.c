@@ -65,6 +65,7 @@ void magpie_respond_error(struct http_request *request, const struct diag *diag)
     struct buf body;
     struct json_out out;
     int status = ph_error_http_status(diag->error);
+    http_note_error(request, diag->text);
     buf_init(&body, ERROR_BODY_MAX);
     json_out_init(&out, &body);
     magpie_answer_begin(&out, status, words_of(status, diag));

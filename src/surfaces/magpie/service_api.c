@@ -256,7 +256,9 @@ enum ph_error magpie_resource_list(struct api_call *call, struct diag *diag)
     begin_listing(&listing, "resources");
     for (size_t index = 0; error == PH_OK && !answer.body.failed && index < list.count; index++) {
         struct magpie_service service;
-        error = magpie_service_find_id(store, list.ids[index], &arena, diag, &service);
+        ARENA_AUTO struct arena one;
+        arena_init(&one, API_ROWS_MAX);
+        error = magpie_service_find_id(store, list.ids[index], &one, diag, &service);
         if (error == PH_OK) {
             place_next(&listing, &service);
             error = write_tree(call, store, &answer.out, &service, diag);
