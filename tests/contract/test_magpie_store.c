@@ -382,9 +382,14 @@ static void test_trees(void **state)
     struct magpie_resource b = child_add(&rig, &a, "b");
     struct magpie_resource c = child_add(&rig, &b, "c");
     (void)child_add(&rig, &top, "d");
-    CONTRACT_OK(magpie_resource_tree(rig.store, top.id, &rig.arena, &diag, &rows, &count), &diag);
+    CONTRACT_OK(magpie_resource_tree(rig.store, &top, &rig.arena, &diag, &rows, &count), &diag);
     assert_int_equal(count, 4);
     assert_text_is(rows[2].name, "c");
+    CONTRACT_OK(magpie_resource_tree(rig.store, &a, &rig.arena, &diag, &rows, &count), &diag);
+    assert_int_equal(count, 2);
+    assert_true(rows[0].id == b.id && rows[1].id == c.id);
+    CONTRACT_OK(magpie_resource_tree(rig.store, &c, &rig.arena, &diag, &rows, &count), &diag);
+    assert_int_equal(count, 0);
     store_rig_run(&rig, "INSERT INTO magpie_user_permission (user_id, resource_id, name, access,"
                         " scope) SELECT 1, id, 'read', 0, 0 FROM magpie_resource;"
                         "INSERT INTO magpie_group_permission (group_id, resource_id, name, access,"

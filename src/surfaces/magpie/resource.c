@@ -124,13 +124,29 @@ enum ph_error magpie_resource_find_child(struct store *store, int64_t parent_id,
     return error;
 }
 
-/* How many there should be, for the memory. */
-static enum ph_error count_tree(struct store *store, int64_t service_id, struct diag *diag,
-                                size_t *ret_count)
+/* The resource and all below it. */
+#define SUBTREE                                                                                    \
+    "WITH RECURSIVE below (id) AS (SELECT id FROM magpie_resource WHERE id = $1 UNION ALL"         \
+    " SELECT magpie_resource.id FROM magpie_resource JOIN below"                                   \
+    " ON magpie_resource.parent_id = below.id) "
+
+/* Those of a service are found without a walk. */
+static struct db_statement *prepare_below(struct store *store, const struct magpie_resource *root,
+                                          const char *of_service, const char *of_resource)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT count(*) FROM magpie_resource WHERE service_id = $1");
-    db_bind_int64(select, 1, service_id);
+        db_prepare(store->db, root->parent_id == 0 ? of_service : of_resource);
+    db_bind_int64(select, 1, root->id);
+    return select;
+}
+
+/* How many there should be, for the memory. */
+static enum ph_error count_tree(struct store *store, const struct magpie_resource *root,
+                                struct diag *diag, size_t *ret_count)
+{
+    struct db_statement *select =
+        prepare_below(store, root, "SELECT count(*) FROM magpie_resource WHERE service_id = $1",
+                      SUBTREE "SELECT count(*) - 1 FROM below");
     bool has_row;
     enum ph_error error = db_step(select, diag, &has_row);
     if (error == PH_OK) {
@@ -140,14 +156,14 @@ static enum ph_error count_tree(struct store *store, int64_t service_id, struct 
     return error;
 }
 
-enum ph_error magpie_resource_tree(struct store *store, int64_t service_id, struct arena *arena,
-                                   struct diag *diag, struct magpie_resource **ret_rows,
-                                   size_t *ret_count)
+enum ph_error magpie_resource_tree(struct store *store, const struct magpie_resource *root,
+                                   struct arena *arena, struct diag *diag,
+                                   struct magpie_resource **ret_rows, size_t *ret_count)
 {
     size_t capacity = 0;
     size_t count = 0;
     bool has_row;
-    enum ph_error error = count_tree(store, service_id, diag, &capacity);
+    enum ph_error error = count_tree(store, root, diag, &capacity);
     if (error != PH_OK) {
         return error;
     }
@@ -155,9 +171,10 @@ enum ph_error magpie_resource_tree(struct store *store, int64_t service_id, stru
     if (rows == NULL) {
         return no_memory(diag);
     }
-    struct db_statement *select =
-        db_prepare(store->db, SELECT_RESOURCE " WHERE service_id = $1 ORDER BY magpie_resource.id");
-    db_bind_int64(select, 1, service_id);
+    struct db_statement *select = prepare_below(
+        store, root, SELECT_RESOURCE " WHERE service_id = $1 ORDER BY magpie_resource.id",
+        SUBTREE SELECT_RESOURCE " WHERE magpie_resource.id IN (SELECT id FROM below)"
+                                " AND magpie_resource.id <> $1 ORDER BY magpie_resource.id");
     while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
         PH_ASSERT(count < capacity); /* one snapshot */
         struct magpie_service row = row_of(select);
@@ -350,12 +367,6 @@ enum ph_error magpie_service_update(struct writer_txn *txn, const struct magpie_
     db_bind_text(update, 3, service->configuration);
     return db_exec(update, diag);
 }
-
-/* The resource and all below it; a service's are found without a walk. */
-#define SUBTREE                                                                                    \
-    "WITH RECURSIVE below (id) AS (SELECT id FROM magpie_resource WHERE id = $1 UNION ALL"         \
-    " SELECT magpie_resource.id FROM magpie_resource JOIN below"                                   \
-    " ON magpie_resource.parent_id = below.id) "
 
 enum ph_error magpie_resource_delete(struct writer_txn *txn, const struct magpie_resource *resource,
                                      struct diag *diag)

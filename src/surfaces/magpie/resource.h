@@ -74,12 +74,11 @@ PH_NODISCARD enum ph_error magpie_resource_delete(struct writer_txn *txn,
                                                   const struct magpie_resource *resource,
                                                   struct diag *diag);
 
-/* All below a service in the order of their ids, so parents first. *ret_rows is of the arena. Of
+/* All below a resource in the order of their ids, so parents first. *ret_rows is of the arena. Of
  * one snapshot: inside a transaction. */
-PH_NODISCARD enum ph_error magpie_resource_tree(struct store *store, int64_t service_id,
-                                                struct arena *arena, struct diag *diag,
-                                                struct magpie_resource **ret_rows,
-                                                size_t *ret_count);
+PH_NODISCARD enum ph_error
+magpie_resource_tree(struct store *store, const struct magpie_resource *root, struct arena *arena,
+                     struct diag *diag, struct magpie_resource **ret_rows, size_t *ret_count);
 /* Calls `each` for every service in the order of types and names, until it returns false; slices
  * live for the call. */
 typedef bool magpie_service_each(void *context, const struct magpie_service *service);

@@ -207,7 +207,7 @@ enum ph_error magpie_resource_get(struct api_call *call, struct diag *diag)
         error = magpie_path_resource(call, store, diag, &resource);
     }
     if (error == PH_OK) {
-        error = magpie_resource_tree(store, resource.service_id, &arena, diag, &rows, &count);
+        error = magpie_resource_tree(store, &resource, &arena, diag, &rows, &count);
     }
     if (error != PH_OK) {
         return error;

@@ -19,7 +19,7 @@ bool magpie_path_has(const struct api_call *call, const char *parameter);
 
 /* The four members that every resource has. */
 void magpie_resource_write_facts(struct json_out *out, const struct magpie_resource *resource);
-/* `"children":{…}` of a resource: all below it. `rows` are its service's tree. */
+/* `"children":{…}` of a resource: all below it. `rows` are those, or more of its service. */
 void magpie_resource_write_children(struct json_out *out, const char *key,
                                     const struct magpie_resource *rows, size_t count, int64_t id);
 /* `permission_names`: what may be given on it. */

@@ -180,7 +180,7 @@ static enum ph_error write_tree(struct api_call *call, struct store *store, stru
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
     enum ph_error error =
-        magpie_resource_tree(store, service->resource.id, &arena, diag, &rows, &count);
+        magpie_resource_tree(store, &service->resource, &arena, diag, &rows, &count);
     if (error == PH_OK) {
         json_out_begin_object(out);
         magpie_service_write_facts(call, out, service);
