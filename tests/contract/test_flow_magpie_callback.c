@@ -13,20 +13,20 @@
 struct making {
     struct magpie *magpie;
     int64_t user_id;
-    struct buf url;
+    struct buf *url;
 };
 
 static enum ph_error run_make(struct rig_write *write, struct writer_txn *txn, struct diag *diag)
 {
-    struct making *making = (struct making *)(uintptr_t)write->argument;
-    buf_clear(&making->url);
-    return magpie_callback_make(making->magpie, txn, making->user_id, diag, &making->url);
+    const struct making *making = write->argument;
+    buf_clear(making->url);
+    return magpie_callback_make(making->magpie, txn, making->user_id, diag, making->url);
 }
 
 static enum ph_error run_take(struct rig_write *write, struct writer_txn *txn, struct diag *diag)
 {
-    struct making *making = (struct making *)(uintptr_t)write->argument;
-    struct slice url = buf_slice(&making->url);
+    const struct making *making = write->argument;
+    struct slice url = buf_slice(making->url);
     size_t length = MAGPIE_CALLBACK_TOKEN_MAX - 1;
     enum magpie_callback_end end = MAGPIE_CALLBACK_UNKNOWN;
     enum ph_error error =
@@ -62,16 +62,17 @@ static void test_old_callbacks_go_with_new_ones(void **state)
 {
     struct flow_rig *rig = flow_rig_new(state);
     struct magpie magpie = {.settings = {.token_expire_us = 86400 * CLOCK_US_PER_S}};
-    struct making making = {.magpie = &magpie, .user_id = 15};
+    struct buf url;
+    struct making making = {&magpie, 15, &url};
     flow_rig_start(rig);
     (void)pthread_mutex_init(&magpie.lock, NULL);
     magpie.settings.base_url = ph_strdup("https://iam.example.org/magpie");
-    buf_init(&making.url, 4096);
+    buf_init(&url, 4096);
     (void)flow_rig_write(rig, run_old_rows, NULL);
     /* Not each time … */
     (void)flow_rig_write(rig, run_make, &making);
     assert_int_equal(row_count(rig), OLD_ROWS + 1);
-    assert_int_equal(strncmp(buf_text(&making.url), "https://iam.example.org/magpie/tmp/", 35), 0);
+    assert_int_equal(strncmp(buf_text(&url), "https://iam.example.org/magpie/tmp/", 35), 0);
     assert_int_equal(flow_rig_write(rig, run_take, &making), MAGPIE_CALLBACK_DONE);
     assert_int_equal(flow_rig_write(rig, run_take, &making), MAGPIE_CALLBACK_UNKNOWN);
     /* … but with every sixteenth user. */
@@ -80,7 +81,7 @@ static void test_old_callbacks_go_with_new_ones(void **state)
     assert_int_equal(row_count(rig), OLD_ROWS - 64 + 1);
     (void)flow_rig_write(rig, run_make, &making);
     assert_int_equal(row_count(rig), 2);
-    buf_done(&making.url);
+    buf_done(&url);
     magpie_settings_done(&magpie.settings);
     (void)pthread_mutex_destroy(&magpie.lock);
     flow_rig_close(rig);

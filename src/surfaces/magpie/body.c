@@ -225,7 +225,7 @@ enum magpie_given magpie_body_number(struct magpie_body *body, const char *name,
     } else if (member != NULL && member->type == SCAN_NUMBER) {
         text = member->value;
     }
-    bool is_digits = text.len > 0 && text.ptr[0] >= '0' && text.ptr[0] <= '9';
+    bool is_digits = text.ptr != NULL && text.len > 0 && text.ptr[0] >= '0' && text.ptr[0] <= '9';
     if (!is_digits || !slice_to_int64(text, ret_number)) {
         *ret_number = 0;
         refuse_type(body, name, "a whole number");

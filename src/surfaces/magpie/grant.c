@@ -133,15 +133,6 @@ static bool is_same(const struct magpie_permission *left, const struct magpie_pe
     return left->access == right->access && left->scope == right->scope;
 }
 
-static enum ph_error tell(struct magpie *magpie, struct writer_txn *txn, bool is_given,
-                          const struct magpie_holder *holder,
-                          const struct magpie_resource *resource,
-                          const struct magpie_permission *permission, struct diag *diag)
-{
-    return magpie_notice_permission(magpie, txn, is_given, holder->user, holder->group, resource,
-                                    permission, diag);
-}
-
 enum ph_error magpie_grant_set(struct magpie *magpie, struct writer_txn *txn,
                                const struct magpie_holder *holder,
                                const struct magpie_resource *resource,
@@ -165,10 +156,12 @@ enum ph_error magpie_grant_set(struct magpie *magpie, struct writer_txn *txn,
     }
     *ret_end = has_former ? MAGPIE_GRANT_REPLACED : MAGPIE_GRANT_NEW;
     error = upsert(txn, holder, resource->id, permission, diag);
+    const struct magpie_permission_change taken = {false, holder, resource, &former};
+    const struct magpie_permission_change given = {true, holder, resource, permission};
     if (error == PH_OK && has_former) {
-        error = tell(magpie, txn, false, holder, resource, &former, diag);
+        error = magpie_notice_permission(magpie, txn, &taken, diag);
     }
-    return error == PH_OK ? tell(magpie, txn, true, holder, resource, permission, diag) : error;
+    return error == PH_OK ? magpie_notice_permission(magpie, txn, &given, diag) : error;
 }
 
 enum ph_error magpie_grant_remove(struct magpie *magpie, struct writer_txn *txn,
@@ -182,6 +175,6 @@ enum ph_error magpie_grant_remove(struct magpie *magpie, struct writer_txn *txn,
     if (error == PH_OK && *ret_had) {
         error = delete_row(txn, holder, resource->id, name, diag);
     }
-    return error == PH_OK && *ret_had ? tell(magpie, txn, false, holder, resource, &former, diag)
-                                      : error;
+    const struct magpie_permission_change taken = {false, holder, resource, &former};
+    return error == PH_OK && *ret_had ? magpie_notice_permission(magpie, txn, &taken, diag) : error;
 }

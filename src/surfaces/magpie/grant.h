@@ -9,12 +9,6 @@
 
 #include "surfaces/magpie/notice.h"
 
-/* Who has it: one of both is NULL. */
-struct magpie_holder {
-    const struct magpie_user *user;
-    const struct magpie_group *group;
-};
-
 /* The one of this name. *ret_has is false when there is none. */
 PH_NODISCARD enum ph_error magpie_grant_find(struct store *store,
                                              const struct magpie_holder *holder,

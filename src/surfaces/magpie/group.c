@@ -61,7 +61,7 @@ static enum ph_error insert_group(struct writer_txn *txn, const struct magpie_gr
 static enum ph_error update_group(struct writer_txn *txn, const struct magpie_group *group,
                                   struct diag *diag)
 {
-    struct magpie_group other;
+    struct magpie_group other = {.id = 0};
     ARENA_AUTO struct arena arena;
     arena_init(&arena, 65536);
     enum ph_error error = magpie_group_find(txn->store, group->name, &arena, diag, &other);
@@ -176,7 +176,7 @@ static enum ph_error read_path_group(struct api_call *call, struct diag *diag,
 enum ph_error magpie_group_get(struct api_call *call, struct diag *diag)
 {
     struct store *store;
-    struct magpie_group group;
+    struct magpie_group group = {.id = 0};
     struct api_answer answer;
     int64_t count = 0;
     enum ph_error error = read_path_group(call, diag, &store, &group);
@@ -203,7 +203,7 @@ enum ph_error magpie_group_get(struct api_call *call, struct diag *diag)
 enum ph_error magpie_group_users_list(struct api_call *call, struct diag *diag)
 {
     struct store *store;
-    struct magpie_group group;
+    struct magpie_group group = {.id = 0};
     struct api_answer answer;
     enum ph_error error = read_path_group(call, diag, &store, &group);
     if (error != PH_OK) {
@@ -303,7 +303,7 @@ static bool merge(const struct group_job *given, struct magpie_group *group)
 static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     const struct group_job *given = PH_CONTAINER_OF(job, struct group_job, job);
-    struct magpie_group group;
+    struct magpie_group group = {.id = 0};
     struct slice name = http_param(job->call->request, "group_name");
     enum ph_error error = magpie_group_find(txn->store, name, job->call->arena, diag, &group);
     if (error == PH_OK && !merge(given, &group)) {
@@ -343,7 +343,7 @@ enum ph_error magpie_group_patch(struct api_call *call, struct diag *diag)
 
 static enum ph_error run_remove(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
-    struct magpie_group group;
+    struct magpie_group group = {.id = 0};
     enum ph_error error = magpie_group_find(
         txn->store, http_param(job->call->request, "group_name"), job->call->arena, diag, &group);
     if (error == PH_OK && is_reserved(group.id)) {
@@ -374,7 +374,7 @@ static void write_name(void *context, struct slice name)
 enum ph_error magpie_user_groups_list(struct api_call *call, struct diag *diag)
 {
     struct store *store;
-    struct magpie_user user;
+    struct magpie_user user = {.id = 0};
     struct api_answer answer;
     enum ph_error error = api_begin_read(call, diag, &store);
     if (error == PH_OK) {
@@ -410,8 +410,8 @@ static enum ph_error run_add(struct api_job *job, struct writer_txn *txn, struct
 {
     struct slice group_name = PH_CONTAINER_OF(job, struct group_job, job)->group.name;
     struct json_out *out = &job->answer.out;
-    struct magpie_user user;
-    struct magpie_group group;
+    struct magpie_user user = {.id = 0};
+    struct magpie_group group = {.id = 0};
     bool is_new = true;
     enum ph_error error = find_both(job, txn, group_name, diag, &user, &group);
     if (error == PH_OK) {
@@ -446,8 +446,8 @@ enum ph_error magpie_user_groups_add(struct api_call *call, struct diag *diag)
 static enum ph_error run_leave(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
     struct slice group_name = http_param(job->call->request, "group_name");
-    struct magpie_user user;
-    struct magpie_group group;
+    struct magpie_user user = {.id = 0};
+    struct magpie_group group = {.id = 0};
     enum ph_error error = find_both(job, txn, group_name, diag, &user, &group);
     if (error == PH_OK && group.id == MAGPIE_GROUP_ANONYMOUS_ID) {
         error = diag_set(diag, PH_FORBIDDEN, "group_name", "everybody is in this group");

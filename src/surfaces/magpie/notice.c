@@ -108,34 +108,38 @@ static void add_target(struct list *list, const struct magpie_resource *resource
     add_text(list, "service.sync_type", is_service ? resource->sync_type : SLICE_NONE);
 }
 
-enum ph_error magpie_notice_permission(struct magpie *magpie, struct writer_txn *txn, bool is_given,
-                                       const struct magpie_user *user,
-                                       const struct magpie_group *group,
-                                       const struct magpie_resource *resource,
-                                       const struct magpie_permission *permission,
+static enum magpie_action action_of(const struct magpie_permission_change *change)
+{
+    if (change->holder->user != NULL) {
+        return change->is_given ? MAGPIE_CREATE_USER_PERMISSION : MAGPIE_DELETE_USER_PERMISSION;
+    }
+    return change->is_given ? MAGPIE_CREATE_GROUP_PERMISSION : MAGPIE_DELETE_GROUP_PERMISSION;
+}
+
+enum ph_error magpie_notice_permission(struct magpie *magpie, struct writer_txn *txn,
+                                       const struct magpie_permission_change *change,
                                        struct diag *diag)
 {
     struct list list = {.count = 0};
-    enum magpie_action action =
-        user != NULL ? (is_given ? MAGPIE_CREATE_USER_PERMISSION : MAGPIE_DELETE_USER_PERMISSION)
-                     : (is_given ? MAGPIE_CREATE_GROUP_PERMISSION : MAGPIE_DELETE_GROUP_PERMISSION);
+    const struct magpie_holder *holder = change->holder;
+    const struct magpie_permission *permission = change->permission;
     BUF_AUTO struct buf url;
     BUF_AUTO struct buf explicit_name;
     buf_init(&url, URL_MAX);
     buf_init(&explicit_name, MAGPIE_PERMISSION_TEXT_MAX);
-    PH_ASSERT((user == NULL) != (group == NULL));
-    if (user != NULL) {
-        add_user(&list, user);
+    PH_ASSERT((holder->user == NULL) != (holder->group == NULL));
+    if (holder->user != NULL) {
+        add_user(&list, holder->user);
     } else {
-        add_text(&list, "group.name", group->name);
-        add_number(&list, "group.id", group->id);
+        add_text(&list, "group.name", holder->group->name);
+        add_number(&list, "group.id", holder->group->id);
     }
-    magpie_append_public_url(magpie, resource->name, &url);
+    magpie_append_public_url(magpie, change->resource->name, &url);
     magpie_permission_append(permission, &explicit_name);
-    add_target(&list, resource, buf_slice(&url));
+    add_target(&list, change->resource, buf_slice(&url));
     add_text(&list, "permission.name", slice_of(permission->name));
     add_text(&list, "permission.access", slice_of(magpie_access_name(permission->access)));
     add_text(&list, "permission.scope", slice_of(magpie_scope_name(permission->scope)));
     add_text(&list, "permission", buf_slice(&explicit_name));
-    return emit(magpie, txn, action, 0, &list, diag);
+    return emit(magpie, txn, action_of(change), 0, &list, diag);
 }

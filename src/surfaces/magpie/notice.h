@@ -23,12 +23,21 @@ PH_NODISCARD enum ph_error magpie_notice_user_status(struct magpie *magpie, stru
 PH_NODISCARD enum ph_error magpie_notice_user_deleted(struct magpie *magpie, struct writer_txn *txn,
                                                       const struct magpie_user *user,
                                                       struct diag *diag);
-/* A permission was given to, or taken from, a user or a group: one of both is NULL. */
+/* Who has a permission: one of both is NULL. */
+struct magpie_holder {
+    const struct magpie_user *user;
+    const struct magpie_group *group;
+};
+
+/* A permission was given to, or taken from, a user or a group. */
+struct magpie_permission_change {
+    bool is_given;
+    const struct magpie_holder *holder;
+    const struct magpie_resource *resource;
+    const struct magpie_permission *permission;
+};
 PH_NODISCARD enum ph_error magpie_notice_permission(struct magpie *magpie, struct writer_txn *txn,
-                                                    bool is_given, const struct magpie_user *user,
-                                                    const struct magpie_group *group,
-                                                    const struct magpie_resource *resource,
-                                                    const struct magpie_permission *permission,
+                                                    const struct magpie_permission_change *change,
                                                     struct diag *diag);
 
 #endif

@@ -241,7 +241,7 @@ static enum ph_error insert_row(struct writer_txn *txn, const struct magpie_reso
 enum ph_error magpie_service_insert(struct writer_txn *txn, struct magpie_service *service,
                                     struct diag *diag)
 {
-    int64_t id;
+    int64_t id = 0;
     enum ph_error error = insert_row(txn, &service->resource, "service_name", diag, &id);
     if (error != PH_OK) {
         return error;

@@ -23,7 +23,7 @@ enum ph_error magpie_path_resource_id(struct api_call *call, struct diag *diag, 
 enum ph_error magpie_path_resource(struct api_call *call, struct store *store, struct diag *diag,
                                    struct magpie_resource *ret_resource)
 {
-    int64_t id;
+    int64_t id = 0;
     if (magpie_path_has(call, "{service_name}")) {
         struct magpie_service service;
         enum ph_error error = magpie_service_find(store, http_param(call->request, "service_name"),
