@@ -282,7 +282,7 @@ static bool start_report(struct watched_run *run)
         return false;
     }
     if (words.len > 0) {
-        buf_append_format(&run->words, "%s\n", buf_text(&words));
+        buf_append_slice(&run->words, buf_slice(&words));
     }
     find_facts(given, run->line, &run->project, &run->facts);
     run->reporter = (struct wrap_reporter){
@@ -443,7 +443,7 @@ static int run_flush(const struct dbt_arguments *given)
         };
         interrupt_catch();
         if (spool.is_temporary) {
-            command_complain("%s", buf_text(&words));
+            tell(&words);
         } else {
             code = flush_spool(&server, &spool);
         }

@@ -77,16 +77,31 @@ void wrap_line_read(struct wrap_line *line, size_t count, const char *const *arg
     }
 }
 
-void wrap_line_append_cut(struct slice words, size_t bytes_max, struct buf *text)
+/* Of the character at an offset; 0 when it is none that a report can have. */
+static size_t character_bytes(struct slice words, size_t at)
 {
-    size_t length = words.len;
-    if (length > bytes_max) {
-        length = bytes_max;
-        while (length > 0 && ((unsigned char)words.ptr[length] & 0xc0) == 0x80) {
-            length--;
+    for (size_t length = 1; length <= 4 && at + length <= words.len; length++) {
+        if (slice_is_utf8_text((struct slice){words.ptr + at, length})) {
+            return length;
         }
     }
-    buf_append(text, words.ptr, length);
+    return 0;
+}
+
+void wrap_line_append_cut(struct slice words, size_t bytes_max, struct buf *text)
+{
+    size_t appended = 0;
+    for (size_t at = 0; at < words.len;) {
+        size_t length = character_bytes(words, at);
+        struct slice piece =
+            length > 0 ? (struct slice){words.ptr + at, length} : SLICE_LITERAL("\xef\xbf\xbd");
+        appended += piece.len;
+        if (appended > bytes_max) {
+            return;
+        }
+        buf_append_slice(text, piece);
+        at += length > 0 ? length : 1;
+    }
 }
 
 void wrap_line_append_command(size_t count, const char *const *arguments, struct buf *text)

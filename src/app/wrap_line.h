@@ -22,7 +22,7 @@ void wrap_line_read(struct wrap_line *line, size_t count, const char *const *arg
  * --vars and --args, which change with each run and are nobody's business. At most 200 bytes. */
 void wrap_line_append_command(size_t count, const char *const *arguments, struct buf *text);
 
-/* Appends at most so many bytes of it, whole characters. */
+/* Appends at most so many bytes of it, whole characters; what is no UTF-8, and NUL, as U+FFFD. */
 void wrap_line_append_cut(struct slice words, size_t bytes_max, struct buf *text);
 
 /* A number for a name: the same one always and everywhere, 1 to 2^53 - 1. */

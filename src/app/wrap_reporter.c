@@ -49,19 +49,44 @@ static void pause_while_running(struct wrap_reporter *reporter, int64_t wait_us)
     (void)pthread_mutex_unlock(&reporter->lock);
 }
 
-/* Until the time has passed or nothing more is to be sent. */
-static void pause_at_end(struct wrap_reporter *reporter, int64_t wait_us)
+/* Until the time has passed. False when nothing more is to be sent, or there is no time for it. */
+static bool pause_at_end(struct wrap_reporter *reporter, int64_t wait_us)
 {
     struct timespec until = clock_deadline(wait_us);
     (void)pthread_mutex_lock(&reporter->lock);
-    while (!reporter->is_hurried &&
+    bool has_time = clock_boot_us() + wait_us < reporter->deadline_us;
+    while (has_time && !reporter->is_hurried &&
            pthread_cond_timedwait(&reporter->changed, &reporter->lock, &until) == 0) {
     }
+    bool goes_on = has_time && !reporter->is_hurried;
     (void)pthread_mutex_unlock(&reporter->lock);
+    return goes_on;
 }
 
 /* --- the thread
  * ------------------------------------------------------------------------------------ */
+
+/* A spool that takes nothing, because its disk is full, is as good as none. */
+static enum ph_error add_run(struct wrap_reporter *reporter, struct slice report, struct diag *diag)
+{
+    const struct wrap_start start = {
+        .url = reporter->server.url,
+        .account = reporter->server.account,
+        .run_id = reporter->run_id,
+        .started_at_us = reporter->facts->started_at_us,
+        .report = report,
+    };
+    struct diag ignored;
+    reporter->own_spool = reporter->spool;
+    enum ph_error error = wrap_spool_add(reporter->spool, &start, diag, &reporter->run);
+    if (error == PH_OK || reporter->spool->is_temporary ||
+        wrap_spool_open_temporary(&reporter->spare_spool, diag, &reporter->notes, &ignored) !=
+            PH_OK) {
+        return error;
+    }
+    reporter->own_spool = &reporter->spare_spool;
+    return wrap_spool_add(reporter->own_spool, &start, diag, &reporter->run);
+}
 
 static void make_run(struct wrap_reporter *reporter)
 {
@@ -72,14 +97,7 @@ static void make_run(struct wrap_reporter *reporter)
     wrap_origin_ask_git(&facts->origin, reporter->project->folder);
     wrap_project_append_version(reporter->project, reporter->program, &facts->dbt_version);
     wrap_report_compose(facts, NULL, &report);
-    const struct wrap_start start = {
-        .url = reporter->server.url,
-        .account = reporter->server.account,
-        .run_id = reporter->run_id,
-        .started_at_us = facts->started_at_us,
-        .report = buf_slice(&report),
-    };
-    reporter->has_run = wrap_spool_add(reporter->spool, &start, &diag, &reporter->run) == PH_OK;
+    reporter->has_run = add_run(reporter, buf_slice(&report), &diag) == PH_OK;
     if (!reporter->has_run) {
         reporter->outcome = WRAP_SENT_STOPPED;
         buf_append_text(&reporter->reason, diag.text);
@@ -165,8 +183,7 @@ static void send_end(struct wrap_reporter *reporter)
     }
     send_own(reporter);
     while ((reporter->outcome == WRAP_SENT_BUSY || reporter->outcome == WRAP_SENT_FAILED) &&
-           goes_on(reporter)) {
-        pause_at_end(reporter, delay_us);
+           pause_at_end(reporter, delay_us)) {
         send_own(reporter);
         delay_us = twice(delay_us);
     }
@@ -241,7 +258,7 @@ void wrap_reporter_end(struct wrap_reporter *reporter, const struct wrap_artifac
         wrap_report_compose(reporter->facts, end, &report);
         enum ph_error error = wrap_run_end(&reporter->run, buf_slice(&report), &diag);
         if (error == PH_OK) {
-            wrap_artifacts_attach(artifacts, reporter->spool, &reporter->run, words);
+            wrap_artifacts_attach(artifacts, reporter->own_spool, &reporter->run, words);
             error = wrap_run_complete(&reporter->run, &diag);
         }
         reporter->is_whole = error == PH_OK;
@@ -267,27 +284,31 @@ void wrap_reporter_hurry(struct wrap_reporter *reporter)
 static void tell_outcome(struct wrap_reporter *reporter, struct buf *words)
 {
     struct diag diag = {0};
-    const char *reason =
-        reporter->reason.len > 0 ? buf_text(&reporter->reason) : "no answer in time";
+    struct buf *given = &reporter->reason;
+    /* A sentence of the server's, which goes on here. */
+    if (given->len > 0 && given->data[given->len - 1] == '.') {
+        given->data[--given->len] = '\0';
+    }
+    const char *reason = given->len > 0 ? buf_text(given) : "no answer in time";
     if (!reporter->has_run) {
         buf_append_format(words, "the run is not reported: %s\n", reason);
     } else if (!reporter->is_whole) {
         return; /* and that was told; the next run ends it as one that was cut off */
     } else if (reporter->outcome == WRAP_SENT) {
         wrap_run_remove(&reporter->run);
-    } else if (reporter->spool->is_temporary) {
+    } else if (reporter->own_spool->is_temporary) {
         buf_append_format(words, "the report of the run is lost: %s\n", reason);
     } else if (!is_refused(reporter)) {
         buf_append_format(words,
                           "the run is not reported yet: %s. The report is in %s and goes out with "
                           "the next run, or with `posthorn dbt --flush`\n",
-                          reason, reporter->spool->path);
-    } else if (wrap_run_reject(reporter->spool, &reporter->run, buf_slice(&reporter->reason),
+                          reason, reporter->own_spool->path);
+    } else if (wrap_run_reject(reporter->own_spool, &reporter->run, buf_slice(&reporter->reason),
                                &diag) == PH_OK) {
         buf_append_format(words,
                           "the report of the run was refused: %s. It is in %s; `posthorn dbt "
                           "--flush` tries it again\n",
-                          reason, reporter->spool->rejected_path);
+                          reason, reporter->own_spool->rejected_path);
     } else {
         buf_append_format(words, "the report of the run was refused: %s; %s\n", reason, diag.text);
     }
@@ -300,6 +321,9 @@ void wrap_reporter_finish(struct wrap_reporter *reporter, struct buf *words)
     tell_outcome(reporter, words);
     if (reporter->has_run) {
         wrap_run_done(&reporter->run);
+    }
+    if (reporter->own_spool == &reporter->spare_spool) {
+        wrap_spool_close(&reporter->spare_spool);
     }
     free_reporter(reporter);
 }

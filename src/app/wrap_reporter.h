@@ -43,6 +43,8 @@ struct wrap_reporter {
     enum { WRAP_SENDING_OLDER, WRAP_SENDING_WHILE_IDLE, WRAP_SENDING_OWN } mode;
     int64_t older_until_us; /* boot time */
     bool has_run;
+    struct wrap_spool *own_spool; /* where `run` is: `spool`, or the spare one */
+    struct wrap_spool spare_spool;
     bool is_whole; /* its end is in the spool; the main thread's */
     struct wrap_run run;
     enum wrap_sent outcome;

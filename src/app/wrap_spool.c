@@ -15,6 +15,7 @@
 #define TARGET_MEMBERS_MAX 8
 #define TIME_DIGITS 20
 #define NEW_PREFIX ".new-"
+#define NEW_TRIES_MAX 100
 #define REMOVED_PREFIX ".removed-"
 
 static const char *const file_names[] = {
@@ -72,20 +73,27 @@ static enum ph_error make_place(struct wrap_spool *spool, const char *path, stru
     return error;
 }
 
+enum ph_error wrap_spool_open_temporary(struct wrap_spool *spool, const struct diag *reason,
+                                        struct buf *words, struct diag *diag)
+{
+    *spool = (struct wrap_spool){.bytes_max = WRAP_SPOOL_BYTES, .is_temporary = true};
+    enum ph_error error = folder_make_temporary(diag, &spool->path);
+    if (error == PH_OK) {
+        spool->rejected_path = file_join(spool->path, "rejected");
+        buf_append_format(words,
+                          "no spool, so that reports are lost while the server is away: %s\n",
+                          reason->text);
+    }
+    return error;
+}
+
 enum ph_error wrap_spool_open(struct wrap_spool *spool, const char *path, int64_t bytes_max,
                               struct buf *ret_words, struct diag *diag)
 {
     *spool = (struct wrap_spool){.bytes_max = bytes_max};
     struct diag reason;
     if (make_place(spool, path, &reason) != PH_OK) {
-        enum ph_error error = folder_make_temporary(diag, &spool->path);
-        if (error != PH_OK) {
-            return error;
-        }
-        spool->is_temporary = true;
-        buf_append_format(ret_words,
-                          "no spool, so that reports are lost while the server is away: %s",
-                          reason.text);
+        return wrap_spool_open_temporary(spool, &reason, ret_words, diag);
     }
     spool->rejected_path = file_join(spool->path, "rejected");
     return PH_OK;
@@ -150,34 +158,48 @@ static enum ph_error write_named(const struct wrap_run *run, enum wrap_file file
 static enum ph_error fill_new(struct wrap_run *run, const char *final_path, struct slice report,
                               struct diag *diag)
 {
-    enum ph_error error = folder_lock(run->path, true, diag, &run->lock_fd);
-    if (error == PH_OK) {
-        error = write_target(run, diag);
-    }
+    enum ph_error error = write_target(run, diag);
     if (error == PH_OK) {
         error = write_named(run, WRAP_FILE_REPORT_1, report, diag);
     }
     return error == PH_OK ? file_move(run->path, final_path, false, diag) : error;
 }
 
+/* A new folder that this process holds: `run->path`, and its lock. Between being made and being
+ * locked it looks like what a killed process left, and another one may take it away: then again. */
+static enum ph_error make_new(const struct wrap_spool *spool, struct wrap_run *run,
+                              struct diag *diag)
+{
+    enum ph_error error = PH_CONFLICT;
+    for (int try = 0; try < NEW_TRIES_MAX && (error == PH_CONFLICT || error == PH_NOT_FOUND);
+         try++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, NEW_PREFIX "%lld-%d", (long long)run->run_id, try);
+        free(run->path);
+        run->path = file_join(spool->path, name);
+        error = folder_make(run->path, diag);
+        if (error == PH_OK) {
+            error = folder_lock(run->path, true, diag, &run->lock_fd);
+        }
+    }
+    return error;
+}
+
 enum ph_error wrap_spool_add(const struct wrap_spool *spool, const struct wrap_start *start,
                              struct diag *diag, struct wrap_run *ret_run)
 {
     char name[64];
-    char new_name[64];
     (void)snprintf(name, sizeof name, "%0*lld-%lld", TIME_DIGITS, (long long)start->started_at_us,
                    (long long)start->run_id);
-    (void)snprintf(new_name, sizeof new_name, NEW_PREFIX "%lld", (long long)start->run_id);
     char *final_path = file_join(spool->path, name);
     struct wrap_run run = {
-        .path = file_join(spool->path, new_name),
         .name = ph_strdup(name),
         .lock_fd = -1,
         .url = ph_strdup(start->url),
         .account = start->account,
         .run_id = start->run_id,
     };
-    enum ph_error error = folder_make(run.path, diag);
+    enum ph_error error = make_new(spool, &run, diag);
     if (error == PH_OK) {
         error = fill_new(&run, final_path, start->report, diag);
     }

@@ -33,10 +33,14 @@ struct wrap_spool {
 };
 
 /* `path` NULL: the usual place, $XDG_STATE_HOME/posthorn/dbt or ~/.local/state/posthorn/dbt. A
- * folder that cannot be made is replaced by a temporary one, and `ret_words` says so. */
+ * folder that cannot be made is replaced by a temporary one, and a line in `ret_words` says so. */
 PH_NODISCARD enum ph_error wrap_spool_open(struct wrap_spool *spool, const char *path,
                                            int64_t bytes_max, struct buf *ret_words,
                                            struct diag *diag);
+/* One that goes with this process, in place of one that takes nothing; a line says why. */
+PH_NODISCARD enum ph_error wrap_spool_open_temporary(struct wrap_spool *spool,
+                                                     const struct diag *reason, struct buf *words,
+                                                     struct diag *diag);
 void wrap_spool_close(struct wrap_spool *spool);
 
 struct wrap_run {

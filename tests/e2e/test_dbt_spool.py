@@ -156,6 +156,17 @@ def test_times_at_the_end_are_bounded(wrapper, reports):
     assert "no answer in time" in done.err and len(wrapper.spooled()) == 1
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_tries_at_the_end_are_bounded(wrapper, reports, status):
+    """A server that is there and never able: the last try is made in time, and what it answered is said."""
+    reports.answer = lambda call: status if call.what != "3" else None
+    before = time.monotonic()
+    done = wrapper.run()
+    assert time.monotonic() - before < 11 * SLOWNESS
+    assert len(reports.calls) > 3
+    assert f"not reported yet: the server answered {status}" in done.err and len(wrapper.spooled()) == 1
+
+
 def test_a_signal_ends_the_waiting_at_the_end(wrapper, reports):
     held = threading.Event()
     seen = threading.Event()
@@ -402,6 +413,22 @@ def test_a_full_disk(wrapper, reports):
     assert reports.whats() == ["3", "20", "run_results.json", "ingested"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="mounting takes root")
+def test_a_spool_that_takes_nothing(wrapper, reports):
+    """As without a place for it: the report goes out all the same. What lies in the spool goes out too."""
+    away(wrapper, reports)
+    mount = ('mkdir -p "$1" && mount -t tmpfs -o size=128k none "$1" && cp -r "$2"/. "$1" && '
+             '{ cat /dev/zero >"$1/fill" 2>/dev/null; shift 2; exec "$@"; }')
+    place = wrapper.root / "place"
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", place, wrapper.spool, BIN, "dbt", "--", "dbt", "build"]
+    done = subprocess.run(command, cwd=wrapper.project, env=wrapper.environment(POSTHORN_SPOOL=str(place)), text=True,
+                          capture_output=True, timeout=30 * SLOWNESS)
+    assert done.returncode == 0
+    assert done.stderr.startswith("posthorn: no spool, so that reports are lost while the server is away: ")
+    assert "No space left on device" in done.stderr and done.stderr.count("\n") == 1
+    assert [reports.whats(run) for run in reports.runs()] == [WHOLE, WHOLE]
+
+
 # ---- against the real server ----
 
 
@@ -453,7 +480,7 @@ def test_what_the_server_keeps(server, tmp_path):
 def test_what_the_server_refuses(server, tmp_path, env, words):
     account = Account(server, tmp_path)
     done = account.wrapper.run(env=env)
-    assert words in done.err and len(account.wrapper.spooled("rejected")) == 1
+    assert words in done.err and ".." not in done.err and len(account.wrapper.spooled("rejected")) == 1
     assert not account.runs()
 
 

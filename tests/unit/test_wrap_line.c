@@ -144,6 +144,24 @@ static void expect_id(const char *given, int64_t id, const char *name)
     assert_true(name == NULL ? words.ptr == NULL : slice_equal_text(words, name));
 }
 
+/* A byte that is not UTF-8 is three bytes of a report. */
+static void test_what_is_no_text_takes_its_room_too(void **state)
+{
+    (void)state;
+    BUF_AUTO struct buf text;
+    buf_init(&text, 4096);
+    wrap_line_append_cut(SLICE_LITERAL("a\xff\xc3\xb6\0\xe2\x82"), 100, &text);
+    assert_string_equal(buf_text(&text),
+                        "a\xef\xbf\xbd\xc3\xb6\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+    char bytes[600];
+    memset(bytes, 0xc3, sizeof bytes);
+    for (size_t room = 298; room <= 300; room++) {
+        buf_clear(&text);
+        wrap_line_append_cut((struct slice){bytes, sizeof bytes}, room, &text);
+        assert_int_equal(text.len, room / 3 * 3);
+    }
+}
+
 static void test_ids(void **state)
 {
     (void)state;
@@ -180,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_every_flag),
         cmocka_unit_test(test_the_command_for_people),
         cmocka_unit_test(test_a_long_command_is_cut_between_characters),
+        cmocka_unit_test(test_what_is_no_text_takes_its_room_too),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_ids_of_names_stay),
     };
