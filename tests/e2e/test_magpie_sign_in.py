@@ -65,6 +65,16 @@ def test_the_session_of_a_token(server, magpie):
     magpie.ok("GET", "/users/current")  # tokens do not end so
 
 
+def test_every_sign_in_is_its_own(server, magpie):
+    name, cookies = magpie.user(password=PASSWORD)["user_name"], set()
+    for _ in range(2):
+        body, key = {"user_name": name, "password": PASSWORD}, {"Idempotency-Key": "same"}
+        answer = Magpie(server).request("POST", "/signin", body, headers=key)
+        assert answer.status_code == 200
+        cookies.add(answer.cookies["auth_tkt"])
+    assert len(cookies) == 2
+
+
 def test_by_a_form(server, magpie):
     name = magpie.user(password=PASSWORD + " ü&=+")["user_name"]
     signed_in(server, name, PASSWORD + " ü&=+", "form").ok("GET", "/users/current")

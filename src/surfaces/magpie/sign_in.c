@@ -154,6 +154,7 @@ enum ph_error magpie_sign_in(struct api_call *call, struct diag *diag)
     list_init(&sign_in->check.node);
     sign_in->job.committed = give_cookie;
     api_suspend(call, &sign_in->job, run_sign_in);
+    sign_in->job.has_key = false; /* a kept answer would have no cookie */
     return passwords_submit(call->api->passwords, &sign_in->check, diag);
 }
 
