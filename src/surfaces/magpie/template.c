@@ -129,7 +129,7 @@ static void append_escaped(uint32_t point, struct buf *json)
     if (special != NULL) {
         buf_append_byte(json, '\\');
         buf_append_byte(json, letters[special - plain]);
-    } else if (point >= 0x20 && point < 0x7f + 1u) {
+    } else if (point >= 0x20 && point < 0x7f) {
         buf_append_byte(json, (char)point);
     } else if (point < 0x10000) {
         buf_append_format(json, "\\u%04x", point);
@@ -330,9 +330,10 @@ struct naming {
     void *context;
 };
 
+/* Spaces are none of a name's, but a token with some is meant to be one. */
 static bool is_name_byte(char byte)
 {
-    return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+    return byte == ' ' || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
            (byte >= '0' && byte <= '9') || byte == '_' || byte == '.';
 }
 

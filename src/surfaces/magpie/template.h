@@ -49,7 +49,7 @@ PH_NODISCARD enum ph_error magpie_render_text(struct slice payload,
                                               struct arena *arena, struct diag *diag,
                                               struct buf *ret_text);
 /* Calls `each` for every token `{{…}}` of the payload's strings and keys whose inside could be a
- * name (letters, digits, `_` and `.`), for the checks at load. */
+ * name (letters, digits, `_` and `.`), or one with spaces, for the checks at load. */
 void magpie_template_names(struct slice payload, struct arena *arena,
                            void (*each)(void *context, struct slice name), void *context);
 
