@@ -43,6 +43,15 @@ static void render_all(struct magpie_config *config)
     }
 }
 
+/* As it is called, without what is secret in it; what cannot be called has a warning. */
+static void show_url(const struct magpie_hook *hook, struct buf *text)
+{
+    BUF_AUTO struct buf normal;
+    buf_init(&normal, (size_t)4 * URL_LENGTH_MAX);
+    bool is_url = url_normalise(hook->url, NULL, NULL, &normal) == PH_OK;
+    url_redact(is_url ? buf_slice(&normal) : hook->url, text);
+}
+
 static void print_hook(const struct magpie_hook *hook)
 {
     struct diag diag;
@@ -50,7 +59,7 @@ static void print_hook(const struct magpie_hook *hook)
     BUF_AUTO struct buf url;
     buf_init(&body, BODY_BYTES_MAX);
     buf_init(&url, TEXT_MAX);
-    url_redact(hook->url, &url);
+    show_url(hook, &url);
     (void)printf("hook %.*s: on %s %s %s %s\n", SLICE_ARG(hook->name),
                  magpie_action_name(hook->action), hook->method, buf_text(&url),
                  hook->format->content_type);
@@ -89,7 +98,7 @@ static void write_hook(struct json_out *out, const struct magpie_hook *hook)
     BUF_AUTO struct buf url;
     buf_init(&body, BODY_BYTES_MAX);
     buf_init(&url, TEXT_MAX);
-    url_redact(hook->url, &url);
+    show_url(hook, &url);
     json_out_begin_object(out);
     json_out_member_string(out, "name", hook->name);
     json_out_member_text(out, "action", magpie_action_name(hook->action));

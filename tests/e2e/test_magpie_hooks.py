@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+import subprocess
 import threading
 
 import pytest
@@ -16,7 +17,7 @@ from harness.ledger import SEED
 from harness.magpie import Magpie, fresh, make_token
 from harness.magpie_hooks import APP, SAMPLE, emit, endpoints, hook, write
 from harness.receiver import Reply
-from harness.server import Server, run
+from harness.server import BIN, Server, run
 from harness.wait import wait_for
 
 # As deployments have it: one file with all sections of the original, variables, spaces before colons.
@@ -158,6 +159,13 @@ def test_a_bad_set_keeps_the_server_from_starting(tmp_path):
                    "--set", f"magpie.config_path={file}")
     assert done.returncode == 1 and "ready" not in done.stdout
     assert f"{file}:1: hook bad: " in done.stderr and "refused as a whole" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["magpie.base_url", "magpie.public_services_url"])
+@pytest.mark.parametrize("address", ["ftp://iam.example.org", "//iam.example.org"])
+def test_an_address_of_ours_is_http_or_https(tmp_path, option, address):
+    done = try_run("serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--set", f"{option}={address}")
+    assert done.returncode == 1 and f"{option} is no http or https address" in done.stderr
 
 
 def test_a_missing_path_means_no_hooks(tmp_path, receiver):
@@ -679,6 +687,47 @@ def test_check_finds_everything(tmp_path):
     # What only warns is no failure.
     write(file, hook("one", "ftp://h/x"))
     assert run("magpie", "check", str(file)).stdout.splitlines()[-1] == "hooks: 1, errors: 0, warnings: 1"
+
+
+@pytest.mark.parametrize("url, shown", [
+    ("http://h", "http://h/"), ("http://h?token=secret", "http://h/"), ("http://h/a b", "http://h/a%20b"),
+    ("http://me:secret@h:81/x#secret", "http://h:81/x"), ("ftp://h/secret", "(not a url)")])
+def test_check_shows_what_is_called_without_what_is_secret(tmp_path, url, shown):
+    file = write(tmp_path / "a.json", hook("one", url))
+    lines = run("magpie", "check", str(file)).stdout.splitlines()
+    assert f"hook one: on create_user POST {shown} application/json" in lines
+    assert "secret" not in "".join(lines)
+
+
+def test_check_warns_of_what_is_no_token(tmp_path):
+    file = write(tmp_path / "a.json", hook("one", "http://h/{{user.name}}", payload="{{ user.id }}"))
+    assert run("magpie", "check", str(file)).stdout.splitlines()[:2] == [
+        f"warning: {file}:1: hook one: nothing is replaced in `url`: {{{{ is sent as it stands",
+        f"warning: {file}:1: hook one: {{{{ user.id }}}} is no parameter: there may be no spaces within the "
+        "braces"]
+
+
+def test_a_pipe_is_read_and_nobody_waits_for_its_writer(hooked, tmp_path, receiver, path):
+    """One without a writer, one whose writer says nothing, and one that is written to."""
+    it = hooked(hook("one", receiver.url(path)))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    it.path.unlink()
+    os.link(pipe, it.path)
+    answer = it.magpie.request("POST", "/webhooks/reload")
+    assert answer.status_code == 422 and answer.json()["errors"] == [f"error: {it.path}:1: there is no document"]
+    silent = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        answer = it.magpie.request("POST", "/webhooks/reload")
+        assert answer.status_code == 422 and answer.json()["errors"][0].startswith(
+            f"error: {it.path}: cannot be read: ")
+    finally:
+        os.close(silent)
+    assert len(it.magpie.ok("GET", "/webhooks")["webhooks"]) == 1
+    text = json.dumps({"webhooks": [hook("two", "http://h")]})
+    done = subprocess.run([BIN, "magpie", "check", "/dev/stdin"], input=text, text=True, timeout=30,
+                          capture_output=True, check=True)
+    assert done.stdout.startswith("hook two: ")
 
 
 def test_check_wants_a_path_that_is_there(tmp_path):

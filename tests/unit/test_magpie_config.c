@@ -297,9 +297,12 @@ static void test_which_values(void **state)
     assert_refused("{name: a, action: create_user, method: POST, url: 5}",
                    "hook a: `url` must have a scheme and a host");
     assert_refused("{name: a, action: [create_user], method: POST, url: 'http://h'}",
-                   "hook a: \"\" is no action; there are create_user, delete_user, "
+                   "hook a: a list is no action; there are create_user, delete_user, "
                    "update_user_status, create_user_permission, delete_user_permission, "
                    "create_group_permission, delete_group_permission");
+    assert_refused("{name: a, action: create_user, method: 5, url: 'http://h'}",
+                   "hook a: an integer is no method; there are GET, HEAD, POST, PUT, PATCH, "
+                   "DELETE");
     assert_refused("{name: a, " REST ", payload: .inf}",
                    "hook a: `payload`: JSON has no such number");
     assert_refused("{name: \"a\\0b\", " REST "}", "hook a b: `name` has a NUL");
@@ -356,6 +359,8 @@ static void test_warnings(void **state)
         "- {name: a, action: delete_user, method: POST, url: 'https://h:99999/', format: JSON}\n",
         "warning: f.yml:2: hook a: \"yaml\" is no format: JSON is sent\n"
         "warning: f.yml:2: hook a: {{user.nam}} is no parameter: it is sent as it stands\n"
+        "warning: f.yml:2: hook a: {{ user.name }} is no parameter: there may be no spaces within "
+        "the braces\n"
         "warning: f.yml:3: hook a: `format` is no text: JSON is sent\n"
         "warning: f.yml:3: hook a: {{group.name}} is no parameter of create_user: it is sent as it "
         "stands\n"

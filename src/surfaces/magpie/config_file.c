@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #define PATH_TEXT_MAX 8192
 #define READ_BYTES 65536
+#define PIPE_WAIT_MS 1000 /* for the next bytes of a pipe */
 
 /* Words for a failed call, without the thread's own state. */
 static const char *words_of(int code, char *buffer, size_t size)
@@ -24,6 +26,18 @@ static void refuse(struct magpie_config *config, const char *path, int code)
     char words[128];
     magpie_config_find(config, true, slice_of(path), 0, "cannot be read: %s",
                        words_of(code, words, sizeof words));
+}
+
+/* A pipe is read too, as a shell makes one of `<(command)`, but nobody waits long for its writer.
+ */
+static bool has_more(int fd)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    if (poll(&ready, 1, PIPE_WAIT_MS) > 0) {
+        return true;
+    }
+    errno = ETIMEDOUT;
+    return false;
 }
 
 /* False with errno set, EFBIG for a file that is too large. */
@@ -40,7 +54,7 @@ static bool read_all(int fd, struct buf *text)
             buf_commit(text, (size_t)length);
         } else if (length == 0) {
             return true;
-        } else if (errno != EINTR) {
+        } else if (errno == EAGAIN ? !has_more(fd) : errno != EINTR) {
             return false;
         }
     }
@@ -50,7 +64,7 @@ static void load_file(struct magpie_config *config, const char *path)
 {
     BUF_AUTO struct buf text;
     buf_init(&text, MAGPIE_FILE_BYTES_MAX + READ_BYTES);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool is_read = fd >= 0 && read_all(fd, &text);
     int code = errno;
     if (fd >= 0) {

@@ -9,6 +9,7 @@
 
 #define KEY_TEXT_MAX 64
 #define WORD_SHOWN_MAX 64
+#define WORDS_MAX (WORD_SHOWN_MAX + 8)
 
 enum field { FIELD_NAME, FIELD_ACTION, FIELD_METHOD, FIELD_URL, FIELD_FORMAT, FIELD_PAYLOAD };
 #define FIELD_COUNT 6
@@ -106,6 +107,18 @@ static struct slice text_of(const struct item *item, enum field field)
     return magpie_yaml_type_of(node) == MAGPIE_YAML_TEXT ? node->text : SLICE_NONE;
 }
 
+/* For words about a value: a text in quotes, or what it is instead of one. */
+static const char *show_value(const struct item *item, enum field field, char words[WORDS_MAX])
+{
+    const struct yaml_node *node = item->fields[field]->value;
+    struct slice text = text_of(item, field);
+    if (text.ptr == NULL) {
+        return magpie_yaml_type_name(magpie_yaml_type_of(node));
+    }
+    (void)snprintf(words, WORDS_MAX, "\"%.*s\"", shown(text), text.ptr);
+    return words;
+}
+
 /* Normally a text; whatever it is else, it stands as JSON has it. */
 static bool read_name(struct item *item)
 {
@@ -131,27 +144,27 @@ static bool read_name(struct item *item)
 
 static bool read_action(struct item *item)
 {
-    struct slice text = text_of(item, FIELD_ACTION);
-    if (magpie_action_parse(text, &item->hook.action)) {
+    char words[WORDS_MAX];
+    if (magpie_action_parse(text_of(item, FIELD_ACTION), &item->hook.action)) {
         return true;
     }
     return REFUSE(item, line_of(item, FIELD_ACTION),
-                  "\"%.*s\" is no action; there are create_user, delete_user, "
+                  "%s is no action; there are create_user, delete_user, "
                   "update_user_status, create_user_permission, delete_user_permission, "
                   "create_group_permission, delete_group_permission",
-                  shown(text), text.ptr == NULL ? "" : text.ptr);
+                  show_value(item, FIELD_ACTION, words));
 }
 
 static bool read_method(struct item *item)
 {
-    struct slice text = text_of(item, FIELD_METHOD);
-    item->hook.method = magpie_method_find(text);
+    char words[WORDS_MAX];
+    item->hook.method = magpie_method_find(text_of(item, FIELD_METHOD));
     if (item->hook.method != NULL) {
         return true;
     }
     return REFUSE(item, line_of(item, FIELD_METHOD),
-                  "\"%.*s\" is no method; there are GET, HEAD, POST, PUT, PATCH, DELETE",
-                  shown(text), text.ptr == NULL ? "" : text.ptr);
+                  "%s is no method; there are GET, HEAD, POST, PUT, PATCH, DELETE",
+                  show_value(item, FIELD_METHOD, words));
 }
 
 static bool is_scheme_byte(char byte, bool is_first)
@@ -191,6 +204,9 @@ static bool read_url(struct item *item)
     if (url_normalise(url, NULL, &diag, &normal) != PH_OK) {
         WARN(item, line, "nothing can be sent to `url`: %s", diag.text);
     }
+    if (memmem(url.ptr, url.len, "{{", 2) != NULL) {
+        WARN(item, line, "nothing is replaced in `url`: {{ is sent as it stands");
+    }
     return keep(item, url, &item->hook.url);
 }
 
@@ -225,7 +241,11 @@ struct naming {
 static void judge_name(void *context, struct slice name)
 {
     struct naming *naming = context;
-    if (!magpie_template_knows(name)) {
+    if (name.len > 0 && (name.ptr[0] == ' ' || name.ptr[name.len - 1] == ' ')) {
+        WARN(naming->item, naming->line,
+             "{{%.*s}} is no parameter: there may be no spaces within the braces", shown(name),
+             name.ptr);
+    } else if (!magpie_template_knows(name)) {
         WARN(naming->item, naming->line, "{{%.*s}} is no parameter: it is sent as it stands",
              shown(name), name.ptr);
     } else if (!magpie_action_has(naming->item->hook.action, name)) {

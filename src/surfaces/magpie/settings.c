@@ -32,7 +32,8 @@ static enum ph_error read_address(const struct surface_environment *environment,
         *ret_address = NULL;
         return PH_OK;
     }
-    if (!slice_starts_with(text, "http://") && !slice_starts_with(text, "https://")) {
+    /* With another scheme it is refused. */
+    if (memmem(text.ptr, text.len, "://", 3) == NULL) {
         buf_append_text(&address, "http://");
     }
     buf_append_slice(&address, text);
