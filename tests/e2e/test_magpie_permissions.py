@@ -379,6 +379,24 @@ def test_batch_refused(magpie):
     assert told() == []
 
 
+@pytest.mark.parametrize("change, status, param", [
+    ({"resource_name": None}, 400, "permissions[1].resource_name"),
+    ({"resource_type": ""}, 400, "permissions[1].resource_type"),
+    ({"resource_name": 5}, 400, "permissions[1].resource_name"),
+    ({"user": 5}, 400, "permissions[1].user"),
+    ({"user": "nobody-at-all"}, 400, "permissions[1].user"),
+    ({"group": "nothing"}, 400, "permissions[1].group"),
+    ({"action": "take"}, 400, "permissions[1].action"),
+    ({"permission": "nothing"}, 422, "permissions[1].permission"),
+])
+def test_batch_names_the_entry_that_is_wrong(magpie, change, status, param):
+    service, user = magpie.service("api")["service_name"], magpie.user()["user_name"]
+    batch = [entry(service, "service"), {**entry("a", "route", "read", user=user), **change}]
+    magpie.fails("PATCH", "/permissions", {"permissions": batch}, status, param)
+    batch[1] = 5
+    magpie.fails("PATCH", "/permissions", {"permissions": batch}, 400, "permissions")
+
+
 def test_batch_against_another_type(magpie):
     service, user = magpie.service("thredds"), magpie.user()["user_name"]
     magpie.resource(service, "file", "a")

@@ -132,8 +132,10 @@ def test_a_session_survives_a_restart():
         client.ok("GET", "/users/current")
 
 
-def test_secure_behind_tls():
-    with Server({"public_url": "https://iam.example.org"}) as server:
+@pytest.mark.parametrize("settings", [
+    {"public_url": "https://iam.example.org"}, {"magpie.base_url": "https://iam.example.org/magpie"}])
+def test_secure_behind_tls(settings):
+    with Server(settings) as server:
         name = Magpie(server, make_token(server, "root")).user(password=PASSWORD)["user_name"]
         answer = Magpie(server).request("POST", "/signin", {"user_name": name, "password": PASSWORD})
         assert "; Secure" in answer.headers["set-cookie"]

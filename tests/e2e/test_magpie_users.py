@@ -266,6 +266,23 @@ def test_delete_oneself(server, magpie):
     own.fails("GET", "/users/current", status=401)
 
 
+def test_all_that_is_told_of_a_user_is_on_their_channel(magpie):
+    user, service = magpie.user(), magpie.service()["service_name"]
+    path = f"/users/{user['user_name']}"
+    magpie.ok("PATCH", path, {"status": "WebhookError"})
+    magpie.ok("POST", f"{path}/services/{service}/permissions", {"permission": "read"}, 201)
+    magpie.ok("DELETE", f"{path}/services/{service}/permissions/read")
+    magpie.ok("DELETE", path)
+    magpie.ok("POST", f"/users/anonymous/services/{service}/permissions", {"permission": "read"}, 201)
+    magpie.ok("POST", f"/groups/anonymous/services/{service}/permissions", {"permission": "read"}, 201)
+    mine = [f"user.{user['user_id']}"]
+    assert [(message["eventType"], message["channels"]) for message in magpie.messages(7)[::-1]] == [
+        ("magpie.create_user", mine), ("magpie.update_user_status", mine),
+        ("magpie.create_user_permission", mine), ("magpie.delete_user_permission", mine),
+        ("magpie.delete_user", mine),
+        ("magpie.create_user_permission", None), ("magpie.create_group_permission", None)]
+
+
 def test_delete_of_the_reserved(server, magpie):
     make_token(server, "admin")
     told = magpie.told()

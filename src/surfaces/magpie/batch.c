@@ -8,6 +8,7 @@
 
 #define ENTRIES_MAX (MAGPIE_DEPTH_MAX + 1)
 #define FIELD_MAX 64
+#define MEMBER_MAX 32
 
 struct entry {
     struct slice name;
@@ -84,30 +85,42 @@ static struct slice read_name(struct magpie_body *object, const char *name)
                                                                                  : SLICE_NONE;
 }
 
-static enum ph_error read_entry(struct api_call *call, struct slice json, size_t index,
-                                struct diag *diag, struct entry *entry)
+/* Reads what stands alone; errors name members without their place. */
+static enum ph_error read_members(struct magpie_body *object, struct diag *diag,
+                                  struct entry *entry)
 {
-    struct magpie_body object;
     enum scan_type type;
     struct slice permission;
     enum ph_error error = PH_OK;
-    magpie_body_open_object(&object, json, call->arena, diag);
-    object.type_error = PH_BAD_REQUEST;
-    entry->name = magpie_body_required(&object, "resource_name");
-    entry->type = magpie_body_required(&object, "resource_type");
-    entry->user = read_name(&object, "user");
-    entry->group = read_name(&object, "group");
-    if (magpie_body_value(&object, "permission", &type, &permission) == MAGPIE_GIVEN) {
+    entry->name = magpie_body_required(object, "resource_name");
+    entry->type = magpie_body_required(object, "resource_type");
+    entry->user = read_name(object, "user");
+    entry->group = read_name(object, "group");
+    if (magpie_body_value(object, "permission", &type, &permission) == MAGPIE_GIVEN) {
         entry->has_permission = true;
-        error = magpie_permission_read(type, permission, "permission", call->arena, diag,
+        error = magpie_permission_read(type, permission, "permission", object->arena, diag,
                                        &entry->permission);
     }
-    if (object.error != PH_OK) {
-        return object.error;
+    return object->error != PH_OK ? object->error : error;
+}
+
+static enum ph_error read_entry(struct api_call *call, struct slice json, enum scan_type type,
+                                size_t index, struct diag *diag, struct entry *entry)
+{
+    struct magpie_body object;
+    char member[MEMBER_MAX];
+    if (type != SCAN_OBJECT) {
+        return diag_set(diag, PH_BAD_REQUEST, "permissions", "entry %zu is no object", index);
     }
-    if (error == PH_OK) {
-        error = read_action(&object, index, diag, &entry->is_removal);
+    magpie_body_open_object(&object, json, call->arena, diag);
+    object.type_error = PH_BAD_REQUEST;
+    enum ph_error error = read_members(&object, diag, entry);
+    if (error != PH_OK) {
+        (void)snprintf(member, sizeof member, "%.*s", MEMBER_MAX - 1, diag->field);
+        (void)snprintf(diag->field, sizeof diag->field, "permissions[%zu].%s", index, member);
+        return error;
     }
+    error = read_action(&object, index, diag, &entry->is_removal);
     return error == PH_OK ? check_entry(entry, index, diag) : error;
 }
 
@@ -125,7 +138,7 @@ static enum ph_error read_entries(struct api_call *call, struct slice json, stru
             return diag_set(diag, PH_BAD_REQUEST, "permissions", "resources are at most %d deep",
                             MAGPIE_DEPTH_MAX);
         }
-        enum ph_error error = read_entry(call, value, batch->count, diag, entry);
+        enum ph_error error = read_entry(call, value, type, batch->count, diag, entry);
         if (error != PH_OK) {
             return error;
         }

@@ -76,7 +76,7 @@ enum ph_error magpie_notice_user_deleted(struct magpie *magpie, struct writer_tx
     add_text(&list, "user.name", user->name);
     add_number(&list, "user.id", user->id);
     add_text(&list, "user.email", user->email);
-    return emit(magpie, txn, MAGPIE_DELETE_USER, 0, &list, diag);
+    return emit(magpie, txn, MAGPIE_DELETE_USER, user->id, &list, diag);
 }
 
 /* --- permissions ------------------------------------------------------------------------------ */
@@ -141,5 +141,7 @@ enum ph_error magpie_notice_permission(struct magpie *magpie, struct writer_txn 
     add_text(&list, "permission.access", slice_of(magpie_access_name(permission->access)));
     add_text(&list, "permission.scope", slice_of(magpie_scope_name(permission->scope)));
     add_text(&list, "permission", buf_slice(&explicit_name));
-    return emit(magpie, txn, action_of(change), 0, &list, diag);
+    const struct magpie_user *user = holder->user;
+    bool has_id = user != NULL && user->id != MAGPIE_USER_ANONYMOUS_ID;
+    return emit(magpie, txn, action_of(change), has_id ? user->id : 0, &list, diag);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signing in and out (magpie spec section 8): passwords against a session in a cookie. */
 #include "base/clock.h"
+#include "core/url.h"
 #include "surfaces/magpie/identity_int.h"
 #include "surfaces/magpie/session.h"
 
@@ -8,11 +9,14 @@
 
 /* --- the cookie ------------------------------------------------------------------------------- */
 
-/* A proxy in front may speak TLS in our place; the public URL says so. */
+/* A proxy in front may speak TLS in our place; one of our public addresses says so. */
 static bool is_https(const struct api_call *call)
 {
     const char *public_url = atomic_load(&call->api->public_url);
-    return http_is_tls(call->request) ||
+    BUF_AUTO struct buf base;
+    buf_init(&base, (size_t)4 * URL_LENGTH_MAX);
+    magpie_append_base_url(surface_state(call), &base);
+    return http_is_tls(call->request) || slice_starts_with(buf_slice(&base), "https://") ||
            (public_url != NULL && strncmp(public_url, "https://", strlen("https://")) == 0);
 }
 
