@@ -108,6 +108,8 @@ static struct curl_slist *make_headers(const struct client_request *request)
 static void set_request(CURL *curl, const struct client_request *request,
                         struct curl_slist *headers)
 {
+    /* The file of trusted certificates, as curl, OpenSSL and Python have it. */
+    const char *authorities = secure_getenv("SSL_CERT_FILE");
     (void)curl_easy_setopt(curl, CURLOPT_URL, request->url);
     (void)curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -118,6 +120,8 @@ static void set_request(CURL *curl, const struct client_request *request,
         /* Its address came from its data directory: nothing else can have that port. */
         (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L);
         (void)curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 0L);
+    } else if (authorities != NULL && authorities[0] != '\0') {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, authorities);
     }
     if (request->body.ptr != NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);

@@ -182,8 +182,8 @@ static enum ph_error serve_surfaces(struct server *server, const struct options 
         size_t address_count;
         const char *const *addresses = option_list(options, rows[index].listen, &address_count);
         read_http(server, options, &http);
-        http.routes = surface_root_routes(server->surfaces, surface_find(rows[index].name),
-                                          &http.route_count);
+        http.routes =
+            surface_own_routes(server->surfaces, surface_find(rows[index].name), &http.route_count);
         http.not_found = surface_find(rows[index].name)->not_found;
         http.threads = 1;
         split_tls(option_text(options, rows[index].tls), files, sizeof files, &http);

@@ -5,8 +5,8 @@
  * (flow/format.h). Nothing below knows any surface; adding one means a folder and a line in
  * surfaces.c.
  *
- * It is mounted under /NAME on the main listener and, with surface_listen.NAME, at the root of
- * listeners of its own. Threads: as api/call.h says of calls and jobs.
+ * It is mounted under /NAME on the main listener and, with surface_listen.NAME, on listeners of its
+ * own, there at the root too. Threads: as api/call.h says of calls and jobs.
  */
 #ifndef PH_SURFACES_SURFACE_H
 #define PH_SURFACES_SURFACE_H
@@ -143,9 +143,9 @@ void surfaces_reload(struct surfaces *surfaces, const void *options);
 const struct http_route *surfaces_routes(struct surfaces *surfaces, size_t *ret_count);
 /* What no route fits, on a listener with all of them: in the surface's form below its mount. */
 void surfaces_not_found(struct http_request *request);
-/* Those of one at the root, for a listener of its own. */
-const struct http_route *surface_root_routes(struct surfaces *surfaces,
-                                             const struct surface *surface, size_t *ret_count);
+/* Those of one at the root and under its mount, for a listener of its own. */
+const struct http_route *surface_own_routes(struct surfaces *surfaces,
+                                            const struct surface *surface, size_t *ret_count);
 struct surface_instance *surfaces_instance(struct surfaces *surfaces,
                                            const struct surface *surface);
 

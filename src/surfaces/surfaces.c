@@ -28,7 +28,7 @@ struct surface_instance {
     void *state;
     bool is_started;
     struct mounted *mounted; /* one per route */
-    struct http_route *root; /* without the mount */
+    struct http_route *own;  /* for its own listeners: without the mount, and with it */
 };
 
 struct surfaces {
@@ -73,18 +73,19 @@ static void mount(struct surfaces *surfaces, struct surface_instance *instance)
 {
     const struct surface *surface = instance->surface;
     instance->mounted = ph_calloc(surface->route_count, sizeof instance->mounted[0]);
-    instance->root = ph_calloc(surface->route_count, sizeof instance->root[0]);
+    instance->own = ph_calloc(2 * surface->route_count, sizeof instance->own[0]);
     for (size_t index = 0; index < surface->route_count; index++) {
         struct mounted *mounted = &instance->mounted[index];
         *mounted = (struct mounted){surface->routes[index].data, instance};
-        instance->root[index] = surface->routes[index];
-        instance->root[index].data = mounted;
+        instance->own[index] = surface->routes[index];
+        instance->own[index].data = mounted;
         struct http_route *route = &surfaces->routes[surfaces->route_count++];
         BUF_AUTO struct buf pattern;
         buf_init(&pattern, 4096);
         buf_append_format(&pattern, "/%s%s", surface->name, surface->routes[index].pattern);
-        *route = instance->root[index];
+        *route = instance->own[index];
         route->pattern = buf_take(&pattern, NULL);
+        instance->own[surface->route_count + index] = *route;
     }
 }
 
@@ -121,13 +122,13 @@ struct surface_instance *surfaces_instance(struct surfaces *surfaces, const stru
     return NULL;
 }
 
-const struct http_route *surface_root_routes(struct surfaces *surfaces,
-                                             const struct surface *surface, size_t *ret_count)
+const struct http_route *surface_own_routes(struct surfaces *surfaces,
+                                            const struct surface *surface, size_t *ret_count)
 {
-    *ret_count = surface->route_count;
+    *ret_count = 2 * surface->route_count;
     const struct surface_instance *instance = surfaces_instance(surfaces, surface);
     PH_ASSERT(instance != NULL);
-    return instance->root;
+    return instance->own;
 }
 
 /* Whether the path is `/NAME` or below. */
@@ -190,7 +191,7 @@ void surfaces_stop(struct surfaces *surfaces)
             instance->surface->stop(instance->state);
         }
         free(instance->mounted);
-        free(instance->root);
+        free(instance->own);
     }
     free(surfaces->routes);
     free(surfaces);

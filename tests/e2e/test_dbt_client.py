@@ -13,6 +13,7 @@ from dbtc import dbtCloudClient
 from harness import tls
 from harness.dbt import FINISHED, Dbt, is_error, make_token, signature
 from harness.server import Server
+from harness.wrapper import Wrapper
 
 ACCOUNT = 77
 _jobs = itertools.count(500)
@@ -50,6 +51,18 @@ def connect(secure, request, monkeypatch, permission):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", ca_file)
     token = make_token(server, ACCOUNT, permission)
     return dbtCloudClient(service_token=token, host=own if request.param == "own listener" else mount).cloud
+
+
+@pytest.mark.parametrize("listener", ["own", "main"])
+def test_the_wrapper_reports_to_either_listener(secure, tmp_path, listener):
+    server, own, mount, ca_file = secure
+    url = "https://" + (own if listener == "own" else mount.removesuffix("/dbt"))
+    env = {"POSTHORN_TOKEN": make_token(server, ACCOUNT, "job_runner"), "POSTHORN_ACCOUNT": str(ACCOUNT)}
+    wrapper = Wrapper(tmp_path, url, env)
+    untrusted = wrapper.run(env={"SSL_CERT_FILE": None})
+    assert "not reported yet: no answer: SSL" in untrusted.err and len(wrapper.spooled()) == 1
+    trusted = wrapper.run(env={"SSL_CERT_FILE": ca_file})
+    assert trusted.err == "" and not wrapper.spooled() and not wrapper.spooled("rejected")
 
 
 def test_all_six_calls(cloud, receiver, path):
