@@ -75,6 +75,15 @@ static enum wrap_sent judge(long status)
     }
 }
 
+/* Something else may answer at a wrong address, everything with 200: a sign-in, a web page. */
+static bool is_of_surface(struct slice answer)
+{
+    struct scan_member members[MEMBERS_MAX];
+    size_t count;
+    return scan_object(answer, members, MEMBERS_MAX, &count, NULL, NULL) == PH_OK &&
+           scan_find(members, count, "status") != NULL;
+}
+
 /* --- one call -----------------------------------------------------------------------------------
  */
 
@@ -122,6 +131,11 @@ static enum wrap_sent call(const struct sending *sending, struct client_request 
         return WRAP_SENT_STOPPED;
     }
     enum wrap_sent sent = judge(*ret_status);
+    if (sent == WRAP_SENT && !is_of_surface(buf_slice(&answer))) {
+        buf_append_format(sending->words,
+                          "what answered %ld is not Posthorn: is the address right?", *ret_status);
+        return WRAP_SENT_REFUSED;
+    }
     if (sent != WRAP_SENT) {
         describe(*ret_status, buf_slice(&answer), sending->words);
     }

@@ -223,6 +223,18 @@ def test_a_refused_report_is_set_aside(wrapper, reports):
     assert reports.whats() == WHOLE * 2 and not wrapper.spooled("rejected")
 
 
+def test_a_web_page_is_no_answer(wrapper, reports):
+    """A wrong address where something else answers 200 to everything: nothing is lost."""
+    reports.text = "<html>Sign in</html>"
+    done = wrapper.run()
+    assert "refused: what answered 200 is not Posthorn: is the address right?" in done.err
+    assert len(wrapper.spooled("rejected")) == 1 and len(reports.calls) == 1
+    reports.text = None
+    reports.clear()
+    wrapper.flush()
+    assert reports.whats() == WHOLE
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_wrong_token_is_said(wrapper, reports, status):
     reports.answer = lambda call: status

@@ -42,11 +42,12 @@ class Call:
 
 class Reports:
     """A server for reports on a loopback port. `answer(call)` gives a status, or None for the usual one; it may also
-    wait. The server can stop and come back on its port."""
+    wait. `text` is the body of every answer in place of the usual one. The server can stop and come back."""
 
     def __init__(self):
         self.calls = []
         self.answer = lambda call: None
+        self.text = None
         self._lock = threading.Lock()
         self._http = None
         # Keeps the port while no server is there.
@@ -97,6 +98,7 @@ class Reports:
             self.calls.append(call)
         error = {"code": status, "is_success": False, "user_message": "The request was invalid."}
         text = json.dumps(OK if status < 300 else {"status": error, "data": {"job_id": "is wrong"}}).encode()
+        text = text if self.text is None else self.text.encode()
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         handler.send_header("Content-Length", str(len(text)))
