@@ -699,6 +699,14 @@ def test_check_shows_what_is_called_without_what_is_secret(tmp_path, url, shown)
     assert "secret" not in "".join(lines)
 
 
+def test_check_warns_of_a_variable_that_is_not_there(tmp_path):
+    file = write(tmp_path / "a.json", hook("one", "http://${POSTHORN_NO_SUCH_THING}/x"),
+                 hook("two", "http://h/?$filter=a"))
+    assert run("magpie", "check", str(file)).stdout.splitlines()[0] == (
+        f"warning: {file}:1: hook one: `url` has a variable that is not in the environment")
+    assert run("magpie", "check", str(file)).stdout.splitlines()[-1] == "hooks: 2, errors: 0, warnings: 1"
+
+
 def test_check_warns_of_what_is_no_token(tmp_path):
     file = write(tmp_path / "a.json", hook("one", "http://h/{{user.name}}", payload="{{ user.id }}"))
     assert run("magpie", "check", str(file)).stdout.splitlines()[:2] == [

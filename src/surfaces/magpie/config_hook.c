@@ -187,6 +187,18 @@ static bool has_shape(struct slice url)
     return strchr("/?#", url.ptr[at + 3]) == NULL;
 }
 
+/* What is left of `$NAME` and `${NAME}` was not there to be replaced. */
+static bool has_variable(struct slice url)
+{
+    for (size_t at = 0; at + 1 < url.len; at++) {
+        char next = url.ptr[at + 1];
+        if (url.ptr[at] == '$' && (next == '{' || next == '_' || (next >= 'A' && next <= 'Z'))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The URL itself is in no message: it may have a password, or a token. */
 static bool read_url(struct item *item)
 {
@@ -203,6 +215,9 @@ static bool read_url(struct item *item)
     }
     if (url_normalise(url, NULL, &diag, &normal) != PH_OK) {
         WARN(item, line, "nothing can be sent to `url`: %s", diag.text);
+    }
+    if (has_variable(url)) {
+        WARN(item, line, "`url` has a variable that is not in the environment");
     }
     if (memmem(url.ptr, url.len, "{{", 2) != NULL) {
         WARN(item, line, "nothing is replaced in `url`: {{ is sent as it stands");
