@@ -127,6 +127,7 @@ static void read_http(struct server *server, const struct options *options,
         .routes = routes,
         .route_count = route_count,
         .not_found = surfaces_not_found,
+        .refuse = surfaces_refuse,
         .threads = (unsigned)option_int(options, OPTION_HTTP_THREADS),
         .connections_max = (unsigned)option_int(options, OPTION_HTTP_CONNECTIONS_MAX),
         .connections_per_address_max =
@@ -185,6 +186,7 @@ static enum ph_error serve_surfaces(struct server *server, const struct options 
         http.routes =
             surface_own_routes(server->surfaces, surface_find(rows[index].name), &http.route_count);
         http.not_found = surface_find(rows[index].name)->not_found;
+        http.refuse = surface_find(rows[index].name)->refuse;
         http.threads = 1;
         split_tls(option_text(options, rows[index].tls), files, sizeof files, &http);
         if (is_start && address_count > 0) {

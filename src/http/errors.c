@@ -98,6 +98,10 @@ static void respond(struct http_request *request, int status, struct json_out *o
 void http_answer_code(struct http_request *request, int status, const char *code,
                       const char *detail)
 {
+    const struct http_server_options *options = &request->daemon->server->options;
+    if (options->refuse != NULL && options->refuse(request, status, detail)) {
+        return;
+    }
     BUF_AUTO struct buf body;
     struct json_out out;
     buf_init(&body, ERROR_BODY_MAX_BYTES);

@@ -60,6 +60,9 @@ struct http_server_options {
     /* What to answer when no route fits; NULL = 404 with the JSON envelope. 405 is answered when
      * the path fits another method. */
     http_handler *not_found;
+    /* Answers what the server itself refuses (400, 405, 413, 503) in a form of its own; false
+     * without an answer = the JSON envelope. NULL = always that. */
+    bool (*refuse)(struct http_request *request, int status, const char *detail);
     size_t not_found_body_max_bytes;      /* of the body that it gets; 0 = it gets none */
     unsigned threads;                     /* daemons, 1.. */
     unsigned connections_max;             /* in all; above it a fixed 503 and close */

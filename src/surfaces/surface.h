@@ -88,6 +88,9 @@ struct surface {
     void (*respond_error)(struct http_request *request, const struct diag *diag);
     /* Answers what no route fits. NULL = the native envelope. */
     http_handler *not_found;
+    /* Answers what the server refuses by itself, true always (http/server.h). NULL = the native
+     * envelope. */
+    bool (*refuse)(struct http_request *request, int status, const char *detail);
 
     /* The flags that make_token knows. */
     const struct surface_token_flag *token_flags;
@@ -143,6 +146,8 @@ void surfaces_reload(struct surfaces *surfaces, const void *options);
 const struct http_route *surfaces_routes(struct surfaces *surfaces, size_t *ret_count);
 /* What no route fits, on a listener with all of them: in the surface's form below its mount. */
 void surfaces_not_found(struct http_request *request);
+/* And what the server refuses by itself. */
+bool surfaces_refuse(struct http_request *request, int status, const char *detail);
 /* Those of one at the root and under its mount, for a listener of its own. */
 const struct http_route *surface_own_routes(struct surfaces *surfaces,
                                             const struct surface *surface, size_t *ret_count);

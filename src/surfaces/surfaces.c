@@ -153,6 +153,17 @@ void surfaces_not_found(struct http_request *request)
     http_respond_error(request, &diag);
 }
 
+bool surfaces_refuse(struct http_request *request, int status, const char *detail)
+{
+    struct slice path = http_path(request);
+    for (size_t index = 0; index < TABLE_COUNT; index++) {
+        if (table[index]->refuse != NULL && is_below(path, table[index]->name)) {
+            return table[index]->refuse(request, status, detail);
+        }
+    }
+    return false;
+}
+
 /* --- start and stop --------------------------------------------------------------------------- */
 
 enum ph_error surfaces_start(const struct surface_environment *environment, struct diag *diag,

@@ -158,6 +158,7 @@ def test_a_listener_of_its_own(tmp_path):
             assert answer.status_code == 200 and "; Secure" in answer.headers["set-cookie"]
             assert client.ok("GET", "/users/current")["user"]["user_name"] == name
             client.fails("GET", "/magpie/users", status=404)
+            client.fails("PUT", "/users", status=405)
 
 
 def test_too_many_failures():

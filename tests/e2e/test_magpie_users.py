@@ -5,7 +5,7 @@ import concurrent.futures
 import json
 
 import pytest
-from harness.magpie import UUID, Magpie, fresh, make_token
+from harness.magpie import UUID, Magpie, fresh, is_error, make_token
 
 
 @pytest.fixture(scope="module")
@@ -306,7 +306,11 @@ def test_without_a_token(server):
 
 def test_paths_that_are_not_there(magpie):
     magpie.fails("GET", "/nothing", status=404)
-    assert magpie.request("PUT", "/users").status_code == 405
+    answer = magpie.request("PUT", "/users")
+    assert answer.headers["allow"] == "GET, HEAD, POST, OPTIONS"
+    is_error(answer, 405)
+    is_error(magpie.request("POST", "/users", {"user_name": "x" * (1 << 22)}), 413)
+    is_error(magpie.request("GET", "/users/%00"), 400)
 
 
 def test_tokens(server, magpie):

@@ -60,19 +60,18 @@ static const char *words_of(int status, const struct diag *diag)
     return status >= 500 && status != 501 ? "Internal server error." : diag->text;
 }
 
-void magpie_respond_error(struct http_request *request, const struct diag *diag)
+/* `field` may be empty. */
+static void respond(struct http_request *request, int status, const char *words, const char *field)
 {
     struct buf body;
     struct json_out out;
-    int status = ph_error_http_status(diag->error);
-    http_note_error(request, diag->text);
     buf_init(&body, ERROR_BODY_MAX);
     json_out_init(&out, &body);
-    magpie_answer_begin(&out, status, words_of(status, diag));
-    if (status < 500 && diag->field[0] != '\0') {
+    magpie_answer_begin(&out, status, words);
+    if (field[0] != '\0') {
         json_out_key(&out, "param");
         json_out_begin_object(&out);
-        json_out_member_text(&out, "name", diag->field);
+        json_out_member_text(&out, "name", field);
         json_out_end_object(&out);
     }
     magpie_answer_end(&out);
@@ -80,6 +79,19 @@ void magpie_respond_error(struct http_request *request, const struct diag *diag)
         http_add_header(request, "Retry-After", "1");
     }
     http_respond_json(request, status, &body);
+}
+
+void magpie_respond_error(struct http_request *request, const struct diag *diag)
+{
+    int status = ph_error_http_status(diag->error);
+    http_note_error(request, diag->text);
+    respond(request, status, words_of(status, diag), status < 500 ? diag->field : "");
+}
+
+bool magpie_refuse(struct http_request *request, int status, const char *detail)
+{
+    respond(request, status, detail, "");
+    return true;
 }
 
 void magpie_not_found(struct http_request *request)

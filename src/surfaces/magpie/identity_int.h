@@ -70,6 +70,7 @@ void magpie_answer_job(struct api_job *job, int status, const char *detail);
 void magpie_respond_error(struct http_request *request, const struct diag *diag);
 /* surface.not_found */
 void magpie_not_found(struct http_request *request);
+bool magpie_refuse(struct http_request *request, int status, const char *detail);
 /* 404 naming `field`, which nobody has. */
 PH_NODISCARD enum ph_error magpie_missing(enum ph_error error, const char *field, const char *words,
                                           struct diag *diag);

@@ -60,6 +60,7 @@ const struct surface surface_magpie = {
     .authorize = magpie_authorize,
     .respond_error = magpie_respond_error,
     .not_found = magpie_not_found,
+    .refuse = magpie_refuse,
     .token_flags = magpie_token_flags,
     .token_flag_count = MAGPIE_TOKEN_FLAG_COUNT,
     .check_token = magpie_token_check,
