@@ -142,7 +142,7 @@ def test_secure_behind_tls(settings):
 
 
 def test_a_listener_of_its_own(tmp_path):
-    """At the root, with TLS: the cookie is for TLS only."""
+    """At the root and below the mount, with TLS: the cookie is for TLS only."""
     authority = tls.Authority(tmp_path)
     pem = authority.file("127.0.0.1")
     with socket.socket() as taken:
@@ -157,7 +157,8 @@ def test_a_listener_of_its_own(tmp_path):
             answer = client.request("POST", "/signin", {"user_name": name, "password": PASSWORD})
             assert answer.status_code == 200 and "; Secure" in answer.headers["set-cookie"]
             assert client.ok("GET", "/users/current")["user"]["user_name"] == name
-            client.fails("GET", "/magpie/users", status=404)
+            assert client.ok("GET", "/magpie/users/current")["user"]["user_name"] == name
+            client.fails("GET", "/api/v1/app", status=404)
             client.fails("PUT", "/users", status=405)
 
 
