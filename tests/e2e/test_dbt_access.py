@@ -99,6 +99,13 @@ def test_native_tokens_are_none(server, account):
     assert server.api(make_token(server, account)).get("/app").status_code == 401
 
 
+def test_what_the_server_refuses_by_itself(server, account):
+    dbt = Dbt(server, account, make_token(server, account, "admin"))
+    is_error(dbt.request("PATCH", "subscriptions"), 405, user_message="The method is not allowed here.")
+    is_error(dbt.request("POST", "subscriptions", {**WEBHOOK, "name": "x" * (1 << 22)}), 413)
+    is_error(dbt.request("GET", "subscription/%00"), 400)
+
+
 def test_neighbours(server, account):
     dbt = Dbt(server, account, make_token(server, account, "readonly", account_name="Acme"))
     for path in ("/api/v2/accounts/", "/api/v2/accounts", "/api/v3/accounts", "/api/v3/accounts/"):

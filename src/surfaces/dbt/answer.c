@@ -95,6 +95,7 @@ static const struct {
     {403, "Forbidden: Access denied"},
     {404, "The requested resource was not found. Please check that you have the proper "
           "permissions."},
+    {405, "The method is not allowed here."},
     {409, "The request conflicts with the state of the resource."},
     {413, "The request is too large."},
     {501, "This is not available here."},
@@ -109,7 +110,7 @@ static const char *message_of(int status)
             return messages[index].user_message;
         }
     }
-    return "Internal server error.";
+    return status < 500 ? messages[0].user_message : "Internal server error.";
 }
 
 enum ph_error dbt_not_found(struct diag *diag)
@@ -188,7 +189,8 @@ static void write_data(struct json_out *out, int status, const struct dbt_caller
 static void write_developer(struct json_out *out, int status, const struct diag *diag)
 {
     json_out_key(out, "developer_message");
-    if (status == 400 || status == 409 || status == 413) {
+    bool is_plain = status == 401 || status == 403 || status == 404;
+    if (status < 500 && !is_plain) {
         json_out_string(out, has_field(diag) && status == 400 ? SLICE_LITERAL("")
                                                               : slice_of(diag->text));
     } else {
@@ -196,12 +198,10 @@ static void write_developer(struct json_out *out, int status, const struct diag 
     }
 }
 
-void dbt_respond_error(struct http_request *request, const struct diag *diag)
+static void respond(struct http_request *request, int status, const struct diag *diag)
 {
     struct buf body;
     struct json_out out;
-    int status = ph_error_http_status(diag->error);
-    status = status == 422 ? 400 : status;
     buf_init(&body, ERROR_BODY_MAX);
     json_out_init(&out, &body);
     json_out_begin_object(&out);
@@ -219,4 +219,21 @@ void dbt_respond_error(struct http_request *request, const struct diag *diag)
         http_add_header(request, "Retry-After", "1");
     }
     http_respond_json(request, status, &body);
+}
+
+void dbt_respond_error(struct http_request *request, const struct diag *diag)
+{
+    int status = ph_error_http_status(diag->error);
+    if (status >= 500) {
+        http_note_error(request, diag->text);
+    }
+    respond(request, status == 422 ? 400 : status, diag);
+}
+
+bool dbt_refuse(struct http_request *request, int status, const char *detail)
+{
+    struct diag diag;
+    (void)diag_set(&diag, PH_BAD_REQUEST, NULL, "%s", detail);
+    respond(request, status, &diag);
+    return true;
 }

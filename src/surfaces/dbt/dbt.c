@@ -142,6 +142,7 @@ const struct surface surface_dbt = {
     .authorize = dbt_authorize,
     .respond_error = dbt_respond_error,
     .not_found = dbt_respond_not_found,
+    .refuse = dbt_refuse,
     .token_flags = dbt_token_flags,
     .token_flag_count = DBT_TOKEN_FLAG_COUNT,
     .check_token = dbt_token_check,

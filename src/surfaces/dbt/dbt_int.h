@@ -120,6 +120,8 @@ void dbt_answer_end_success(struct json_out *out, int status);
 void dbt_respond_error(struct http_request *request, const struct diag *diag);
 /* surface.not_found */
 void dbt_respond_not_found(struct http_request *request);
+/* surface.refuse */
+bool dbt_refuse(struct http_request *request, int status, const char *detail);
 /* What is answered for what nobody has, or the caller does not see. */
 PH_NODISCARD enum ph_error dbt_not_found(struct diag *diag);
 
