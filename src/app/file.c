@@ -48,6 +48,18 @@ enum ph_error file_read(const char *path, struct buf *text, struct diag *diag)
     return error;
 }
 
+enum ph_error file_read_plain(const char *path, struct buf *text, struct diag *diag)
+{
+    int fd;
+    int64_t size_bytes;
+    enum ph_error error = file_open(path, diag, &fd, &size_bytes);
+    if (error == PH_OK) {
+        error = file_read_fd(fd, path, text, diag);
+        (void)close(fd);
+    }
+    return error;
+}
+
 enum ph_error file_read_head(const char *path, size_t maximum, struct buf *text, struct diag *diag)
 {
     int fd = -1;

@@ -18,6 +18,8 @@ PH_NODISCARD enum ph_error file_read(const char *path, struct buf *text, struct 
 /* The same for an open descriptor; `name` stands for it in errors. */
 PH_NODISCARD enum ph_error file_read_fd(int fd, const char *name, struct buf *text,
                                         struct diag *diag);
+/* As file_read, of a plain file only: one that waits for a writer is PH_INVALID. */
+PH_NODISCARD enum ph_error file_read_plain(const char *path, struct buf *text, struct diag *diag);
 /* The first `maximum` bytes, or all when it has fewer. */
 PH_NODISCARD enum ph_error file_read_head(const char *path, size_t maximum, struct buf *text,
                                           struct diag *diag);

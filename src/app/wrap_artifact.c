@@ -48,7 +48,8 @@ bool wrap_artifacts_read(struct wrap_artifacts *artifacts, int64_t started_at_us
     BUF_AUTO struct buf text;
     buf_init(&text, RESULTS_BYTES_MAX);
     struct diag diag;
-    if (new_bytes(artifacts, 0) < 0 || file_read(artifacts->paths[0], &text, &diag) != PH_OK ||
+    if (new_bytes(artifacts, 0) < 0 ||
+        file_read_plain(artifacts->paths[0], &text, &diag) != PH_OK ||
         wrap_result_read(result, buf_slice(&text), &diag) != PH_OK) {
         return false;
     }

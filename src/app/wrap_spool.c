@@ -264,7 +264,7 @@ static enum ph_error read_target(struct wrap_run *run, struct diag *diag)
     struct scan_member members[TARGET_MEMBERS_MAX];
     size_t count;
     struct slice url;
-    enum ph_error error = file_read(path, &text, diag);
+    enum ph_error error = file_read_plain(path, &text, diag);
     if (error != PH_OK) {
         return diag->error == PH_NOT_FOUND
                    ? diag_set(diag, PH_INVALID, NULL, "%s lacks its target", run->path)
@@ -397,7 +397,7 @@ enum ph_error wrap_run_read(const struct wrap_run *run, enum wrap_file file, str
                             struct diag *diag)
 {
     PH_AUTO_FREE char *path = wrap_run_path(run, file_names[file]);
-    return file_read(path, text, diag);
+    return file_read_plain(path, text, diag);
 }
 
 enum ph_error wrap_run_end(const struct wrap_run *run, struct slice report, struct diag *diag)

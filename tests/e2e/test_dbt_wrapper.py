@@ -115,6 +115,13 @@ PLACES = {
 }
 
 
+def test_results_that_nobody_writes_keep_nobody_waiting(wrapper, reports):
+    wrapper.dbt("mkdir -p target && mkfifo target/run_results.json && exit 7")
+    done = wrapper.run(code=7)
+    assert "run_results.json is not reported" in done.err and "not a plain file" in done.err
+    assert reports.whats() == ["3", "20", "ingested"]
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_the_target_path_is_followed(wrapper, reports, place):
     words, env = PLACES[place]
