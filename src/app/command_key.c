@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sealed secrets: `key check` opens them all, `key rotate` changes the master key, `key clean`
- * removes what was stored in plain from the free space of the store.
+ * Sealed secrets and payloads: `key check` opens them all, `key rotate` changes the master key,
+ * `key clean` removes what was stored in plain from the free space of the store.
  */
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ static void print_counts(const struct key_command *command, struct keyring *keyr
     } else {
         (void)puts("no master key is configured and nothing is sealed");
     }
-    (void)printf("%lld secrets are sealed and open\n%lld are in plain\n%lld cannot be opened\n",
+    (void)printf("%lld values are sealed and open\n%lld are in plain\n%lld cannot be opened\n",
                  (long long)counts->sealed, (long long)counts->plain, (long long)counts->broken);
     if (counts->plain > 0 && keyring != NULL) {
         (void)puts("the server seals what is in plain when it runs with this master key");
@@ -93,7 +93,7 @@ static enum ph_error check(const struct key_command *command, struct diag *diag)
         error = report(command, store, &is_good, diag);
     }
     if (error == PH_OK && !is_good) {
-        error = diag_set(diag, PH_STORE, NULL, "not all secrets can be opened");
+        error = diag_set(diag, PH_STORE, NULL, "not all sealed values can be opened");
     }
     keyring_free(store->keyring);
     store_close(store);
@@ -135,8 +135,8 @@ static enum ph_error clean(const struct key_command *command, struct store *stor
     if (error == PH_OK) {
         (void)puts(command->is_json
                        ? "{\"cleaned\":true}"
-                       : "the store was written anew; backups made before may have secrets in "
-                         "plain");
+                       : "the store was written anew; backups made before may have secrets and "
+                         "payloads in plain");
     }
     keyring_free(store->keyring);
     return error;
@@ -227,12 +227,13 @@ const struct command command_key = {
     .flag_count = PH_ARRAY_LENGTH(flags),
     .options = shown_options,
     .option_count = PH_ARRAY_LENGTH(shown_options),
-    .help = "look over sealed secrets, change the master key, remove old copies",
+    .help = "look over what is sealed, change the master key, remove old copies",
     .details =
-        "All take the key in use from master_key_file. check opens every secret. rotate wraps the "
+        "All take the key in use from master_key_file. check opens every secret and every payload. "
+        "rotate wraps the "
         "data keys with the key of --new-key-file, which must be master_key_file from then on. "
-        "clean writes the store anew, so that secrets that were stored before there was a master "
-        "key are gone from its free space. No server may run on the data directory for rotate and "
+        "clean writes the store anew, so that what was stored before there was a master key is "
+        "gone from its free space. No server may run on the data directory for rotate and "
         "clean.",
     .examples = "posthorn key check --master-key-file /etc/posthorn/key --data /var/lib/posthorn",
 };

@@ -17,12 +17,9 @@ static const struct error_row rows[] = {
 };
 
 static const char *const names[] = {
-    "ok",         "bad_request",   "unauthorized",
-    "forbidden",  "not_found",     "conflict",
-    "too_large",  "invalid",       "not_implemented",
-    "busy",       "shutting_down", "store_full",
-    "store_busy", "store",         "io",
-    "no_memory",  "internal",
+    "ok",         "bad_request", "unauthorized",    "forbidden", "not_found",     "conflict",
+    "too_large",  "invalid",     "not_implemented", "busy",      "shutting_down", "store_full",
+    "store_busy", "store",       "sealed",          "io",        "no_memory",     "internal",
 };
 _Static_assert(PH_ARRAY_LENGTH(names) == PH_ERROR_COUNT, "one lower-case name per error");
 

@@ -88,6 +88,10 @@ void attempt_start(struct deliverer *deliverer, struct item *item)
         attempt_fail_unsent(deliverer, item,
                             "not sent: the endpoint's circuit breaker was open until the last "
                             "retry was past");
+    } else if (item->is_unreadable) {
+        attempt_fail_unsent(deliverer, item,
+                            "not sent: the payload is sealed and cannot be opened; `posthorn key "
+                            "check` says why");
     } else if (item->body == NULL) {
         attempt_fail_unsent(deliverer, item, "the payload has expired or was expunged");
     } else {
@@ -242,6 +246,9 @@ static enum delivery_reason end_reason(const struct item *item, const struct jud
     }
     if (item->is_overdue) {
         return DELIVERY_REASON_BREAKER;
+    }
+    if (item->is_unreadable) {
+        return DELIVERY_REASON_ABORTED;
     }
     if (item->body == NULL) {
         return DELIVERY_REASON_EXPUNGED;

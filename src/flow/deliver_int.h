@@ -80,14 +80,15 @@ struct item {
     struct list_node in_window;
     struct lane *lane;
     int64_t message_id;
-    int64_t manual_id; /* not 0: a manual attempt */
-    bool is_replay;    /* a manual attempt that a task asked for, not somebody by hand */
-    bool is_overdue;   /* older than its schedule behind an open breaker: fails unsent */
-    int64_t attempts;  /* made before this one */
+    int64_t manual_id;  /* not 0: a manual attempt */
+    bool is_replay;     /* a manual attempt that a task asked for, not somebody by hand */
+    bool is_overdue;    /* older than its schedule behind an open breaker: fails unsent */
+    bool is_unreadable; /* the payload is there, sealed, and cannot be opened: likewise */
+    int64_t attempts;   /* made before this one */
     int64_t generation;
     int64_t order_key; /* 0 = in no order */
     int64_t accepted_us;
-    struct message_body *body;      /* NULL: the payload is gone */
+    struct message_body *body;      /* NULL: the payload is gone or unreadable */
     struct endpoint_config *config; /* of the inbox entry, then of the attempt */
     struct attempt *attempt;        /* from its start to its record; NULL before */
     struct trial *trial;            /* not NULL: in no store, with a manual_id below 0 (trial.h) */

@@ -23,10 +23,12 @@
 #define TOKENS_STEP 100
 #define TASKS_STEP 500
 #define SEALING_RETRY_US (60 * CLOCK_US_PER_S)
-/* After a step of retention it waits a few times as long as the step took, which under load is
- * mostly the wait for the writer: so it goes slowly when others need the writer. */
-#define RETENTION_PAUSE_TIMES 3
-#define RETENTION_PAUSE_MIN_US (5 * CLOCK_US_PER_MS)
+/* The reserved uses of a data key may be gone within a minute. */
+#define KEY_RETRY_US CLOCK_US_PER_S
+/* After a step of retention or sealing it waits a few times as long as the step took, which under
+ * load is mostly the wait for the writer: so it goes slowly when others need the writer. */
+#define PAUSE_TIMES 3
+#define PAUSE_MIN_US (5 * CLOCK_US_PER_MS)
 #define STEP_PAUSE_US (20 * CLOCK_US_PER_MS)
 
 /* One walk over everything that may have ended. It has ends of its own, or under load it would
@@ -58,7 +60,8 @@ struct keeper {
     struct retention_round round;
     struct seal_walk walk; /* over what is stored in plain */
     int64_t sealed_rows;
-    int64_t sealing_at_us; /* boot clock, after a failure */
+    int64_t sealing_at_us; /* boot clock: not before */
+    int64_t keys_at_us;    /* boot clock, after a failure */
 };
 
 /* One step on its way through the writer. */
@@ -115,6 +118,16 @@ static enum ph_error run_step(struct keeper *keeper, struct keeper_step *mine,
                   LOG_INT("rows", mine->deleted));
     }
     return PH_OK;
+}
+
+/* What is waited after a step that took so long: callers go first. */
+static int64_t pause_after(enum ph_error error, int64_t took_us, int64_t least_us)
+{
+    int64_t pause_us = took_us * PAUSE_TIMES;
+    if (error == PH_BUSY || pause_us > TICK_US) {
+        return TICK_US;
+    }
+    return pause_us < least_us ? least_us : pause_us;
 }
 
 static void checkpoint(struct keeper *keeper)
@@ -231,11 +244,7 @@ static void retain(struct keeper *keeper)
     struct keeper_step mine = {0};
     int64_t begin_us = clock_boot_us();
     enum ph_error error = run_step(keeper, &mine, round_stages[round->stage]);
-    int64_t pause_us = (clock_boot_us() - begin_us) * RETENTION_PAUSE_TIMES;
-    round->pause_us = pause_us < RETENTION_PAUSE_MIN_US ? RETENTION_PAUSE_MIN_US : pause_us;
-    if (error == PH_BUSY || round->pause_us > TICK_US) { /* callers go first */
-        round->pause_us = TICK_US;
-    }
+    round->pause_us = pause_after(error, clock_boot_us() - begin_us, PAUSE_MIN_US);
     if (error == PH_BUSY) {
         return;
     }
@@ -282,48 +291,62 @@ static enum ph_error seal_rows(struct step *step, struct writer_txn *txn, struct
 }
 
 /* One step through what was stored before there was a master key. */
-static enum ph_error seal_more(struct keeper *keeper)
+static void seal_more(struct keeper *keeper)
 {
     struct keeper_step mine = {0};
+    int64_t begin_us = clock_boot_us();
     enum ph_error error = run_step(keeper, &mine, seal_rows);
+    int64_t end_us = clock_boot_us();
+    if (error != PH_OK && error != PH_BUSY) {
+        keeper->sealing_at_us = end_us + SEALING_RETRY_US;
+        return;
+    }
+    int64_t least_us = mine.sealed > 0 ? STEP_PAUSE_US : PAUSE_MIN_US;
+    keeper->sealing_at_us = end_us + pause_after(error, end_us - begin_us, least_us);
     if (error != PH_OK) {
-        return error;
+        return;
     }
     keeper->walk = mine.walk;
     keeper->sealed_rows += mine.sealed;
     if (keeper->walk.is_done) {
         log_write(keeper->options->log, LOG_SECRETS_SEALED, LOG_INT("rows", keeper->sealed_rows));
     }
-    return PH_OK;
 }
 
-/* Keys and sealing, when there is a master key. After a failure it waits for a while. */
+/* Keys and sealing, when there is a master key. After a failure each waits for a while. */
 static void look_after_secrets(struct keeper *keeper)
 {
     int64_t now_us = clock_boot_us();
-    if (keeper->options->keyring == NULL || now_us < keeper->sealing_at_us) {
+    if (keeper->options->keyring == NULL || now_us < keeper->keys_at_us) {
         return;
     }
     enum ph_error error = look_after_keys(keeper);
-    if (error == PH_OK && !keeper->walk.is_done) {
-        error = seal_more(keeper);
-    }
     if (error != PH_OK) {
-        keeper->sealing_at_us = now_us + SEALING_RETRY_US;
+        keeper->keys_at_us = now_us + (error == PH_BUSY ? TICK_US : KEY_RETRY_US);
+    } else if (!keeper->walk.is_done && now_us >= keeper->sealing_at_us) {
+        seal_more(keeper);
     }
+}
+
+/* Until the next step of sealing; INT64_MAX when there is none. */
+static int64_t sealing_wait_us(const struct keeper *keeper)
+{
+    if (keeper->options->keyring == NULL || keeper->walk.is_done) {
+        return INT64_MAX;
+    }
+    int64_t wait_us = keeper->sealing_at_us - clock_boot_us();
+    return wait_us < PAUSE_MIN_US ? PAUSE_MIN_US : wait_us;
 }
 
 static int64_t tick_us(const struct keeper *keeper)
 {
-    bool is_sealing =
-        keeper->options->keyring != NULL && !keeper->walk.is_done && keeper->sealing_at_us == 0;
     if (keeper->round.is_going) {
         return keeper->round.pause_us;
     }
-    if (is_sealing || keeper->upkeep_wait_us < STEP_PAUSE_US) {
-        return STEP_PAUSE_US;
-    }
-    return keeper->upkeep_wait_us;
+    int64_t sealing_us = sealing_wait_us(keeper);
+    int64_t upkeep_us =
+        keeper->upkeep_wait_us < STEP_PAUSE_US ? STEP_PAUSE_US : keeper->upkeep_wait_us;
+    return sealing_us < upkeep_us ? sealing_us : upkeep_us;
 }
 
 static void *keeper_main(void *argument)

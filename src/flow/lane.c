@@ -397,7 +397,7 @@ static bool load_item(struct deliverer *deliverer, struct lane *lane, int64_t me
 {
     enum ph_error error;
     struct message_body *body = load_body(deliverer, message_id, &error);
-    if (error != PH_OK && error != PH_NOT_FOUND) {
+    if (error != PH_OK && error != PH_NOT_FOUND && error != PH_SEALED) {
         lane->not_before_us = clock_boot_us() + RETRY_INTERVAL_US;
         return false;
     }
@@ -407,6 +407,7 @@ static bool load_item(struct deliverer *deliverer, struct lane *lane, int64_t me
     item->body = body;
     item->accepted_us = id_time_us(message_id);
     item->is_replay = is_replay;
+    item->is_unreadable = error == PH_SEALED;
     if (row != NULL) {
         item->attempts = row->attempts;
         item->generation = row->generation;

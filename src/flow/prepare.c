@@ -145,7 +145,7 @@ static void run_program(struct deliverer *deliverer, struct item *item, struct j
         }
     }
     buf_done(&json);
-    if (error == PH_NOT_FOUND || error == PH_TOO_LARGE) {
+    if (error == PH_NOT_FOUND || error == PH_TOO_LARGE || error == PH_SEALED) {
         attempt_fail_unsent(deliverer, item, diag.text);
     } else if (error != PH_OK) {
         attempt_put_off(deliverer, item);

@@ -198,7 +198,7 @@ enum ph_error event_content(struct store *store, const struct event_row *row, in
         return PH_OK;
     }
     enum ph_error error = message_payload(store, row->id, arena, diag, ret_content);
-    return error == PH_NOT_FOUND ? PH_OK : error;
+    return error == PH_NOT_FOUND || error == PH_SEALED ? PH_OK : error;
 }
 
 enum ph_error event_exists(struct store *store, int64_t application_id, bool is_attempt, int64_t id,

@@ -39,7 +39,8 @@ struct event_end {
 PH_NODISCARD enum ph_error event_page(struct store *store, const struct event_query *query,
                                       struct diag *diag, struct event_row *rows,
                                       struct event_end *ret_end);
-/* A message's payload or an attempt's response; SLICE_NONE when it is gone. Into `arena`. */
+/* A message's payload or an attempt's response; SLICE_NONE when it is gone or cannot be opened.
+ * Into `arena`. */
 PH_NODISCARD enum ph_error event_content(struct store *store, const struct event_row *row,
                                          int64_t now_us, struct arena *arena, struct diag *diag,
                                          struct slice *ret_content);

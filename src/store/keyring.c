@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Concurrency: `lock` guards `keys`, `count`, `created_at_us` and `uses_left`. A key does not
- * change once it is in the table and stays until the end.
+ * Concurrency: `lock` guards `keys`, `count`, `created_at_us`, `uses_left` and `block`. A key does
+ * not change once it is in the table and stays until the end.
  */
 #include "store/keyring.h"
 
@@ -12,8 +12,9 @@
 #include "core/hex.h"
 
 #define RENEW_AFTER_US (24 * 3600 * CLOCK_US_PER_S)
-/* Reserved at once: each start of a server costs one block of the key's uses. */
-#define USES_BLOCK (INT64_C(1) << 20)
+/* Reserved at once: each start of a server costs one block of the key's uses. Half a block is what
+ * the keeper has to reserve the next one in: with payloads, most of a minute at full speed. */
+#define USES_BLOCK (INT64_C(1) << 22)
 #define WRAPPED_BYTES (SEAL_KEY_BYTES + SEAL_OVERHEAD_BYTES)
 #define HEX_BYTES (2 * SEAL_MASTER_ID_BYTES + 1)
 
@@ -25,7 +26,8 @@ struct keyring {
     struct seal_key **keys; /* by id */
     size_t count;
     int64_t created_at_us; /* of the newest */
-    int64_t uses_left;     /* of its block */
+    int64_t uses_left;     /* of the reserved block */
+    int64_t block;         /* uses that are reserved at once */
 };
 
 static struct slice bytes_of(const uint8_t *bytes, size_t length)
@@ -44,6 +46,7 @@ static struct keyring *keyring_new(const struct secret *master)
     struct keyring *keyring = ph_calloc(1, sizeof *keyring);
     memcpy(keyring->master.bytes, master->bytes, SEAL_KEY_BYTES);
     seal_master_id(&keyring->master, keyring->master_id);
+    keyring->block = USES_BLOCK;
     (void)pthread_mutex_init(&keyring->lock, NULL);
     return keyring;
 }
@@ -74,6 +77,14 @@ size_t keyring_count(struct keyring *keyring)
     size_t count = keyring->count;
     (void)pthread_mutex_unlock(&keyring->lock);
     return count;
+}
+
+void keyring_set_block(struct keyring *keyring, int64_t uses)
+{
+    PH_ASSERT(uses > 0 && uses <= USES_BLOCK);
+    (void)pthread_mutex_lock(&keyring->lock);
+    keyring->block = uses;
+    (void)pthread_mutex_unlock(&keyring->lock);
 }
 
 /* --- reading the table ------------------------------------------------------------------------ */
@@ -168,7 +179,7 @@ enum ph_error keyring_load(struct keyring *keyring, struct db *db, struct diag *
     (void)pthread_mutex_lock(&keyring->lock);
     enum ph_error error = load_newer(keyring, db, diag);
     if (error == PH_OK) {
-        keyring->uses_left = USES_BLOCK;
+        keyring->uses_left = keyring->block;
     }
     (void)pthread_mutex_unlock(&keyring->lock);
     return error;
@@ -180,7 +191,7 @@ bool keyring_is_due(struct keyring *keyring, int64_t now_us)
 {
     (void)pthread_mutex_lock(&keyring->lock);
     bool is_due = keyring->count == 0 || now_us - keyring->created_at_us >= RENEW_AFTER_US ||
-                  keyring->uses_left < USES_BLOCK / 2;
+                  keyring->uses_left < keyring->block / 2;
     (void)pthread_mutex_unlock(&keyring->lock);
     return is_due;
 }
@@ -194,9 +205,18 @@ static void wrap(const struct keyring *keyring, const struct seal_key *key, stru
     PH_ASSERT(!wrapped->failed);
 }
 
-static enum ph_error insert_key(const struct keyring *keyring, struct db *db, int64_t id,
-                                int64_t now_us, struct diag *diag)
+static int64_t block_of(struct keyring *keyring)
 {
+    (void)pthread_mutex_lock(&keyring->lock);
+    int64_t block = keyring->block;
+    (void)pthread_mutex_unlock(&keyring->lock);
+    return block;
+}
+
+static enum ph_error insert_key(struct keyring *keyring, struct db *db, int64_t id, int64_t now_us,
+                                struct diag *diag)
+{
+    const int64_t block = block_of(keyring);
     struct seal_key key = {.id = id};
     random_bytes(key.bytes, sizeof key.bytes);
     BUF_AUTO struct buf wrapped;
@@ -210,16 +230,16 @@ static enum ph_error insert_key(const struct keyring *keyring, struct db *db, in
     db_bind_int64(insert, 2, now_us);
     db_bind_blob(insert, 3, bytes_of(keyring->master_id, SEAL_MASTER_ID_BYTES));
     db_bind_blob(insert, 4, buf_slice(&wrapped));
-    db_bind_int64(insert, 5, USES_BLOCK);
+    db_bind_int64(insert, 5, block);
     return db_exec(insert, diag);
 }
 
-static enum ph_error reserve(struct db *db, int64_t id, struct diag *diag)
+static enum ph_error reserve(struct db *db, int64_t id, int64_t uses, struct diag *diag)
 {
     struct db_statement *update =
         db_prepare(db, "UPDATE data_key SET uses = uses + $2 WHERE id = $1");
     db_bind_int64(update, 1, id);
-    db_bind_int64(update, 2, USES_BLOCK);
+    db_bind_int64(update, 2, uses);
     return db_exec(update, diag);
 }
 
@@ -250,7 +270,7 @@ enum ph_error keyring_renew(struct keyring *keyring, struct db *db, int64_t now_
     if (error != PH_OK) {
         return error;
     }
-    return is_usable ? reserve(db, newest, diag)
+    return is_usable ? reserve(db, newest, block_of(keyring), diag)
                      : insert_key(keyring, db, newest + 1, now_us, diag);
 }
 
@@ -395,11 +415,16 @@ enum ph_error keyring_seal(struct keyring *keyring, const struct seal_place *pla
 {
     const struct seal_key *key = NULL;
     (void)pthread_mutex_lock(&keyring->lock);
-    if (keyring->count > 0) {
+    bool has_uses = keyring->uses_left > 0;
+    if (keyring->count > 0 && has_uses) {
         key = keyring->keys[keyring->count - 1];
         keyring->uses_left--;
     }
     (void)pthread_mutex_unlock(&keyring->lock);
+    if (!has_uses) {
+        return diag_set(diag, PH_STORE_BUSY, "store",
+                        "the data key has sealed all that was reserved of its uses");
+    }
     if (key == NULL) {
         return diag_set(diag, PH_STORE, "store", "the store has no data key to seal with");
     }
@@ -413,7 +438,7 @@ enum ph_error keyring_seal(struct keyring *keyring, const struct seal_place *pla
 static enum ph_error cannot_open(struct diag *diag, const struct seal_place *place,
                                  const char *reason)
 {
-    return diag_set(diag, PH_STORE, "store", "the sealed %s of %s %lld cannot be opened: %s",
+    return diag_set(diag, PH_SEALED, "store", "the sealed %s of %s %lld cannot be opened: %s",
                     place->column, place->table, (long long)place->row, reason);
 }
 

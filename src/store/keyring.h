@@ -31,12 +31,15 @@ PH_NODISCARD enum ph_error keyring_look(struct db *db, const struct secret *mast
                                         struct diag *diag, struct keyring **ret_keyring);
 void keyring_free(struct keyring *keyring); /* NULL is fine; wipes the keys */
 size_t keyring_count(struct keyring *keyring);
+/* Uses that are reserved at once from now on. For tests, which cannot make millions. */
+void keyring_set_block(struct keyring *keyring, int64_t uses);
 
-/* Seals with the newest data key. PH_STORE when there is none. */
+/* Seals with the newest data key. PH_STORE when there is none, PH_STORE_BUSY when all the uses that
+ * were reserved are used up: keyring_renew is late. */
 PH_NODISCARD enum ph_error keyring_seal(struct keyring *keyring, const struct seal_place *place,
                                         struct slice plain, struct diag *diag, struct buf *sealed);
 /* Opens with the key that the value names; one that is not known yet is looked up on `db`.
- * PH_STORE when it cannot be opened. */
+ * PH_SEALED when it cannot be opened, now and later. */
 PH_NODISCARD enum ph_error keyring_unseal(struct keyring *keyring, struct db *db,
                                           const struct seal_place *place, struct slice sealed,
                                           struct diag *diag, struct secret *ret_plain);
@@ -46,7 +49,8 @@ bool keyring_is_due(struct keyring *keyring, int64_t now_us);
 /* Inside a transaction: reserves a block of uses of the newest data key, or makes a new one. */
 PH_NODISCARD enum ph_error keyring_renew(struct keyring *keyring, struct db *db, int64_t now_us,
                                          struct diag *diag);
-/* Takes in the data keys that were committed since, and the reserved block. */
+/* Takes in the data keys that were committed since, and the reserved block: the rest of the former
+ * one is given up. */
 PH_NODISCARD enum ph_error keyring_load(struct keyring *keyring, struct db *db, struct diag *diag);
 
 /* Wraps all data keys anew, in one transaction, and retires them, so that new secrets get a new

@@ -2,6 +2,7 @@
 #include "store/message.h"
 
 #include "store/delivery.h"
+#include "store/sealed.h"
 #include "store/store_int.h"
 
 enum ph_error message_insert(struct store *store, const struct message_row *row, struct diag *diag)
@@ -27,13 +28,29 @@ enum ph_error message_insert(struct store *store, const struct message_row *row,
 enum ph_error message_insert_payload(struct store *store, int64_t message_id, struct slice payload,
                                      struct slice raw_body, struct slice trace, struct diag *diag)
 {
+    const struct seal_place body_place = sealed_body_place(message_id);
+    const struct seal_place raw_body_place = sealed_raw_body_place(message_id);
+    const struct slice empty = SLICE_LITERAL("");
+    BUF_AUTO struct buf sealed_body;
+    BUF_AUTO struct buf sealed_raw_body;
+    buf_init(&sealed_body, SEALED_BYTES_MAX);
+    buf_init(&sealed_raw_body, SEALED_BYTES_MAX);
+    enum ph_error error = sealed_make(store, &body_place, empty, &payload, &sealed_body, diag);
+    if (error == PH_OK) {
+        error = sealed_make(store, &raw_body_place, empty, &raw_body, &sealed_raw_body, diag);
+    }
+    if (error != PH_OK) {
+        return error;
+    }
     struct db_statement *insert =
-        db_prepare(store->db, "INSERT INTO payload (message_id, body, raw_body, trace)"
-                              " VALUES ($1, $2, $3, $4)");
+        db_prepare(store->db, "INSERT INTO payload (message_id, body, raw_body, trace, sealed_body,"
+                              " sealed_raw_body) VALUES ($1, $2, $3, $4, $5, $6)");
     db_bind_int64(insert, 1, message_id);
     db_bind_blob(insert, 2, payload);
     db_bind_blob(insert, 3, raw_body);
     db_bind_blob(insert, 4, trace);
+    db_bind_blob(insert, 5, sealed_twin(&sealed_body));
+    db_bind_blob(insert, 6, sealed_twin(&sealed_raw_body));
     return db_exec(insert, diag);
 }
 
@@ -126,12 +143,16 @@ enum ph_error message_find_by_event_id(struct store *store, int64_t application_
     return PH_OK;
 }
 
+/* A sealed column's twin follows it. */
+enum payload_column { BODY_COLUMN = 1, RAW_BODY_COLUMN = 3, TRACE_COLUMN = 5 };
+
 /* The payload's row, on which the caller calls db_done. */
 static enum ph_error find_payload(struct store *store, int64_t message_id, struct diag *diag,
                                   struct db_statement **ret_select)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT body, raw_body, trace FROM payload WHERE message_id = $1");
+        db_prepare(store->db, "SELECT message_id, body, sealed_body, raw_body, sealed_raw_body,"
+                              " trace FROM payload WHERE message_id = $1");
     db_bind_int64(select, 1, message_id);
     bool has_row;
     enum ph_error error = db_step(select, diag, &has_row);
@@ -145,6 +166,22 @@ static enum ph_error find_payload(struct store *store, int64_t message_id, struc
     return PH_OK;
 }
 
+static enum ph_error copy_value(struct store *store, struct db_statement *row, bool is_raw,
+                                struct arena *arena, struct diag *diag, struct slice *ret_value)
+{
+    const int64_t id = db_int64(row, 0);
+    const struct seal_place place = is_raw ? sealed_raw_body_place(id) : sealed_body_place(id);
+    const int column = is_raw ? RAW_BODY_COLUMN : BODY_COLUMN;
+    struct slice value = db_blob(row, column);
+    SECRET_AUTO struct secret opened = SECRET_NONE;
+    enum ph_error error =
+        sealed_read(store, &place, db_blob(row, column + 1), &value, &opened, diag);
+    if (error == PH_OK && !copy_text(arena, value, ret_value)) {
+        error = memory_limit(diag);
+    }
+    return error;
+}
+
 enum ph_error message_payload(struct store *store, int64_t message_id, struct arena *arena,
                               struct diag *diag, struct slice *ret_payload)
 {
@@ -153,16 +190,11 @@ enum ph_error message_payload(struct store *store, int64_t message_id, struct ar
     if (error != PH_OK) {
         return error;
     }
-    struct slice payload = SLICE_NONE;
-    bool is_copied = ret_payload == NULL || copy_text(arena, db_blob(select, 0), &payload);
-    db_done(select);
-    if (!is_copied) {
-        return memory_limit(diag);
-    }
     if (ret_payload != NULL) {
-        *ret_payload = payload;
+        error = copy_value(store, select, false, arena, diag, ret_payload);
     }
-    return PH_OK;
+    db_done(select);
+    return error;
 }
 
 enum ph_error message_sent(struct store *store, int64_t message_id, struct arena *arena,
@@ -175,15 +207,16 @@ enum ph_error message_sent(struct store *store, int64_t message_id, struct arena
     }
     struct slice sent;
     struct slice trace;
-    bool is_copied = copy_text(arena, db_blob(select, db_is_null(select, 1) ? 0 : 1), &sent) &&
-                     copy_text(arena, db_blob(select, 2), &trace);
-    db_done(select);
-    if (!is_copied) {
-        return memory_limit(diag);
+    error = copy_value(store, select, !db_is_null(select, RAW_BODY_COLUMN), arena, diag, &sent);
+    if (error == PH_OK && !copy_text(arena, db_blob(select, TRACE_COLUMN), &trace)) {
+        error = memory_limit(diag);
     }
-    *ret_sent = sent;
-    *ret_trace = trace;
-    return PH_OK;
+    db_done(select);
+    if (error == PH_OK) {
+        *ret_sent = sent;
+        *ret_trace = trace;
+    }
+    return error;
 }
 
 /* Runs a statement with one id as its only parameter. */

@@ -26,7 +26,7 @@ struct message_row {
 PH_NODISCARD enum ph_error message_insert(struct store *store, const struct message_row *row,
                                           struct diag *diag);
 /* `raw_body` SLICE_NONE: the payload itself is sent. `trace` as stored (core/trace.h) or
- * SLICE_NONE. */
+ * SLICE_NONE. With a keyring both are sealed. */
 PH_NODISCARD enum ph_error message_insert_payload(struct store *store, int64_t message_id,
                                                   struct slice payload, struct slice raw_body,
                                                   struct slice trace, struct diag *diag);
@@ -45,7 +45,8 @@ PH_NODISCARD enum ph_error message_find_by_event_id(struct store *store, int64_t
                                                     struct slice event_id, struct diag *diag,
                                                     int64_t *ret_message_id);
 /* The payload as it is shown. PH_NOT_FOUND when it expired or was expunged. `ret_payload` may be
- * NULL, to know whether it is there. Copied into `arena`; PH_NO_MEMORY past its cap. */
+ * NULL, to know whether it is there. Copied into `arena`; PH_NO_MEMORY past its cap. PH_SEALED when
+ * it is sealed and cannot be opened. */
 PH_NODISCARD enum ph_error message_payload(struct store *store, int64_t message_id,
                                            struct arena *arena, struct diag *diag,
                                            struct slice *ret_payload);

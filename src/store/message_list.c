@@ -168,7 +168,7 @@ static enum ph_error gather(struct store *store, struct gathering *gathering, st
     return error;
 }
 
-/* PH_OK with SLICE_NONE when it is gone. */
+/* PH_OK with SLICE_NONE when it is gone, or cannot be opened: one bad row ends no list. */
 static enum ph_error read_payload(struct store *store, struct message_item *item, int64_t now_us,
                                   struct arena *arena, struct diag *diag)
 {
@@ -176,7 +176,7 @@ static enum ph_error read_payload(struct store *store, struct message_item *item
         return PH_OK;
     }
     enum ph_error error = message_payload(store, item->row.id, arena, diag, &item->payload);
-    return error == PH_NOT_FOUND ? PH_OK : error;
+    return error == PH_NOT_FOUND || error == PH_SEALED ? PH_OK : error;
 }
 
 enum ph_error message_page(struct store *store, const struct message_query *query,

@@ -48,6 +48,21 @@ static struct seal_place response_place(int64_t row, int64_t owner, struct slice
     return sealed_response_place(row, key);
 }
 
+static struct seal_place body_place(int64_t row, int64_t owner, struct slice key)
+{
+    (void)owner;
+    (void)key;
+    return sealed_body_place(row);
+}
+
+static struct seal_place raw_body_place(int64_t row, int64_t owner, struct slice key)
+{
+    (void)owner;
+    (void)key;
+    return sealed_raw_body_place(row);
+}
+
+/* The long table comes last. */
 static const struct sealed_column columns[] = {
     {"SELECT id, endpoint_id, secret, sealed_secret FROM endpoint_secret"
      " WHERE id > $1 ORDER BY id LIMIT $2",
@@ -74,6 +89,16 @@ static const struct sealed_column columns[] = {
      "UPDATE idempotency SET response = $3, sealed_response = $4"
      " WHERE hour = $1 AND key_hash = $5 AND response = $2 AND sealed_response IS NULL",
      response_place, "", false, true},
+    {"SELECT message_id, 0, body, sealed_body FROM payload"
+     " WHERE message_id > $1 ORDER BY message_id LIMIT $2",
+     "UPDATE payload SET body = $3, sealed_body = $4"
+     " WHERE message_id = $1 AND body = $2 AND sealed_body IS NULL",
+     body_place, "", false, false},
+    {"SELECT message_id, 0, raw_body, sealed_raw_body FROM payload"
+     " WHERE message_id > $1 ORDER BY message_id LIMIT $2",
+     "UPDATE payload SET raw_body = $3, sealed_raw_body = $4"
+     " WHERE message_id = $1 AND raw_body = $2 AND sealed_raw_body IS NULL",
+     raw_body_place, "", false, false},
 };
 
 /* One row of a step, copied out of the query: SQLite does not say what a query shows of rows that
@@ -143,17 +168,21 @@ static enum ph_error read_entries(struct store *store, struct seal_walk *walk, s
     if (column->has_key) {
         db_bind_blob(select, 3, key_of(walk->key));
     }
-    bool has_row;
-    enum ph_error error;
+    bool has_row = true;
+    enum ph_error error = PH_OK;
+    size_t bytes = 0;
     entries->count = 0;
-    while ((error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
-        PH_ASSERT(entries->count < SEAL_ROWS_STEP);
-        read_entry(column, select, &entries->items[entries->count++]);
+    while (entries->count < SEAL_ROWS_STEP && bytes < SEAL_ROWS_STEP_BYTES &&
+           (error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        struct entry *entry = &entries->items[entries->count++];
+        read_entry(column, select, entry);
+        bytes += entry->value.length + entry->twin.length;
     }
+    db_done(select);
     if (error != PH_OK) {
         return error;
     }
-    if (entries->count == SEAL_ROWS_STEP) {
+    if (has_row) { /* more may follow */
         const struct entry *last = &entries->items[entries->count - 1];
         walk->row = last->row;
         memcpy(walk->key, last->key, KEY_BYTES);
@@ -209,14 +238,16 @@ enum ph_error seal_rows_clean(struct store *store, struct diag *diag)
     enum ph_error error = seal_rows_are_done(store, diag, &is_done);
     if (error == PH_OK && !is_done) {
         error = diag_set(diag, PH_CONFLICT, NULL,
-                         "there may be secrets in plain still: run the server with the master key "
+                         "there may be values in plain still: run the server with the master key "
                          "until its log says \"secrets sealed\"");
     }
     if (error == PH_OK) {
-        error = db_run(store->db,
-                       "{if_sqlite}VACUUM{end}"
-                       "{if_postgres}VACUUM FULL endpoint_secret, endpoint, idempotency{end}",
-                       diag);
+        error =
+            db_run(store->db,
+                   "{if_sqlite}VACUUM{end}"
+                   "{if_postgres}VACUUM FULL endpoint_secret, endpoint, integration, idempotency, "
+                   "payload{end}",
+                   diag);
     }
     return error;
 }

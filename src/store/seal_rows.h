@@ -8,8 +8,9 @@
 
 #include "store/store.h"
 
-/* Rows that one step looks at. */
+/* Rows that one step looks at; fewer when they have more bytes than that. */
 #define SEAL_ROWS_STEP 100
+#define SEAL_ROWS_STEP_BYTES ((size_t)2 * 1024 * 1024)
 
 /* Where a walk over all columns that may be sealed stands; begin with zeroes. */
 struct seal_walk {
@@ -28,8 +29,8 @@ PH_NODISCARD enum ph_error seal_rows_are_done(struct store *store, struct diag *
 PH_NODISCARD enum ph_error seal_rows_step(struct store *store, struct seal_walk *walk,
                                           struct diag *diag, int64_t *ret_sealed);
 
-/* Writes the store anew (on PostgreSQL the tables with secrets), so that nothing in plain is left
- * in its free space. Outside a transaction, with no server running; needs as much space as the
+/* Writes the store anew (on PostgreSQL the tables with sealed columns), so that nothing in plain is
+ * left in its free space. Outside a transaction, with no server running; needs as much space as the
  * store. PH_CONFLICT unless all is sealed. */
 PH_NODISCARD enum ph_error seal_rows_clean(struct store *store, struct diag *diag);
 

@@ -33,6 +33,16 @@ struct seal_place sealed_response_place(int64_t hour, struct slice key_hash)
         .table = "idempotency", .column = "response", .row = hour, .key = key_hash};
 }
 
+struct seal_place sealed_body_place(int64_t message_id)
+{
+    return (struct seal_place){.table = "payload", .column = "body", .row = message_id};
+}
+
+struct seal_place sealed_raw_body_place(int64_t message_id)
+{
+    return (struct seal_place){.table = "payload", .column = "raw_body", .row = message_id};
+}
+
 enum ph_error sealed_make(struct store *store, const struct seal_place *place, struct slice empty,
                           struct slice *value, struct buf *sealed, struct diag *diag)
 {
@@ -53,7 +63,7 @@ enum ph_error sealed_read(struct store *store, const struct seal_place *place, s
         return PH_OK;
     }
     if (store->keyring == NULL) {
-        return diag_set(diag, PH_STORE, "store",
+        return diag_set(diag, PH_SEALED, "store",
                         "the %s of %s %lld is sealed and there is no master key", place->column,
                         place->table, (long long)place->row);
     }

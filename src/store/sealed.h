@@ -10,7 +10,7 @@
 #include "core/seal.h"
 #include "store/store.h"
 
-/* Sealed values are short but for custom headers and kept answers. */
+/* Sealed values are short but for payloads, custom headers and kept answers. */
 #define SEALED_BYTES_MAX ((size_t)128 * 1024 * 1024)
 
 /* What a value is bound to. A secret stays with its endpoint and headers with their application, so
@@ -20,6 +20,9 @@ struct seal_place sealed_headers_place(int64_t endpoint_id, int64_t application_
 struct seal_place sealed_credentials_place(int64_t endpoint_id, int64_t application_id);
 struct seal_place sealed_key_place(int64_t integration_id, int64_t application_id);
 struct seal_place sealed_response_place(int64_t hour, struct slice key_hash);
+/* A payload stays with its message. */
+struct seal_place sealed_body_place(int64_t message_id);
+struct seal_place sealed_raw_body_place(int64_t message_id);
 
 /*
  * Before a write: with a keyring, appends the sealed value to `sealed` and replaces *value by
@@ -35,7 +38,8 @@ static inline struct slice sealed_twin(const struct buf *sealed)
     return sealed->len > 0 ? buf_slice(sealed) : SLICE_NONE;
 }
 
-/* After a read: when `twin` is not NULL, opens it into `opened`, which *value points into then. */
+/* After a read: when `twin` is not NULL, opens it into `opened`, which *value points into then.
+ * PH_SEALED when it cannot be opened, now and later. */
 PH_NODISCARD enum ph_error sealed_read(struct store *store, const struct seal_place *place,
                                        struct slice twin, struct slice *value,
                                        struct secret *opened, struct diag *diag);

@@ -26,7 +26,8 @@ static int64_t plain_count(struct flow_rig *rig)
 {
     return flow_rig_number(rig,
                            "SELECT (SELECT count(*) FROM endpoint_secret WHERE length(secret) > 0)"
-                           " + (SELECT count(*) FROM endpoint WHERE headers <> '{}')",
+                           " + (SELECT count(*) FROM endpoint WHERE headers <> '{}')"
+                           " + (SELECT count(*) FROM payload WHERE length(body) > 0)",
                            0);
 }
 
@@ -74,7 +75,7 @@ static void test_older_secrets_are_sealed_while_it_runs(void **state)
     (void)flow_rig_send(rig, "a", "{}");
     receiver_await(receiver, 1);
     assert_signed(receiver, older_id);
-    assert_int_equal(plain_count(rig), 2);
+    assert_int_equal(plain_count(rig), 3);
     flow_rig_stop(rig, RIG_DRAIN_MS);
 
     struct keyring *keyring = open_keyring(state, clock_wall_us());
@@ -114,11 +115,55 @@ static void test_a_data_key_lasts_a_day(void **state)
     receiver_stop(receiver);
 }
 
+static void write_store(void **state, const char *sql)
+{
+    const struct contract_store *fresh = *state;
+    struct diag diag = {0};
+    struct db *db;
+    CONTRACT_OK(db_open(fresh->address, DB_READ_WRITE, &diag, &db), &diag);
+    CONTRACT_OK(db_run(db, sql, &diag), &diag);
+    db_close(db);
+}
+
+/* A delivery whose payload cannot be opened fails in words, by itself; those behind it go out. */
+static void test_an_unreadable_payload_fails_alone(void **state)
+{
+    struct flow_rig *rig = flow_rig_new(state);
+    struct receiver *receiver = receiver_start();
+    struct keyring *keyring = open_keyring(state, clock_wall_us());
+    rig->options.keyring = keyring;
+    flow_rig_start(rig);
+    int64_t endpoint_id = add_endpoint(rig, receiver, NULL);
+    int64_t first_id = flow_rig_send(rig, "a", "{\"n\":1}");
+    int64_t second_id = flow_rig_send(rig, "a", "{\"n\":2}");
+    receiver_await(receiver, 2);
+    RIG_UNTIL(flow_rig_is(rig, first_id, endpoint_id, DELIVERY_SUCCEEDED) &&
+              flow_rig_is(rig, second_id, endpoint_id, DELIVERY_SUCCEEDED));
+    flow_rig_stop(rig, RIG_DRAIN_MS);
+    write_store(state, "UPDATE payload SET sealed_body = (SELECT sealed_body FROM payload"
+                       " ORDER BY message_id DESC LIMIT 1)");
+    write_store(state, "UPDATE delivery SET state = 0, attempts = 0, next_attempt_at = 1");
+    flow_rig_start(rig);
+    receiver_await(receiver, 3);
+    RIG_UNTIL(flow_rig_is(rig, first_id, endpoint_id, DELIVERY_FAILED) &&
+              flow_rig_is(rig, second_id, endpoint_id, DELIVERY_SUCCEEDED));
+    assert_int_equal(flow_rig_delivery(rig, first_id, endpoint_id).reason, DELIVERY_REASON_ABORTED);
+    assert_int_equal(flow_rig_delivery(rig, first_id, endpoint_id).attempts, 1);
+    assert_string_equal(receiver->requests[2].body, "{\"n\":2}");
+    (void)flow_rig_send(rig, "a", "{\"n\":3}");
+    receiver_await(receiver, 4);
+    assert_signed(receiver, endpoint_id);
+    flow_rig_close(rig);
+    keyring_free(keyring);
+    receiver_stop(receiver);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_BOTH(test_older_secrets_are_sealed_while_it_runs),
         CONTRACT_BOTH(test_a_data_key_lasts_a_day),
+        CONTRACT_BOTH(test_an_unreadable_payload_fails_alone),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }

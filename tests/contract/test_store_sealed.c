@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Secrets sealed at rest: the master key and its data keys, sealed and plain rows side by side, the
- * sealing of what was there before, and the change of the master key. */
+ * sealing of what was there before, and the change of the master key. Payloads likewise. */
 #include "contract/contract.h"
 #include "contract/store_endpoint_rig.h"
 
 #include "base/clock.h"
 #include "store/endpoint_secret.h"
+#include "store/event_list.h"
 #include "store/idempotency.h"
 #include "store/keyring.h"
+#include "store/message_list.h"
 #include "store/seal_rows.h"
 
 #define ENDPOINT 11
@@ -212,7 +214,7 @@ static void test_a_sealed_store_wants_its_key(void **state)
     assert_non_null(strstr(diag.text, "this is not the master key of the store"));
     CONTRACT_OK(try_keyring(state, 'm', &diag), &diag);
     drop_keyring(&rig);
-    assert_int_equal(read_secret(&rig, ENDPOINT, 'a', &diag), PH_STORE);
+    assert_int_equal(read_secret(&rig, ENDPOINT, 'a', &diag), PH_SEALED);
     assert_non_null(strstr(diag.text, "there is no master key"));
     /* A master key that only looks right by its id. */
     store_rig_run(&rig, "UPDATE data_key SET wrapped = sealed_secret FROM endpoint_secret");
@@ -232,10 +234,10 @@ static void test_a_value_that_was_moved_does_not_open(void **state)
     struct diag diag = {0};
     /* To an endpoint of somebody who may read its secret. */
     store_rig_run(&rig, "UPDATE endpoint_secret SET endpoint_id = 13 WHERE id = 2");
-    assert_int_equal(read_secret(&rig, 13, 'b', &diag), PH_STORE);
+    assert_int_equal(read_secret(&rig, 13, 'b', &diag), PH_SEALED);
     assert_non_null(strstr(diag.text, "cannot be opened"));
     store_rig_run(&rig, "UPDATE endpoint SET application_id = 8");
-    assert_int_equal(endpoint_find_error(&rig, OTHER_APPLICATION, ENDPOINT), PH_STORE);
+    assert_int_equal(endpoint_find_error(&rig, OTHER_APPLICATION, ENDPOINT), PH_SEALED);
     assert_secret(&rig, ENDPOINT, 'a');
     struct seal_walk walk = {0};
     struct seal_counts counts = {0};
@@ -364,7 +366,7 @@ static void test_keys_of_another_process_are_found(void **state)
     store_rig_run(&rig, "DELETE FROM data_key");
     drop_keyring(&rig);
     use_keyring(&rig, state, 'm', NOW_US);
-    assert_int_equal(read_secret(&rig, 1, 'a', &diag), PH_STORE);
+    assert_int_equal(read_secret(&rig, 1, 'a', &diag), PH_SEALED);
     close_rig(&rig);
 }
 
@@ -400,6 +402,252 @@ static void test_the_master_key_changes(void **state)
     close_rig(&rig);
 }
 
+/* --- payloads -------------------------------------------------------------------------------- */
+
+#define PAYLOAD "{\"marker\":\"payload-hunter2\"}"
+#define RAW_BODY "raw-hunter2\n"
+#define TRACE "a trace of 25 bytes......"
+
+static enum ph_error try_payload(struct store_rig *rig, int64_t id, struct slice raw_body,
+                                 struct diag *diag)
+{
+    const struct message_row row = {
+        .id = id,
+        .application_id = APPLICATION,
+        .event_type = TEXT("a"),
+        .payload_expires_at_us = LATER_US,
+    };
+    CONTRACT_OK(message_insert(rig->store, &row, diag), diag);
+    return message_insert_payload(rig->store, id, TEXT(PAYLOAD), raw_body, TEXT(TRACE), diag);
+}
+
+static void add_payload(struct store_rig *rig, int64_t id, struct slice raw_body)
+{
+    struct diag diag = {0};
+    CONTRACT_OK(try_payload(rig, id, raw_body, &diag), &diag);
+}
+
+static void assert_payload(struct store_rig *rig, int64_t id, const char *expected_sent)
+{
+    struct diag diag = {0};
+    struct slice payload;
+    struct slice sent;
+    struct slice trace;
+    CONTRACT_OK(message_payload(rig->store, id, &rig->arena, &diag, &payload), &diag);
+    assert_text_is(payload, PAYLOAD);
+    CONTRACT_OK(message_sent(rig->store, id, &rig->arena, &diag, &sent, &trace), &diag);
+    assert_text_is(sent, expected_sent);
+    assert_text_is(trace, TRACE);
+}
+
+static int64_t plain_payloads(struct store_rig *rig)
+{
+    return store_rig_number(rig,
+                            "SELECT coalesce(sum(CASE WHEN length(body) > 0 THEN 1 ELSE 0 END), 0)"
+                            " + coalesce(sum(CASE WHEN length(raw_body) > 0 THEN 1 ELSE 0 END), 0)"
+                            " FROM payload",
+                            0);
+}
+
+static int64_t sealed_payloads(struct store_rig *rig)
+{
+    return store_rig_number(rig, "SELECT count(sealed_body) + count(sealed_raw_body) FROM payload",
+                            0);
+}
+
+static enum ph_error read_payload(struct store_rig *rig, int64_t id, struct diag *diag)
+{
+    struct slice payload;
+    return message_payload(rig->store, id, &rig->arena, diag, &payload);
+}
+
+static enum ph_error read_sent(struct store_rig *rig, int64_t id, struct diag *diag)
+{
+    struct slice sent;
+    struct slice trace;
+    return message_sent(rig->store, id, &rig->arena, diag, &sent, &trace);
+}
+
+static void test_payloads_are_sealed(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    add_payload(&rig, 1, SLICE_NONE); /* before there was a key */
+    add_payload(&rig, 2, TEXT(RAW_BODY));
+    assert_int_equal(plain_payloads(&rig), 3);
+    assert_int_equal(sealed_payloads(&rig), 0);
+    use_keyring(&rig, state, 'm', NOW_US);
+    add_payload(&rig, 3, SLICE_NONE);
+    add_payload(&rig, 4, TEXT(RAW_BODY));
+    add_payload(&rig, 5, TEXT("")); /* raw bytes, none of them */
+    assert_int_equal(plain_payloads(&rig), 3);
+    assert_int_equal(sealed_payloads(&rig), 4);
+    assert_payload(&rig, 1, PAYLOAD);
+    assert_payload(&rig, 2, RAW_BODY);
+    assert_payload(&rig, 3, PAYLOAD);
+    assert_payload(&rig, 4, RAW_BODY);
+    assert_payload(&rig, 5, "");
+
+    struct diag diag = {0};
+    struct arena small;
+    arena_init(&small, 4);
+    struct slice payload;
+    assert_int_equal(message_payload(rig.store, 4, &small, &diag, &payload), PH_NO_MEMORY);
+    arena_done(&small);
+    CONTRACT_OK(message_payload(rig.store, 4, NULL, &diag, NULL), &diag);
+    bool was_pending;
+    CONTRACT_OK(message_expunge(rig.store, 4, NOW_US, &diag, &was_pending), &diag);
+    assert_int_equal(read_payload(&rig, 4, &diag), PH_NOT_FOUND);
+    close_rig(&rig);
+}
+
+/* One that cannot be opened is an error of its own, and no list ends at it. */
+static void test_an_unreadable_payload_stands_alone(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    use_keyring(&rig, state, 'm', NOW_US);
+    for (int64_t id = 1; id <= 4; id++) {
+        add_payload(&rig, id, TEXT(RAW_BODY));
+    }
+    struct diag diag = {0};
+    store_rig_run(&rig, "UPDATE payload SET sealed_body = (SELECT sealed_body FROM payload"
+                        " WHERE message_id = 1) WHERE message_id = 2");
+    assert_int_equal(read_payload(&rig, 2, &diag), PH_SEALED);
+    assert_non_null(strstr(diag.text, "the sealed body of payload 2 cannot be opened"));
+    CONTRACT_OK(read_sent(&rig, 2, &diag), &diag);
+    store_rig_run(&rig, "UPDATE payload SET sealed_body = sealed_raw_body,"
+                        " sealed_raw_body = sealed_body WHERE message_id = 3");
+    assert_int_equal(read_payload(&rig, 3, &diag), PH_SEALED);
+    assert_int_equal(read_sent(&rig, 3, &diag), PH_SEALED);
+    assert_payload(&rig, 4, RAW_BODY);
+    CONTRACT_OK(message_payload(rig.store, 3, NULL, &diag, NULL), &diag); /* it is there */
+
+    const struct message_query query = {.application_id = APPLICATION,
+                                        .page = oldest_first(10),
+                                        .with_payload = true,
+                                        .now_us = NOW_US};
+    struct message_item items[11];
+    struct list_end end;
+    CONTRACT_OK(message_page(rig.store, &query, &rig.arena, &diag, items, &end), &diag);
+    assert_int_equal(end.count, 4);
+    assert_text_is(items[0].payload, PAYLOAD);
+    assert_null(items[1].payload.ptr);
+    assert_text_is(items[3].payload, PAYLOAD);
+    const struct event_row event = {.id = 2, .message = items[1].row};
+    struct slice content = TEXT("x");
+    CONTRACT_OK(event_content(rig.store, &event, NOW_US, &rig.arena, &diag, &content), &diag);
+    assert_null(content.ptr);
+
+    struct seal_walk walk = {0};
+    struct seal_counts counts = {0};
+    while (!walk.is_done) {
+        CONTRACT_OK(seal_rows_check(rig.store, &walk, &diag, &counts), &diag);
+    }
+    assert_int_equal(counts.sealed, 5);
+    assert_int_equal(counts.broken, 3);
+    drop_keyring(&rig);
+    assert_int_equal(read_payload(&rig, 4, &diag), PH_SEALED);
+    assert_non_null(strstr(diag.text, "there is no master key"));
+    close_rig(&rig);
+}
+
+static void test_older_payloads_are_sealed_in_steps(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    const int rows = SEAL_ROWS_STEP + 20;
+    for (int id = 1; id <= rows; id++) {
+        add_payload(&rig, id, id % 10 == 0 ? TEXT(RAW_BODY) : SLICE_NONE);
+    }
+    /* Three that are too large for one step together. */
+    store_rig_run(
+        &rig, "{if_sqlite}UPDATE payload SET body = zeroblob(1048576) WHERE message_id <= 3{end}"
+              "{if_postgres}UPDATE payload SET body = decode(repeat('00', 1048576), 'hex')"
+              " WHERE message_id <= 3{end}");
+    int plain = rows + rows / 10;
+    assert_int_equal(plain_payloads(&rig), plain);
+    use_keyring(&rig, state, 'm', NOW_US);
+    struct diag diag = {0};
+    struct seal_walk walk = {0};
+    int64_t first = 0;
+    while (!walk.is_done) {
+        int64_t sealed = -1;
+        CONTRACT_OK(seal_rows_step(rig.store, &walk, &diag, &sealed), &diag);
+        first = first == 0 ? sealed : first;
+        plain -= (int)sealed;
+        assert_int_equal(plain_payloads(&rig), plain);
+    }
+    assert_int_equal(plain, 0);
+    assert_int_equal(first, 2);
+    assert_int_equal(sealed_payloads(&rig), rows + rows / 10);
+    for (int id = 4; id <= rows; id++) {
+        assert_payload(&rig, id, id % 10 == 0 ? RAW_BODY : PAYLOAD);
+    }
+    CONTRACT_OK(seal_rows_clean(rig.store, &diag), &diag);
+    SECRET_AUTO struct secret former = master_of('m');
+    SECRET_AUTO struct secret next = master_of('n');
+    int64_t count = 0;
+    CONTRACT_OK(keyring_rewrap(rig.store->db, &former, &next, &diag, &count), &diag);
+    assert_int_equal(count, 1);
+    use_keyring(&rig, state, 'n', NOW_US);
+    add_payload(&rig, 999, TEXT(RAW_BODY));
+    assert_payload(&rig, rows, RAW_BODY);
+    assert_payload(&rig, 4, PAYLOAD);
+    assert_payload(&rig, 999, RAW_BODY);
+    close_rig(&rig);
+}
+
+/* A store whose secrets were all sealed before payloads could be: the migration forgets that. */
+static void test_the_migration_has_it_walked_again(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    store_rig_run(&rig, "DELETE FROM schema_migration WHERE number >= 15");
+    store_rig_run(&rig, "ALTER TABLE payload DROP COLUMN sealed_body");
+    store_rig_run(&rig, "ALTER TABLE payload DROP COLUMN sealed_raw_body");
+    struct db_statement *insert =
+        db_prepare(rig.store->db, "INSERT INTO meta (name, value) VALUES ('secrets_sealed', $1)");
+    db_bind_blob(insert, 1, TEXT("1"));
+    struct diag diag = {0};
+    CONTRACT_OK(db_exec(insert, &diag), &diag);
+    store_rig_close(&rig);
+    store_rig_open(&rig, state);
+    bool is_done = true;
+    CONTRACT_OK(seal_rows_are_done(rig.store, &diag, &is_done), &diag);
+    assert_false(is_done);
+    close_rig(&rig);
+}
+
+/* A key never seals more than was reserved of its uses in its row. */
+static void test_uses_are_reserved_before(void **state)
+{
+    struct store_rig rig;
+    store_rig_open(&rig, state);
+    use_keyring(&rig, state, 'm', NOW_US);
+    struct keyring *keyring = rig.store->keyring;
+    struct diag diag = {0};
+    int64_t before = store_rig_number(&rig, "SELECT uses FROM data_key", 0);
+    keyring_set_block(keyring, 4);
+    CONTRACT_OK(renew(&rig, NOW_US, &diag), &diag);
+    CONTRACT_OK(keyring_load(keyring, rig.store->db, &diag), &diag);
+    assert_int_equal(store_rig_number(&rig, "SELECT uses FROM data_key", 0), before + 4);
+    assert_false(keyring_is_due(keyring, NOW_US));
+    add_payload(&rig, 1, TEXT(RAW_BODY)); /* two uses */
+    assert_false(keyring_is_due(keyring, NOW_US));
+    add_payload(&rig, 2, SLICE_NONE);
+    assert_true(keyring_is_due(keyring, NOW_US));
+    assert_int_equal(try_payload(&rig, 3, TEXT(RAW_BODY), &diag), PH_STORE_BUSY);
+    assert_non_null(strstr(diag.text, "reserved"));
+    CONTRACT_OK(renew(&rig, NOW_US, &diag), &diag);
+    CONTRACT_OK(keyring_load(keyring, rig.store->db, &diag), &diag);
+    assert_int_equal(store_rig_number(&rig, "SELECT uses FROM data_key", 0), before + 8);
+    add_payload(&rig, 4, TEXT(RAW_BODY));
+    assert_payload(&rig, 1, RAW_BODY);
+    assert_payload(&rig, 4, RAW_BODY);
+    close_rig(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -411,6 +659,11 @@ int main(void)
         CONTRACT_BOTH(test_data_keys_change_with_time_and_use),
         CONTRACT_BOTH(test_keys_of_another_process_are_found),
         CONTRACT_BOTH(test_the_master_key_changes),
+        CONTRACT_BOTH(test_payloads_are_sealed),
+        CONTRACT_BOTH(test_an_unreadable_payload_stands_alone),
+        CONTRACT_BOTH(test_older_payloads_are_sealed_in_steps),
+        CONTRACT_BOTH(test_the_migration_has_it_walked_again),
+        CONTRACT_BOTH(test_uses_are_reserved_before),
     };
     return cmocka_run_group_tests(tests, contract_begin, contract_end);
 }

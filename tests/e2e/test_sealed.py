@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets sealed at rest: nothing of them is left in the store, the logs or the lists; the master key comes, changes,
-and must be there."""
+"""Secrets and payloads sealed at rest: nothing of them is left in the store, and of secrets in the logs or the lists;
+the master key comes, changes, and must be there."""
 
 import base64
 import os
 import re
 import resource
+import sqlite3
 from pathlib import Path
 
 import httpx
@@ -140,7 +141,7 @@ def test_nothing_secret_is_left(receiver, path, key_file):
         assert all(key not in content for content in files_of(server).values())
         env = {"POSTHORN_MASTER_KEY_FILE": str(settings["master_key_file"])}
         assert run("key", "check", data=server.data, env=env).stdout == (
-            "the master key opens 1 data keys\n6 secrets are sealed and open\n0 are in plain\n0 cannot be opened\n"
+            "the master key opens 1 data keys\n8 values are sealed and open\n0 are in plain\n0 cannot be opened\n"
         )
 
 
@@ -159,11 +160,11 @@ def test_turning_it_on_seals_what_is_there(receiver, path, key_file):
         server.stop()
         assert run("key", "clean", data=server.data, env=env, check=False).returncode == 1
         plain = run("key", "check", data=server.data, env=env).stdout
-        assert "\n305 are in plain\n" in plain
+        assert "\n306 are in plain\n" in plain
 
         server.settings["master_key_file"] = key
         server.start()
-        assert wait_sealed(server) == 305  # 303 secrets, one row of headers, one kept answer
+        assert wait_sealed(server) == 306  # 303 secrets, one row of headers, one kept answer, one payload
         check_delivery(api, receiver, path, app, endpoints, secrets)
         assert api.secret(app, endpoints[0]) == secrets[2]
         busy = run("key", "clean", data=server.data, env=env, check=False)
@@ -240,7 +241,143 @@ def test_the_master_key_changes(key_file):
         other = api.new_endpoint(app, "https://receiver.example/")
         assert api.secret(app, other)
         check = run("key", "check", data=server.data, env={"POSTHORN_MASTER_KEY_FILE": str(new)}).stdout
-        assert check.splitlines()[:2] == ["the master key opens 2 data keys", "2 secrets are sealed and open"]
+        assert check.splitlines()[:2] == ["the master key opens 2 data keys", "2 values are sealed and open"]
+
+
+MARKER = "payload-hunter2-is-a-marker"
+RAW = "raw-hunter2-is-a-marker"
+
+
+def with_marker(server):
+    """The files of the data directory that have a marker of a payload in them."""
+    return {name for name, content in files_of(server).items() if MARKER.encode() in content or RAW.encode() in content}
+
+
+def bodies(receiver, path):
+    return sorted(request.body for request in receiver.requests(path))
+
+
+@pytest.mark.smoke
+def test_payloads_are_sealed(receiver, path, key_file):
+    """Delivered at once, after retries from the store, by hand, by a replay; shown, explained, followed; and sealed."""
+    key = key_file()
+    receiver.script(path, Reply(500), Reply(500), Reply(500), Reply(204))
+    with Server({"master_key_file": key}) as server:
+        api = server.api()
+        app = api.new_app()
+        root = f"/app/{app['id']}"
+        sink = api.ok("POST", f"{root}/sink", {"type": "poller"}, 201)
+        endpoint = api.new_endpoint(app, receiver.url(path), retrySchedule=[0.05, 0.05, 0.05, 0.05])
+        message = api.send(app, {"word": MARKER})
+        raw = api.send(app, {"word": MARKER}, transformationsParams={"rawPayload": RAW})
+        for each in (message, raw):
+            api.wait_explained(app, each, endpoint, "delivered", None)
+        assert with_marker(server) == set()
+        assert set(files_of(server)) >= {"posthorn.db", "posthorn.db-wal"}
+
+        server.kill()
+        server.start()
+        late = api.new_endpoint(app, receiver.url(path + "/late"))
+        for each in (message, raw):
+            api.ok("POST", f"{root}/msg/{each['id']}/endpoint/{endpoint['id']}/resend", {}, 202)
+        api.ok("POST", f"{root}/endpoint/{late['id']}/replay-missing", {"since": message["timestamp"]}, 202)
+        wait_for(lambda: len(bodies(receiver, path + "/late")) == 2, 15, "the replay")
+        text = b'{"word": "%s"}' % MARKER.encode()
+        assert bodies(receiver, path + "/late") == sorted([RAW.encode(), text])
+        wait_for(lambda: len(bodies(receiver, path)) >= 7, 15, "the resent ones")
+        assert set(bodies(receiver, path)) == {RAW.encode(), text}
+        assert [row["payload"] for row in api.ok("GET", f"{root}/msg")["data"]] == [{"word": MARKER}] * 2
+        assert api.ok("GET", f"{root}/msg/{raw['id']}")["payload"] == {"word": MARKER}
+        assert api.ok("GET", f"{root}/msg/{raw['id']}/raw") == {"payload": RAW}
+        polled = api.ok("GET", f"{root}/poller/{sink['id']}")["data"]
+        assert [row["payload"] for row in polled] == [{"word": MARKER}] * 2
+        assert with_marker(server) == set()
+        server.stop()
+        assert with_marker(server) == set() and MARKER not in server.log() and RAW not in server.log()
+
+
+def sealed_and_plain(server):
+    """How many payloads are sealed and how many are not, as another process sees the store."""
+    store = sqlite3.connect(f"file:{server.data / 'posthorn.db'}?mode=ro", uri=True)
+    try:
+        return store.execute("SELECT count(sealed_body), sum(length(body) > 0) FROM payload").fetchone()
+    finally:
+        store.close()
+
+
+def test_payloads_from_before_are_sealed_through_a_crash(receiver, path, key_file):
+    key = key_file()
+    env = {"POSTHORN_MASTER_KEY_FILE": str(key)}
+    with Server() as server:
+        api = server.api()
+        app = api.new_app()
+        root = f"/app/{app['id']}"
+        for batch in range(4):
+            rows = [{"eventType": "a", "payload": {"word": f"{MARKER}-{batch}-{row}"}} for row in range(1000)]
+            api.ok("POST", f"{root}/msg/batch", {"messages": rows}, 202)
+        api.send(app, {"word": "last"}, transformationsParams={"rawPayload": RAW})
+        server.stop()
+        assert with_marker(server) and sealed_and_plain(server) == (0, 4001)
+
+        server.settings["master_key_file"] = key
+        server.start()
+        wait_for(lambda: sealed_and_plain(server)[0] > 0, 15, "the walk to begin")
+        server.kill()
+        sealed, plain = sealed_and_plain(server)
+        assert sealed > 0 and plain > 0 and sealed + plain == 4001
+        server.start()
+        api.send(app, {"word": "in between"})
+        assert wait_sealed(server) == plain + 1  # and the raw body
+        assert sealed_and_plain(server) == (4002, 0)
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        words, following = [], {"limit": 250}
+        while True:
+            page = api.ok("GET", f"{root}/msg", params=following)
+            words += [row["payload"]["word"] for row in page["data"]]
+            if page["done"]:
+                break
+            following["iterator"] = page["iterator"]
+        assert sorted(words) == sorted(
+            [f"{MARKER}-{batch}-{row}" for batch in range(4) for row in range(1000)] + ["last", "in between"]
+        )
+        last = api.ok("GET", f"{root}/msg", params={"limit": 2})["data"][1]
+        api.ok("POST", f"{root}/msg/{last['id']}/endpoint/{endpoint['id']}/resend", {}, 202)
+        wait_for(lambda: bodies(receiver, path) == [RAW.encode()], 15, "the resent one")
+        server.stop()
+        said = run("key", "check", data=server.data, env=env).stdout
+        assert "\n0 are in plain\n0 cannot be opened\n" in said
+        run("key", "clean", data=server.data, env=env)
+        assert with_marker(server) == set()
+
+
+def test_a_payload_that_cannot_be_opened(receiver, path, key_file):
+    """Its attempt fails in words and its own answer is an error; all others go on."""
+    key = key_file()
+    with Server({"master_key_file": key}) as server:
+        api = server.api()
+        app = api.new_app()
+        root = f"/app/{app['id']}"
+        bad, good = api.send(app, {"n": 1}), api.send(app, {"n": 2})
+        server.stop()
+        with sqlite3.connect(server.data / "posthorn.db") as store:
+            store.execute("UPDATE payload SET sealed_body = substr(sealed_body, 1, length(sealed_body) - 16)"
+                          " || zeroblob(16) WHERE message_id = (SELECT min(message_id) FROM payload)")
+        store.close()
+        server.start()
+        endpoint = api.new_endpoint(app, receiver.url(path))
+        for each in (bad, good):
+            api.ok("POST", f"{root}/msg/{each['id']}/endpoint/{endpoint['id']}/resend", {}, 202)
+        wait_for(lambda: bodies(receiver, path) == [b'{"n": 2}'], 15, "the good one")
+        (attempt,) = api.wait_attempts(app, bad)
+        assert attempt["status"] != SUCCESS and "cannot be opened" in attempt["response"]
+        assert api.get(f"{root}/msg/{bad['id']}/raw").status_code == 500
+        assert "the sealed body of payload" in server.log()
+        listed = {row["id"]: row["payload"] for row in api.ok("GET", f"{root}/msg")["data"]}
+        assert listed == {bad["id"]: {"expired": True}, good["id"]: {"n": 2}}
+        server.stop()
+        check = run("key", "check", data=server.data, env={"POSTHORN_MASTER_KEY_FILE": str(key)}, check=False)
+        assert check.returncode == 1 and "the sealed body of payload" in check.stderr
+        assert "\n1 cannot be opened\n" in check.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["show"], ["check", "more"], ["rotate"], ["clean", "--new-key-file", "x"]])

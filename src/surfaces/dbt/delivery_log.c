@@ -70,7 +70,7 @@ static enum ph_error complete(struct store *store, struct arena *arena, struct d
         db_done(select);
     }
     error = message_payload(store, event->message_id, arena, diag, &event->payload);
-    if (error == PH_NOT_FOUND) {
+    if (error == PH_NOT_FOUND || error == PH_SEALED) {
         event->payload = SLICE_NONE;
         error = PH_OK;
     }
