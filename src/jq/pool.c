@@ -23,6 +23,13 @@ void pool_count(struct jq_pool *pool, enum metric metric, int64_t amount)
     }
 }
 
+void pool_show_aside(struct jq_pool *pool)
+{
+    if (pool->options.metrics != NULL) {
+        metrics_set(pool->options.metrics, METRIC_JQ_ASIDE, (int64_t)pool->records.aside_count);
+    }
+}
+
 static void count_result(struct jq_pool *pool, const struct jq_result *result)
 {
     static const enum metric by_outcome[] = {
@@ -121,9 +128,7 @@ static void wait_for_events(struct jq_pool *pool, int64_t next_us)
 static int64_t expire_aside(struct jq_pool *pool, int64_t now_us)
 {
     int64_t next_us = records_expire(&pool->records, now_us);
-    if (pool->options.metrics != NULL) {
-        metrics_set(pool->options.metrics, METRIC_JQ_ASIDE, (int64_t)pool->records.aside_count);
-    }
+    pool_show_aside(pool);
     return next_us;
 }
 

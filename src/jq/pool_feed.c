@@ -51,6 +51,7 @@ static void put_aside(struct jq_pool *pool, const struct item *item, const char 
     (void)snprintf(aside, sizeof aside, "it is put aside until %s, because %s", text, words);
     records_put_aside(&pool->records, record, clock_boot_us() + pool->options.aside_us, aside);
     pool_count(pool, METRIC_JQ_PUT_ASIDE, 1);
+    pool_show_aside(pool); /* before the answer: who has it may look */
     hex_encode(record->hash, 8, hash);
     log_write(pool->options.log, LOG_JQ_PROGRAM_ASIDE, LOG_TEXT("program", hash),
               LOG_INT("owner", item->request.owner), LOG_TEXT("reason", words));

@@ -216,5 +216,7 @@ void pool_finish(struct jq_pool *pool, struct item *item, const struct jq_result
 void pool_finish_words(struct jq_pool *pool, struct item *item, enum jq_outcome outcome,
                        const char *words);
 void pool_count(struct jq_pool *pool, enum metric metric, int64_t amount);
+/* Brings the metric of programs that are put aside up to date. */
+void pool_show_aside(struct jq_pool *pool);
 
 #endif
