@@ -340,15 +340,15 @@ def test_the_oldest_are_dropped_above_the_limit(wrapper, reports):
     reports.stop()
     (wrapper.root / "manifest.json").write_text('{"metadata": {}, "x": "%s"}' % ("x" * 100_000))
     kept = []
-    for number in range(4):
-        done = wrapper.run(flags=["--spool-max", "300KiB"])
+    for number in range(4):  # a run is a little above 100 kB
+        done = wrapper.run(flags=["--spool-max", "250KiB"])
         kept.append(wrapper.spooled()[-1].name)
         if number < 2:
             assert "is full" not in done.err
     first, second = done.err.splitlines()
     assert first.startswith(f"posthorn: the spool {wrapper.spool} is full: dropped the oldest in it, {kept[1]}")
     assert [run.name for run in wrapper.spooled()] == kept[2:]
-    assert sum(path.stat().st_size for run in wrapper.spooled() for path in run.iterdir()) < 300 * 1024
+    assert sum(path.stat().st_size for run in wrapper.spooled() for path in run.iterdir()) < 250 * 1024
 
 
 def test_the_oldest_are_dropped_above_a_thousand_runs(wrapper, reports):
