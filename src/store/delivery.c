@@ -44,7 +44,7 @@ enum ph_error delivery_insert(struct store *store, const struct delivery_insert_
 #define RELEASE(key)                                                                               \
     "UPDATE delivery SET next_attempt_at = coalesce((SELECT deliver_at FROM message"               \
     " WHERE message.id = delivery.message_id AND deliver_at > $3), $3)"                            \
-    " WHERE endpoint_id = $1 AND state = 0 AND next_attempt_at = $4 AND message_id ="              \
+    " WHERE endpoint_id = $1 AND +state = 0 AND next_attempt_at = $4 AND message_id ="             \
     " (SELECT min(message_id) FROM delivery WHERE state = 0 AND endpoint_id = $1"                  \
     " AND order_key = " key " AND generation >= (SELECT generation FROM endpoint WHERE id = $1))"
 
@@ -103,7 +103,7 @@ enum ph_error delivery_record(struct store *store, const struct delivery_outcome
     struct db_statement *update = db_prepare(
         store->db, "UPDATE delivery SET state = $3, attempts = attempts + $5, reason = $6,"
                    " next_attempt_at = $4 WHERE message_id = $1 AND endpoint_id = $2"
-                   " AND state = 0");
+                   " AND +state = 0");
     db_bind_int64(update, 1, outcome->message_id);
     db_bind_int64(update, 2, outcome->endpoint_id);
     db_bind_int64(update, 3, outcome->state);
@@ -127,7 +127,7 @@ enum ph_error delivery_cancel(struct store *store, int64_t message_id, int64_t e
 {
     struct db_statement *update =
         db_prepare(store->db, "UPDATE delivery SET state = $3, reason = $4, next_attempt_at = NULL"
-                              " WHERE message_id = $1 AND endpoint_id = $2 AND state = 0");
+                              " WHERE message_id = $1 AND endpoint_id = $2 AND +state = 0");
     db_bind_int64(update, 1, message_id);
     db_bind_int64(update, 2, endpoint_id);
     db_bind_int64(update, 3, DELIVERY_CANCELLED);
@@ -145,7 +145,7 @@ enum ph_error delivery_cancel_message(struct store *store, int64_t message_id,
     for (;;) {
         struct db_statement *select = db_prepare(
             store->db, "SELECT endpoint_id FROM delivery WHERE message_id = $1"
-                       " AND endpoint_id > $2 AND state = 0 ORDER BY endpoint_id LIMIT 1");
+                       " AND endpoint_id > $2 AND +state = 0 ORDER BY endpoint_id LIMIT 1");
         db_bind_int64(select, 1, message_id);
         db_bind_int64(select, 2, endpoint_id);
         bool has_row;

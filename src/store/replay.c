@@ -284,7 +284,7 @@ enum ph_error replay_is_untried(struct store *store, int64_t message_id, int64_t
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT 1 FROM delivery WHERE message_id = $1 AND endpoint_id = $2"
-                              " AND state = 0 AND attempts = 0"
+                              " AND +state = 0 AND attempts = 0"
                               " AND (next_attempt_at <= $3 OR next_attempt_at = $4)");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);

@@ -17,7 +17,7 @@ static enum ph_error select_old(struct store *store, int64_t after_id, int64_t b
 {
     struct db_statement *select = db_prepare(
         store->db, "SELECT id, EXISTS (SELECT 1 FROM delivery WHERE delivery.message_id ="
-                   " message.id AND delivery.state = 0) FROM message WHERE id > $1 AND id < $2"
+                   " message.id AND +delivery.state = 0) FROM message WHERE id > $1 AND id < $2"
                    " ORDER BY id LIMIT $3");
     db_bind_int64(select, 1, after_id);
     db_bind_int64(select, 2, before_id);
@@ -80,7 +80,7 @@ static const char count_sql[] =
     "  + (SELECT count(*) FROM manual_attempt WHERE message_id = step.id) END)"
     " FROM (SELECT id,"
     "  (SELECT count(*) FROM delivery WHERE message_id = message.id) AS deliveries,"
-    "  (SELECT count(*) FROM delivery WHERE message_id = message.id AND state = 0) AS pending"
+    "  (SELECT count(*) FROM delivery WHERE message_id = message.id AND +state = 0) AS pending"
     "  FROM message WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) AS step";
 
 enum ph_error retention_count(struct store *store, int64_t after_id, int64_t before_id,
@@ -135,7 +135,7 @@ enum ph_error retention_expire_payloads(struct store *store, int64_t after_id, i
     for (size_t index = 0; error == PH_OK && index < count; index++) {
         error = exec_with_id(store,
                              "DELETE FROM payload WHERE message_id = $1 AND NOT EXISTS (SELECT 1"
-                             " FROM delivery WHERE delivery.message_id = $1 AND state = 0)",
+                             " FROM delivery WHERE delivery.message_id = $1 AND +state = 0)",
                              expired[index], diag);
         deleted += db_changes(store->db);
     }
