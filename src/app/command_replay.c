@@ -21,6 +21,8 @@
 #define POLL_MIN_MS 50
 #define POLL_MAX_MS 500
 #define RETRY_MS 1000
+#define STATUSES "success, pending, fail, sending or canceled"
+#define CLASSES "0, 100, 200, 300, 400 or 500"
 
 struct replay {
     const char *url;
@@ -30,6 +32,11 @@ struct replay {
     const char *since;
     const char *until;
     const char *rate;
+    struct flag_values event_types;
+    const char *channel;
+    const char *tag;
+    const char *status;
+    const char *status_code_class;
     const char *followed;  /* --task */
     const char *cancelled; /* --cancel */
     bool is_missing;
@@ -265,7 +272,61 @@ static void write_time(struct json_out *out, const char *key, int64_t wall_us)
     }
 }
 
-static int start(struct replay *replay, int64_t since_us, int64_t until_us, int64_t rate)
+/* What was read of the arguments. */
+struct wanted {
+    int64_t since_us;
+    int64_t until_us;
+    int64_t rate;
+    int64_t status;
+    int64_t status_code_class;
+};
+
+static void write_text(struct json_out *out, const char *key, const char *text)
+{
+    if (text != NULL) {
+        json_out_member_text(out, key, text);
+    }
+}
+
+/* Each --event-type names one, or several with commas between. */
+static void write_event_types(struct json_out *out, const struct flag_values *given)
+{
+    if (given->count == 0) {
+        return;
+    }
+    json_out_key(out, "eventTypes");
+    json_out_begin_array(out);
+    for (size_t index = 0; index < given->count; index++) {
+        struct slice rest = slice_of(given->items[index]);
+        for (struct slice name; slice_next(&rest, ',', &name);) {
+            json_out_string(out, slice_trim(name));
+        }
+    }
+    json_out_end_array(out);
+}
+
+static void write_body(const struct replay *replay, const struct wanted *wanted,
+                       struct json_out *out)
+{
+    json_out_begin_object(out);
+    write_time(out, "since", wanted->since_us);
+    write_time(out, "until", wanted->until_us);
+    if (wanted->rate != 0) {
+        json_out_member_int(out, "rate", wanted->rate);
+    }
+    write_event_types(out, &replay->event_types);
+    write_text(out, "channel", replay->channel);
+    write_text(out, "tag", replay->tag);
+    if (replay->status != NULL) {
+        json_out_member_int(out, "status", wanted->status);
+    }
+    if (replay->status_code_class != NULL) {
+        json_out_member_int(out, "statusCodeClass", wanted->status_code_class);
+    }
+    json_out_end_object(out);
+}
+
+static int start(struct replay *replay, const struct wanted *wanted)
 {
     BUF_AUTO struct buf url;
     BUF_AUTO struct buf body;
@@ -280,13 +341,7 @@ static int start(struct replay *replay, int64_t since_us, int64_t until_us, int6
                           : replay->is_all   ? "/bulk-replay"
                                              : "/recover");
     json_out_init(&out, &body);
-    json_out_begin_object(&out);
-    write_time(&out, "since", since_us);
-    write_time(&out, "until", until_us);
-    if (rate != 0) {
-        json_out_member_int(&out, "rate", rate);
-    }
-    json_out_end_object(&out);
+    write_body(replay, wanted, &out);
     struct diag diag;
     long status = 0;
     struct told told;
@@ -324,21 +379,59 @@ static bool read_time(const char *flag, const char *text, int64_t *ret_wall_us)
     return false;
 }
 
+/* The name of a delivery's status as the API's number. */
+static bool read_status(const struct replay *replay, int64_t *ret_status)
+{
+    static const char *const names[] = {"success", "pending", "fail", "sending", "canceled"};
+    for (size_t index = 0; replay->status != NULL && index < PH_ARRAY_LENGTH(names); index++) {
+        if (strcmp(replay->status, names[index]) == 0) {
+            *ret_status = (int64_t)index;
+            return true;
+        }
+    }
+    if (replay->status != NULL) {
+        command_complain("--status wants " STATUSES ", not \"%s\"", replay->status);
+    }
+    return replay->status == NULL;
+}
+
+static bool read_filter(const struct replay *replay, struct wanted *wanted)
+{
+    if (!replay->is_all && (replay->status != NULL || replay->status_code_class != NULL)) {
+        command_complain("--status and --status-code-class go with --all");
+        return false;
+    }
+    if (replay->status_code_class != NULL &&
+        !slice_to_int64(slice_of(replay->status_code_class), &wanted->status_code_class)) {
+        command_complain("--status-code-class wants " CLASSES ", not \"%s\"",
+                         replay->status_code_class);
+        return false;
+    }
+    return read_status(replay, &wanted->status);
+}
+
+static bool read_wanted(const struct replay *replay, struct wanted *wanted)
+{
+    if (!read_time("--since", replay->since, &wanted->since_us) ||
+        !read_time("--until", replay->until, &wanted->until_us)) {
+        return false;
+    }
+    if (replay->rate != NULL &&
+        (!slice_to_int64(slice_of(replay->rate), &wanted->rate) || wanted->rate < 1)) {
+        command_complain("--rate wants messages per second, from 1, not \"%s\"", replay->rate);
+        return false;
+    }
+    return read_filter(replay, wanted);
+}
+
 static int run_start(struct replay *replay)
 {
-    int64_t since_us;
-    int64_t until_us;
-    int64_t rate = 0;
+    struct wanted wanted = {0};
     if (replay->application == NULL || replay->endpoint == NULL || replay->since == NULL) {
         command_complain("replay wants --app, --endpoint and --since (or --task, or --cancel)");
         return EXIT_USAGE;
     }
-    if (!read_time("--since", replay->since, &since_us) ||
-        !read_time("--until", replay->until, &until_us)) {
-        return EXIT_USAGE;
-    }
-    if (replay->rate != NULL && (!slice_to_int64(slice_of(replay->rate), &rate) || rate < 1)) {
-        command_complain("--rate wants messages per second, from 1, not \"%s\"", replay->rate);
+    if (!read_wanted(replay, &wanted)) {
         return EXIT_USAGE;
     }
     struct diag diag;
@@ -346,14 +439,21 @@ static int run_start(struct replay *replay)
         command_complain("%s", diag.text);
         return EXIT_FAILED;
     }
-    return start(replay, since_us, until_us, rate);
+    return start(replay, &wanted);
+}
+
+static bool has_filter(const struct replay *replay)
+{
+    return replay->until != NULL || replay->rate != NULL || replay->event_types.count > 0 ||
+           replay->channel != NULL || replay->tag != NULL || replay->status != NULL ||
+           replay->status_code_class != NULL;
 }
 
 static int run_existing(struct replay *replay)
 {
     struct diag diag;
     if (replay->application != NULL || replay->endpoint != NULL || replay->since != NULL ||
-        (replay->followed != NULL && replay->cancelled != NULL)) {
+        has_filter(replay) || (replay->followed != NULL && replay->cancelled != NULL)) {
         command_complain("--task and --cancel name one task, and nothing else");
         return EXIT_USAGE;
     }
@@ -384,6 +484,16 @@ static const struct flag_row flags[] = {
     {"--missing", FLAG_SWITCH, 0, offsetof(struct replay, is_missing), NULL,
      "Sends what the endpoint never got and would get now."},
     {"--all", FLAG_SWITCH, 0, offsetof(struct replay, is_all), NULL, "Sends everything again."},
+    {"--event-type", FLAG_LIST, 0, offsetof(struct replay, event_types), "TYPE",
+     "Only messages of this event type, or of several with commas between."},
+    {"--channel", FLAG_VALUE, 0, offsetof(struct replay, channel), "NAME",
+     "Only messages with this channel."},
+    {"--tag", FLAG_VALUE, 0, offsetof(struct replay, tag), "NAME", "Only messages with this tag."},
+    {"--status", FLAG_VALUE, 0, offsetof(struct replay, status),
+     "success|pending|fail|sending|canceled", "With --all: only what stands like this now."},
+    {"--status-code-class", FLAG_VALUE, 0, offsetof(struct replay, status_code_class),
+     "0|100|200|300|400|500",
+     "With --all: only what was answered last with a status of this class; 0 is no answer."},
     {"--rate", FLAG_VALUE, 0, offsetof(struct replay, rate), "N",
      "At most so many messages per second."},
     {"--follow", FLAG_SWITCH, 0, offsetof(struct replay, is_followed), NULL,
@@ -415,7 +525,9 @@ const struct command command_replay = {
         "or was cancelled.",
     .examples = "posthorn replay --app acme --endpoint mine --since 2h --data /var/lib/posthorn\n"
                 "posthorn replay --app acme --endpoint mine --since 2026-01-05T00:00:00Z --all "
-                "--rate 50 --detach",
+                "--rate 50 --detach\n"
+                "posthorn replay --app acme --endpoint mine --since 2h --event-type "
+                "job.failed,job.errored --channel prod",
 };
 
 static int run(int count, char **arguments)

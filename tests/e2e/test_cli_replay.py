@@ -69,6 +69,53 @@ def test_missing_and_all(server, api, app, receiver, path):
     assert (done.returncode, done.stdout) == (0, "0 messages sent again\n")
 
 
+def test_filters(server, api, app, endpoint, receiver, path):
+    """Each of the three kinds takes the filters that the API has."""
+    kinds = [api.new_event_type()["name"] for _ in range(3)]
+    receiver.script(path, Reply(404))
+    made = [
+        api.send(app, event_type=kinds[0], channels=["c"]),
+        api.send(app, event_type=kinds[1], tags=["t"]),
+        api.send(app, event_type=kinds[2], channels=["d"]),
+    ]
+    for message in made:
+        api.wait_final(app, message, endpoint)
+    receiver.script(path, Reply(200))
+    late = api.new_endpoint(app, receiver.url(f"{path}-late"))
+
+    def sends(to, where, *words, chosen):
+        receiver.clear()
+        done = replay(server, *of(app, to, "--since", "1h", *words))
+        assert (done.returncode, done.stdout) == (0, f"{len(chosen)} messages sent again\n"), done.stderr
+        assert received(receiver, where) == ids(chosen)
+
+    sends(endpoint, path, "--event-type", kinds[0], chosen=made[:1])
+    sends(endpoint, path, "--all", "--event-type", kinds[0], "--event-type", kinds[1], chosen=made[:2])
+    sends(endpoint, path, "--all", "--event-type", f"{kinds[1]},{kinds[2]}", chosen=made[1:])
+    sends(late, f"{path}-late", "--missing", "--channel", "d", chosen=made[2:])
+    sends(endpoint, path, "--all", "--tag", "t", chosen=made[1:2])
+    sends(endpoint, path, "--all", "--tag", "t", "--channel", "c", chosen=[])
+    # By now all but the third have succeeded here, whose failure was answered 404.
+    receiver.script(path, Reply(500), Reply(404))
+    bad = api.send(app, event_type=kinds[0])
+    api.wait_final(app, bad, endpoint)
+    receiver.script(path, Reply(200))
+    sends(endpoint, path, "--all", "--status", "fail", chosen=[bad])
+    sends(endpoint, path, "--all", "--status", "success", "--status-code-class", "200", chosen=[*made, bad])
+    sends(endpoint, path, "--all", "--status-code-class", "0", chosen=[])
+
+
+def test_filters_that_cannot_be(server, app, endpoint):
+    start = of(app, endpoint, "--since", "1h")
+    is_usage_error(replay(server, *start, "--status", "fail"), "--status and --status-code-class go with --all")
+    is_usage_error(replay(server, *start, "--all", "--status", "lost"), "--status wants success, pending", "lost")
+    is_usage_error(replay(server, *start, "--all", "--status-code-class", "4xx"), "--status-code-class wants 0, 100")
+    is_usage_error(replay(server, "--task", "qtask_x", "--channel", "c"), "name one task, and nothing else")
+    is_failure(replay(server, *start, "--all", "--status-code-class", "404"), "status_code_class", "must be 0, 100")
+    is_failure(replay(server, *start, "--event-type", "a b"), "event_types")
+    is_failure(replay(server, *start, "--channel", ""), "channel")
+
+
 def test_as_json(server, api, app, endpoint, receiver, path):
     message = api.send(app)
     api.wait_final(app, message, endpoint)
