@@ -128,7 +128,10 @@ static void note_outcome(const struct http_request *request, int status)
 {
     const struct http_server *server = request->daemon->server;
     http_count(server, METRIC_HTTP_REQUESTS, 1);
-    if (status >= 500) {
+    if (status == 501) {
+        /* Apart, so that an alert on 5xx is about the server. */
+        http_count(server, METRIC_HTTP_REQUESTS_NOT_BUILT, 1);
+    } else if (status >= 500) {
         http_count(server, METRIC_HTTP_REQUESTS_5XX, 1);
     } else if (status >= 400) {
         http_count(server, METRIC_HTTP_REQUESTS_4XX, 1);

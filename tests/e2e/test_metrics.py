@@ -31,6 +31,7 @@ COUNTERS = {
     "posthorn_http_requests_total",
     "posthorn_http_requests_4xx_total",
     "posthorn_http_requests_5xx_total",
+    "posthorn_http_requests_not_built_total",
     "posthorn_http_connections_refused_total",
     "posthorn_store_commits_total",
     "posthorn_store_rollbacks_total",
@@ -342,10 +343,10 @@ def test_requests_are_counted(server, api, scraper):
     moved = {
         name: now.value(f"posthorn_http_requests{name}_total")
         - before.value(f"posthorn_http_requests{name}_total")
-        for name in ("", "_4xx", "_5xx")
+        for name in ("", "_4xx", "_5xx", "_not_built")
     }
     # The first scrape was counted after it had been written.
-    assert moved == {"": 8, "_4xx": 3, "_5xx": 1}
+    assert moved == {"": 8, "_4xx": 3, "_5xx": 0, "_not_built": 1}
 
 
 @pytest.mark.smoke
