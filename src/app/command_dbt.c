@@ -5,20 +5,20 @@
  * report, dbt's exit code is ours.
  */
 #include <errno.h>
+#include <poll.h>
 #include <sys/wait.h>
 
 #include "app/command.h"
-#include "app/file.h"
 #include "app/interrupt.h"
 #include "app/wrap_flush.h"
 #include "app/wrap_process.h"
 #include "app/wrap_reporter.h"
+#include "app/wrap_token.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "core/url.h"
 
 #define WORDS_BYTES_MAX 65536
-#define TOKEN_BYTES_MAX 8192
 #define MESSAGE_BYTES_MAX 4096
 /* What servers take; longer ones are cut. */
 #define NAME_BYTES_MAX 1000
@@ -57,7 +57,7 @@ static void destination_init(struct destination *destination)
 {
     destination->account = 0;
     buf_init(&destination->url, (size_t)2 * URL_LENGTH_MAX);
-    buf_init(&destination->token, TOKEN_BYTES_MAX);
+    buf_init(&destination->token, WRAP_TOKEN_BYTES_MAX);
 }
 
 static void destination_done(struct destination *destination)
@@ -109,42 +109,12 @@ static enum ph_error take_account(struct destination *destination, const char *g
     return PH_OK;
 }
 
-static enum ph_error take_token(struct destination *destination, const char *file,
-                                struct diag *diag)
-{
-    BUF_AUTO struct buf text;
-    buf_init(&text, TOKEN_BYTES_MAX);
-    const char *variable = secure_getenv("POSTHORN_TOKEN");
-    enum ph_error error = PH_OK;
-    if (file != NULL) {
-        error = file_read(file, &text, diag);
-    } else {
-        buf_append_text(&text, variable == NULL ? "" : variable);
-    }
-    struct slice token = slice_trim(buf_slice(&text));
-    for (size_t index = 0; error == PH_OK && index < token.len; index++) {
-        if (token.ptr[index] <= ' ' || token.ptr[index] > '~') {
-            error = diag_set(diag, PH_INVALID, NULL, "the token is not one line of ASCII");
-        }
-    }
-    if (error == PH_OK && token.len == 0) {
-        error = diag_set(diag, PH_NOT_FOUND, NULL, "give --token-file or POSTHORN_TOKEN");
-    }
-    if (error == PH_OK) {
-        buf_append_slice(&destination->token, token);
-    }
-    secret_wipe(text.data, text.len);
-    return error;
-}
-
+/* Not the token. */
 static enum ph_error find_destination(const struct dbt_arguments *given,
                                       struct destination *destination, struct diag *diag)
 {
     enum ph_error error = take_url(destination, given->url, diag);
-    if (error == PH_OK) {
-        error = take_account(destination, given->account, diag);
-    }
-    return error == PH_OK ? take_token(destination, given->token_file, diag) : error;
+    return error == PH_OK ? take_account(destination, given->account, diag) : error;
 }
 
 /* --- who runs what -------------------------------------------------------------------------------
@@ -269,6 +239,12 @@ static void report_end(struct watched_run *run)
     wrap_reporter_finish(&run->reporter, &run->words);
 }
 
+static bool attend(void *context, int fd, int64_t wait_us)
+{
+    wrap_process_attend(context, fd, wait_us);
+    return true;
+}
+
 /* dbt runs meanwhile. */
 static bool start_report(struct watched_run *run)
 {
@@ -277,7 +253,9 @@ static bool start_report(struct watched_run *run)
     buf_init(&words, WORDS_BYTES_MAX);
     const struct dbt_arguments *given = run->given;
     const char *path = given->spool != NULL ? given->spool : secure_getenv("POSTHORN_SPOOL");
-    if (wrap_spool_open(&run->spool, path, given->spool_bytes, &words, &diag) != PH_OK) {
+    const struct wrap_token_wait wait = {attend, &run->process};
+    if (wrap_token_read(given->token_file, &wait, &run->destination.token, &diag) != PH_OK ||
+        wrap_spool_open(&run->spool, path, given->spool_bytes, &words, &diag) != PH_OK) {
         buf_append_format(&run->words, "the run is not reported: %s\n", diag.text);
         return false;
     }
@@ -419,6 +397,14 @@ static int flush_spool(const struct wrap_server *server, const struct wrap_spool
     return is_done ? EXIT_DONE : EXIT_FAILED;
 }
 
+static bool wait_readable(void *context, int fd, int64_t wait_us)
+{
+    (void)context;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    (void)poll(&ready, 1, (int)(wait_us / CLOCK_US_PER_MS + 1));
+    return true;
+}
+
 static int run_flush(const struct dbt_arguments *given)
 {
     struct destination destination;
@@ -429,7 +415,9 @@ static int run_flush(const struct dbt_arguments *given)
     destination_init(&destination);
     int code = EXIT_FAILED;
     const char *path = given->spool != NULL ? given->spool : secure_getenv("POSTHORN_SPOOL");
-    if (find_destination(given, &destination, &diag) != PH_OK) {
+    const struct wrap_token_wait wait = {wait_readable, NULL};
+    if (find_destination(given, &destination, &diag) != PH_OK ||
+        wrap_token_read(given->token_file, &wait, &destination.token, &diag) != PH_OK) {
         command_complain("%s", diag.text);
         code = EXIT_USAGE;
     } else if (wrap_spool_open(&spool, path, given->spool_bytes, &words, &diag) != PH_OK) {

@@ -269,20 +269,54 @@ static enum ph_error copy_content(int from, int to, const char *from_path, const
     }
 }
 
+/* Opening a pipe would wait for who writes to it, and so would reading. */
+static enum ph_error open_now(const char *path, struct diag *diag, int *ret_fd,
+                              struct stat *ret_status)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, ret_status) != 0) {
+        enum ph_error reason = errno == ENOENT ? PH_NOT_FOUND : PH_IO;
+        diag_set(diag, reason, NULL, "could not open %s: %s", path, strerrordesc_np(errno));
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return reason;
+    }
+    *ret_fd = fd;
+    return PH_OK;
+}
+
 enum ph_error file_open(const char *path, struct diag *diag, int *ret_fd, int64_t *ret_size_bytes)
 {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        enum ph_error reason = errno == ENOENT ? PH_NOT_FOUND : PH_IO;
-        return diag_set(diag, reason, NULL, "could not open %s: %s", path, strerrordesc_np(errno));
+    int fd = -1;
+    enum ph_error error = open_now(path, diag, &fd, &status);
+    if (error != PH_OK) {
+        return error;
     }
-    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status.st_mode)) {
         (void)close(fd);
         return diag_set(diag, PH_INVALID, NULL, "%s is not a plain file", path);
     }
     *ret_fd = fd;
     *ret_size_bytes = (int64_t)status.st_size;
+    return PH_OK;
+}
+
+enum ph_error file_open_pipe(const char *path, struct diag *diag, int *ret_fd, bool *ret_is_pipe)
+{
+    struct stat status;
+    int fd = -1;
+    enum ph_error error = open_now(path, diag, &fd, &status);
+    if (error != PH_OK) {
+        return error;
+    }
+    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) {
+        (void)close(fd);
+        return diag_set(diag, PH_INVALID, NULL, "%s is neither a file nor a pipe", path);
+    }
+    *ret_fd = fd;
+    *ret_is_pipe = S_ISFIFO(status.st_mode);
     return PH_OK;
 }
 

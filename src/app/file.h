@@ -46,6 +46,10 @@ bool file_stamp_equal(const struct file_stamp *left, const struct file_stamp *ri
 /* Opens a plain file to read from. The descriptor is the caller's. */
 PH_NODISCARD enum ph_error file_open(const char *path, struct diag *diag, int *ret_fd,
                                      int64_t *ret_size_bytes);
+/* Opens a plain file or a pipe to read from, without waiting for who writes; reads of it do not
+ * wait either. The descriptor is the caller's. */
+PH_NODISCARD enum ph_error file_open_pipe(const char *path, struct diag *diag, int *ret_fd,
+                                          bool *ret_is_pipe);
 /* Bytes that may still be written to the file system of the folder; INT64_MAX when it does not
  * tell. */
 int64_t file_free_bytes(const char *folder);

@@ -29,7 +29,7 @@ static const struct passed_signal passed_signals[] = {
  */
 
 /* Those that are not ignored. From now on they come by the descriptor. */
-static bool take_signals(struct wrap_process *process)
+static bool take_signals(struct wrap_process *process, sigset_t *ret_taken)
 {
     sigset_t taken;
     (void)sigemptyset(&taken);
@@ -45,6 +45,7 @@ static bool take_signals(struct wrap_process *process)
     const struct sigaction usual = {.sa_handler = SIG_DFL};
     (void)sigaction(SIGCHLD, &usual, &process->child_before);
     PH_ASSERT(pthread_sigmask(SIG_BLOCK, &taken, &process->mask_before) == 0);
+    *ret_taken = taken;
     process->signal_fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
     return process->signal_fd >= 0;
 }
@@ -79,8 +80,9 @@ static void reap(struct wrap_process *process)
 bool wrap_process_start(struct wrap_process *process, char *const *arguments)
 {
     int ends[2];
-    *process = (struct wrap_process){.pid = -1, .signal_fd = -1};
-    if (!take_signals(process) || pipe2(ends, O_CLOEXEC) != 0) {
+    sigset_t taken;
+    *process = (struct wrap_process){.pid = -1, .signal_fd = -1, .witness = {.pid = -1}};
+    if (!take_signals(process, &taken) || pipe2(ends, O_CLOEXEC) != 0) {
         process->start_error = errno;
         return false;
     }
@@ -97,6 +99,10 @@ bool wrap_process_start(struct wrap_process *process, char *const *arguments)
         }
     }
     (void)close(ends[0]);
+    /* Behind it: what came before is passed on rather than lost. */
+    if (process->start_error == 0) {
+        wrap_witness_start(&process->witness, &taken, arguments);
+    }
     /* Only now: what was started has the disposition that we were given. */
     (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -106,10 +112,15 @@ bool wrap_process_start(struct wrap_process *process, char *const *arguments)
 /* --- signals -------------------------------------------------------------------------------------
  */
 
-/* Whether the program got the signal beside us. The kernel sends those of the terminal to its whole
- * foreground group, but tells of its loss the leader of the session alone. */
-static bool has_it(const struct signalfd_siginfo *signal_info)
+/* Whether the program got the signal beside us. Without the witness it is a guess: the kernel sends
+ * those of the terminal to its whole foreground group, but tells of its loss the leader of the
+ * session alone. */
+static bool has_it(struct wrap_process *process, const struct signalfd_siginfo *signal_info)
 {
+    bool has_witness_it;
+    if (wrap_witness_ask(&process->witness, (int)signal_info->ssi_signo, &has_witness_it)) {
+        return has_witness_it;
+    }
     bool is_leaders = signal_info->ssi_signo == SIGHUP && getsid(0) == getpid();
     return signal_info->ssi_code == SI_KERNEL && !is_leaders;
 }
@@ -123,7 +134,7 @@ static bool take_signal(struct wrap_process *process, const struct signalfd_sigi
         if (passed_signals[index].number != number) {
             continue;
         }
-        if (is_running && !has_it(signal_info)) {
+        if (is_running && !has_it(process, signal_info)) {
             (void)kill(process->pid, number);
         }
         if (passed_signals[index].ends && is_running && process->ending_signal == 0) {
@@ -154,6 +165,25 @@ static bool has_ended(const struct wrap_process *process)
            ended.si_pid != 0;
 }
 
+static int ms_until(int64_t deadline_us)
+{
+    int64_t left_us = deadline_us - clock_boot_us();
+    return left_us <= 0 ? 0 : (int)((left_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS);
+}
+
+void wrap_process_attend(struct wrap_process *process, int fd, int64_t wait_us)
+{
+    int64_t deadline_us = clock_boot_us() + wait_us;
+    struct pollfd ready[2] = {{.fd = process->signal_fd, .events = POLLIN},
+                              {.fd = fd, .events = POLLIN}};
+    int wait_ms = ms_until(deadline_us);
+    while (wait_ms > 0 && ready[1].revents == 0) {
+        (void)poll(ready, 2, wait_ms);
+        (void)take_all(process, process->pid > 0 && !has_ended(process));
+        wait_ms = ms_until(deadline_us);
+    }
+}
+
 void wrap_process_wait(struct wrap_process *process)
 {
     while (!has_ended(process)) {
@@ -164,6 +194,7 @@ void wrap_process_wait(struct wrap_process *process)
     /* One that ended it came to us as well, perhaps just now. */
     (void)take_all(process, true);
     reap(process);
+    wrap_witness_stop(&process->witness);
 }
 
 bool wrap_process_linger(struct wrap_process *process, int fd, int64_t wait_us)
@@ -172,11 +203,11 @@ bool wrap_process_linger(struct wrap_process *process, int fd, int64_t wait_us)
     for (;;) {
         struct pollfd ready[2] = {{.fd = process->signal_fd, .events = POLLIN},
                                   {.fd = fd, .events = POLLIN}};
-        int64_t left_us = deadline_us - clock_boot_us();
-        if (left_us <= 0) {
+        int wait_ms = ms_until(deadline_us);
+        if (wait_ms == 0) {
             return true;
         }
-        int count = poll(ready, 2, (int)((left_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS));
+        int count = poll(ready, 2, wait_ms);
         if (count > 0 && (ready[0].revents & POLLIN) != 0 && take_all(process, false)) {
             return false;
         }

@@ -3,10 +3,10 @@
  * A program that runs as if it had been started without us: in our process group and terminal,
  * with our standard streams, signal mask and dispositions.
  *
- * A signal of the terminal (Ctrl-C, Ctrl-\, hanging up) goes to the whole group, so the program
- * has it already. One that a process sends to us is passed on; who sends it to
- * the whole group makes it come twice, which cannot be told from a signal to us alone. Signals that
- * were ignored when we were started stay ignored. SIGTSTP stops both, SIGCONT continues both.
+ * A signal to us alone is passed on. One to the whole group, of the terminal (Ctrl-C, Ctrl-\,
+ * hanging up) or of a process (a CI runner), the program has already: a witness in the group tells
+ * the two apart (wrap_witness.h). Signals that were ignored when we were started stay ignored.
+ * SIGTSTP stops both, SIGCONT continues both.
  *
  * Main thread, before other threads start; they inherit the mask that blocks these signals.
  */
@@ -18,12 +18,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "app/wrap_witness.h"
+
 struct wrap_process {
     pid_t pid;
     int signal_fd;
     int start_error;   /* errno of what kept it from starting; 0 = it runs */
     int status;        /* of waitpid, when it has ended */
     int ending_signal; /* the first of SIGINT, SIGTERM, SIGHUP, SIGQUIT that came; 0 = none */
+    struct wrap_witness witness;
     sigset_t mask_before;
     struct sigaction child_before; /* of SIGCHLD */
 };
@@ -31,6 +34,9 @@ struct wrap_process {
 /* `arguments` end with NULL. False when it could not be started: `start_error` says why. Finish
  * with wrap_process_done in either case. */
 bool wrap_process_start(struct wrap_process *process, char *const *arguments);
+/* While it runs, or after: until `fd` can be read or so much time has passed; signals are passed on
+ * meanwhile. */
+void wrap_process_attend(struct wrap_process *process, int fd, int64_t wait_us);
 /* Until it has ended. */
 void wrap_process_wait(struct wrap_process *process);
 /* After its end: until `fd` can be read or so much time has passed (true), or one of the signals

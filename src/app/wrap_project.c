@@ -49,7 +49,8 @@ static char *path_from(const char *folder, const char *path)
 /* --- YAML --------------------------------------------------------------------------------------
  */
 
-/* The document, as an object; NULL when there is none that can be read. Freed by the caller. */
+/* The document, as an object; NULL when there is none that can be read, or it is no plain file: a
+ * pipe's content would be missing to dbt. Freed by the caller. */
 static json_t *read_yaml(const char *folder, const char *name)
 {
     PH_AUTO_FREE char *path = path_from(folder, name);
@@ -57,7 +58,7 @@ static json_t *read_yaml(const char *folder, const char *name)
     buf_init(&text, YAML_BYTES_MAX);
     struct diag diag;
     json_t *value = NULL;
-    if (file_read(path, &text, &diag) != PH_OK ||
+    if (file_read_plain(path, &text, &diag) != PH_OK ||
         yaml_to_json(buf_slice(&text), name, &diag, &value) != PH_OK) {
         return NULL;
     }

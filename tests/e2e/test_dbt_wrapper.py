@@ -7,6 +7,9 @@ import pty
 import re
 import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from harness.server import BIN
@@ -318,6 +321,88 @@ def test_a_signal_to_the_wrapper_reaches_dbt(wrapper, reports, name):
     process.communicate()
 
 
+TAKING = """
+import os, signal, sys
+names = ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"]
+wanted = {getattr(signal, "SIG" + name): name for name in names}
+signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+file = open(sys.argv[1], "w")
+print("ready", file=file, flush=True)
+while (came := wanted[signal.sigwait(wanted)]) != sys.argv[2]:
+    print(came, file=file, flush=True)
+print(came, file=file, flush=True)
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_signal_to_the_whole_group_reaches_dbt_once(wrapper, reports, name):
+    """As CI runners send it: passed on it would come twice, and dbt would stop hard at the second."""
+    (wrapper.root / "taking.py").write_text(TAKING)
+    came = wrapper.root / "came"
+    last = "USR1" if name != "USR1" else "USR2"
+    process = wrapper.start(sys.executable, str(wrapper.root / "taking.py"), str(came), last, process_group=0)
+    wait_file(came)
+    wait_for(lambda: len(children(process.pid)) == 2, 10, "the witness")
+    for count in (1, 2, 3):
+        os.killpg(process.pid, SIGNALS[name])
+        wait_for(lambda: came.read_text().count(name) >= count, 10, "dbt has it")
+        process.send_signal(SIGNALS["TERM" if name != "TERM" else "INT"])  # to the wrapper alone; passed on behind it
+        wait_for(lambda: len(came.read_text().split()) >= 1 + 2 * count, 10, "and this one")
+    process.send_signal(SIGNALS[last])
+    assert process.wait(20 * SLOWNESS) == 1
+    other = "TERM" if name != "TERM" else "INT"
+    assert came.read_text().split() == ["ready", *[name, other] * 3, last]
+    assert reports.taken()[1].report["status"] == 30
+    process.communicate()
+
+
+def test_signals_to_each_process_of_a_job_reach_dbt_once(wrapper, reports):
+    """As service managers send them, one process after the other."""
+    wrapper.dbt(COUNTING.format(name="TERM", code=1))
+    process = wrapper.start()
+    dbt = int(wait_file(wrapper.root / "pid"))
+    others = wait_for(lambda: set(children(process.pid)) - {dbt}, 10, "the witness")
+    for pid in (process.pid, dbt, *others):
+        os.kill(pid, signal.SIGTERM)
+    wait_file(wrapper.root / "seen")
+    (wrapper.root / "go").touch()
+    assert process.wait(20 * SLOWNESS) == 1
+    assert wait_file(wrapper.root / "count") == "1\n"
+    process.communicate()
+
+
+def test_the_witness_goes_by_the_name_of_dbt(wrapper, reports):
+    """Who picks processes by name gets it with dbt, and not with the wrapper; it keeps nothing open and does not
+    outlive the wrapper."""
+    wrapper.dbt("echo $$ >$ROOT/pid; read line; exit 0")
+    process = wrapper.start(stdin=subprocess.PIPE)
+    dbt = int(wait_file(wrapper.root / "pid"))
+    (witness,) = wait_for(lambda: set(children(process.pid)) - {dbt}, 10, "the witness")
+    proc = Path(f"/proc/{witness}")
+    wait_for(lambda: (proc / "cmdline").read_bytes().rstrip(b"\0") == b"dbt\0build", 10, "its name")
+    assert (proc / "comm").read_text() == "dbt\n" == Path(f"/proc/{dbt}/comm").read_text()
+    assert [name.name for name in (proc / "fd").iterdir()] == ["0"]
+    process.kill()
+    wait_for(lambda: not proc.exists() or state_of(witness) == "Z", 10, "the witness is gone")
+    process.communicate("go\n")
+
+
+def test_without_a_witness_signals_reach_dbt(wrapper, reports):
+    wrapper.dbt(COUNTING.format(name="INT", code=1))
+    process = wrapper.start()
+    dbt = int(wait_file(wrapper.root / "pid"))
+    (witness,) = wait_for(lambda: set(children(process.pid)) - {dbt}, 10, "the witness")
+    os.kill(witness, signal.SIGKILL)
+    wait_for(lambda: state_of(witness) == "Z", 10, "the witness is gone")
+    process.send_signal(signal.SIGINT)
+    wait_file(wrapper.root / "seen")
+    (wrapper.root / "go").touch()
+    assert process.wait(20 * SLOWNESS) == 1
+    assert wait_file(wrapper.root / "count") == "1\n"
+    process.communicate()
+
+
 def test_a_signal_that_dbt_survives_is_no_cancellation(wrapper, reports):
     wrapper.dbt(COUNTING.format(name="TERM", code=0))
     process = wrapper.start()
@@ -478,6 +563,62 @@ def test_the_token_is_seen_nowhere(wrapper, reports):
     wrapper.run(flags=["--token-file", str(wrapper.root / "token")], env={"POSTHORN_TOKEN": None})
     assert {call.headers["authorization"] for call in reports.taken()} == {f"Token {TOKEN}"}
     assert len(reports.runs()) == 2
+
+
+@pytest.mark.parametrize("how", ["pipe", "slow", "held-open", "named"])
+def test_a_token_from_a_pipe(wrapper, reports, how):
+    """As a shell's <(command) gives it; dbt does not wait for it."""
+    wrapper.dbt("echo ran >$ROOT/ran; exit 3")
+    if how == "named":
+        path = wrapper.root / "token"
+        os.mkfifo(path)
+        process = wrapper.start(flags=["--token-file", str(path)], env={"POSTHORN_TOKEN": None})
+        wait_file(wrapper.root / "ran")
+        path.write_text(TOKEN)
+    else:
+        out, into = os.pipe()
+        if how == "pipe":
+            os.write(into, TOKEN.encode() + b"\n")
+            os.close(into)
+        process = wrapper.start(flags=["--token-file", f"/dev/fd/{out}"], env={"POSTHORN_TOKEN": None}, pass_fds=[out])
+        wait_file(wrapper.root / "ran")
+        if how != "pipe":
+            for piece in (TOKEN[:5].encode(), TOKEN[5:].encode() + (b"\n" if how == "held-open" else b"")):
+                os.write(into, piece)
+        if how == "slow":
+            os.close(into)
+        os.close(out)
+    out, err = process.communicate(timeout=20 * SLOWNESS)
+    assert (process.returncode, out, err) == (3, "", "")
+    assert reports.whats() == ["3", "20", "ingested"]
+    assert {call.headers["authorization"] for call in reports.taken()} == {f"Token {TOKEN}"}
+    if how == "held-open":
+        os.close(into)
+
+
+def test_a_token_that_does_not_come_keeps_nobody_waiting(wrapper, reports):
+    path = wrapper.root / "token"
+    os.mkfifo(path)
+    wrapper.dbt("exec sleep 60")
+    process = wrapper.start(flags=["--token-file", str(path)], env={"POSTHORN_TOKEN": None})
+    wait_for(lambda: len(children(process.pid)) == 2, 10, "dbt runs")
+    before = time.monotonic()
+    process.terminate()  # which goes on to dbt, whatever is awaited
+    _, err = process.communicate(timeout=20 * SLOWNESS)
+    assert process.returncode == 128 + signal.SIGTERM and time.monotonic() - before < 12 * SLOWNESS
+    assert err == f"posthorn: the run is not reported: no token came from {path} within 10 seconds\n"
+    assert not reports.calls
+
+
+def test_a_project_file_that_is_a_pipe_keeps_nobody_waiting(wrapper, reports):
+    path = wrapper.project / "dbt_project.yml"
+    path.unlink()
+    os.mkfifo(path)
+    (wrapper.root / "profiles.yml").unlink()
+    os.mkfifo(wrapper.root / "profiles.yml")
+    wrapper.dbt("exit 3")
+    assert wrapper.run(code=3).err == ""
+    assert reports.taken()[0].report["project_name"] == "dbt"
 
 
 def test_dbt_does_not_wait_for_the_server(wrapper, reports):
