@@ -381,11 +381,16 @@ static int flush_spool(const struct wrap_server *server, const struct wrap_spool
     struct wrap_flush flush;
     wrap_flush_init(&flush, server, spool);
     bool is_through = wrap_flush_runs(&flush, false) && wrap_flush_runs(&flush, true);
-    bool is_done = is_through && flush.left_count == 0 && flush.refused_count == 0;
+    bool is_done =
+        is_through && flush.left_count == 0 && flush.refused_count == 0 && flush.damaged_count == 0;
     (void)printf("sent %lld, refused %lld, left %lld\n", (long long)flush.sent_count,
                  (long long)flush.refused_count, (long long)flush.left_count);
     if (flush.foreign_count > 0) {
         (void)printf("of other servers or accounts: %lld\n", (long long)flush.foreign_count);
+    }
+    if (flush.damaged_count > 0) {
+        (void)printf("damaged, now in %s: %lld\n", spool->damaged_path,
+                     (long long)flush.damaged_count);
     }
     if (flush.notes.len > 0) {
         command_complain("not all artifacts were taken: %s", buf_text(&flush.notes));

@@ -60,6 +60,12 @@ enum ph_error folder_make_temporary(struct diag *diag, char **ret_path)
     return PH_OK;
 }
 
+bool folder_exists(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 static int compare_names(const void *left, const void *right)
 {
     return strcmp(*(char *const *)left, *(char *const *)right);

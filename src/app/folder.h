@@ -8,11 +8,13 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Makes a folder of this user alone (0700), and those above it. One that is there stays as it is.
  */
 PH_NODISCARD enum ph_error folder_make(const char *path, struct diag *diag);
+bool folder_exists(const char *path); /* a symbolic link to one counts */
 /* Makes a new one with a name of its own below the folder for temporary files; freed by the caller.
  */
 PH_NODISCARD enum ph_error folder_make_temporary(struct diag *diag, char **ret_path);

@@ -25,21 +25,49 @@ static void explain(struct wrap_flush *flush, const char *words)
     buf_append_text(&flush->words, words);
 }
 
+/* One that can never be sent would be in the way each time. */
+static void put_aside(struct wrap_flush *flush, const char *name, bool is_rejected,
+                      const char *words)
+{
+    struct diag diag;
+    explain(flush, words);
+    if (wrap_spool_put_aside(flush->spool, name, is_rejected, &diag) == PH_OK) {
+        flush->damaged_count++;
+    } else {
+        flush->left_count++;
+        explain(flush, diag.text);
+    }
+}
+
+static bool is_passing(enum ph_error error)
+{
+    return error == PH_IO || error == PH_STORE_FULL;
+}
+
 /* Gives whether the next one is to be tried. */
 static bool send_run(struct wrap_flush *flush, struct wrap_run *run)
 {
     struct diag diag;
     BUF_AUTO struct buf words;
     buf_init(&words, WORDS_BYTES_MAX);
-    if (wrap_send_cut_off(run, clock_wall_us(), &diag) != PH_OK) {
+    enum ph_error error = wrap_send_cut_off(run, clock_wall_us(), &diag);
+    if (is_passing(error)) {
         flush->left_count++;
         explain(flush, diag.text);
+        return true;
+    }
+    if (error != PH_OK) {
+        put_aside(flush, run->name, run->is_rejected, diag.text);
         return true;
     }
     enum wrap_sent sent = wrap_send_run(flush->server, run, &words, &flush->notes);
     if (sent == WRAP_SENT) {
         wrap_run_remove(run);
         flush->sent_count++;
+        return true;
+    }
+    if (sent == WRAP_SENT_DAMAGED) {
+        put_aside(flush, run->name, run->is_rejected, buf_text(&words));
         return true;
     }
     explain(flush, buf_text(&words));
@@ -52,7 +80,7 @@ static bool send_run(struct wrap_flush *flush, struct wrap_run *run)
     }
     flush->left_count++;
     flush->is_denied = sent == WRAP_SENT_DENIED;
-    return sent == WRAP_SENT_FAILED;
+    return sent == WRAP_SENT_FAILED || sent == WRAP_SENT_BROKEN;
 }
 
 static bool try_run(struct wrap_flush *flush, const char *name, bool is_rejected)
@@ -63,9 +91,13 @@ static bool try_run(struct wrap_flush *flush, const char *name, bool is_rejected
     if (error == PH_CONFLICT || error == PH_NOT_FOUND) {
         return true;
     }
-    if (error != PH_OK) {
+    if (is_passing(error)) {
         flush->left_count++;
         explain(flush, diag.text);
+        return true;
+    }
+    if (error != PH_OK) {
+        put_aside(flush, name, is_rejected, diag.text);
         return true;
     }
     bool goes_on = true;

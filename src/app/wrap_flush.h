@@ -11,6 +11,7 @@ struct wrap_flush {
     int64_t sent_count;
     int64_t refused_count; /* set aside, now or before */
     int64_t left_count;    /* not sent */
+    int64_t damaged_count; /* put aside, now: they can never be sent */
     bool is_denied;        /* the token may not send them: the rest was not tried */
     int64_t foreign_count; /* of other servers and accounts: they stay */
     struct buf words;      /* why a run was not sent; of several the last one's */

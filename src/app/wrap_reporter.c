@@ -121,6 +121,11 @@ static bool send_older(struct wrap_reporter *reporter, bool is_idle)
                           (long long)flush.refused_count, reporter->spool->rejected_path,
                           buf_text(&flush.words));
     }
+    if (flush.damaged_count > 0) {
+        buf_append_format(
+            &reporter->notes, "%lld reports of earlier runs are damaged and lie in %s: %s\n",
+            (long long)flush.damaged_count, reporter->spool->damaged_path, buf_text(&flush.words));
+    }
     wrap_flush_done(&flush);
     return is_through;
 }

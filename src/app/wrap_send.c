@@ -142,6 +142,23 @@ static enum wrap_sent call(const struct sending *sending, struct client_request 
     return sent;
 }
 
+/* --- files ------------------------------------------------------------------------------------
+ */
+
+static enum wrap_sent tell_file(const struct sending *sending, const struct diag *diag)
+{
+    bool may_pass = diag->error == PH_IO || diag->error == PH_STORE_FULL;
+    buf_clear(sending->words);
+    buf_append_text(sending->words, diag->text);
+    return may_pass ? WRAP_SENT_BROKEN : WRAP_SENT_DAMAGED;
+}
+
+static void note_artifact(const struct sending *sending, const char *name, const char *words)
+{
+    buf_append_format(sending->notes, "%s%s: %s", sending->notes->len == 0 ? "" : "; ", name,
+                      words);
+}
+
 /* --- reports ------------------------------------------------------------------------------------
  */
 
@@ -154,9 +171,7 @@ static enum wrap_sent send_report(const struct sending *sending, enum wrap_file 
         return WRAP_SENT;
     }
     if (wrap_run_read(sending->run, file, &report, &diag) != PH_OK) {
-        buf_clear(sending->words);
-        buf_append_text(sending->words, diag.text);
-        return WRAP_SENT_STOPPED;
+        return tell_file(sending, &diag);
     }
     struct client_request request = {.method = "PUT", .body = buf_slice(&report)};
     long status;
@@ -166,8 +181,7 @@ static enum wrap_sent send_report(const struct sending *sending, enum wrap_file 
         sent = WRAP_SENT;
     }
     if (sent == WRAP_SENT && wrap_run_mark_sent(sending->run, file, &diag) != PH_OK) {
-        buf_append_text(sending->words, diag.text);
-        return WRAP_SENT_STOPPED;
+        return tell_file(sending, &diag);
     }
     return sent;
 }
@@ -188,10 +202,13 @@ static enum wrap_sent send_artifact(const struct sending *sending, const char *f
     struct diag diag;
     int fd;
     int64_t size_bytes;
-    if (file_open(path, &diag, &fd, &size_bytes) != PH_OK) {
-        buf_clear(sending->words);
-        buf_append_text(sending->words, diag.text);
-        return WRAP_SENT_STOPPED;
+    enum ph_error error = file_open(path, &diag, &fd, &size_bytes);
+    if (error == PH_INVALID) {
+        note_artifact(sending, name, diag.text); /* the run is worth more */
+        return WRAP_SENT;
+    }
+    if (error != PH_OK) {
+        return tell_file(sending, &diag);
     }
     size_t length = strlen(name);
     bool is_json = length > 5 && strcmp(name + length - 5, ".json") == 0;
@@ -205,8 +222,7 @@ static enum wrap_sent send_artifact(const struct sending *sending, const char *f
     enum wrap_sent sent = call(sending, &request, "/artifacts/", name, &status);
     (void)close(fd);
     if (sent == WRAP_SENT_REFUSED && is_of_artifact(status)) {
-        buf_append_format(sending->notes, "%s%s: %s", sending->notes->len == 0 ? "" : "; ", name,
-                          buf_text(sending->words));
+        note_artifact(sending, name, buf_text(sending->words));
         sent = WRAP_SENT;
     }
     if (sent == WRAP_SENT) {
@@ -221,9 +237,7 @@ static enum wrap_sent send_artifacts(const struct sending *sending)
     struct diag diag;
     enum wrap_sent sent = WRAP_SENT;
     if (wrap_run_artifacts(sending->run, &diag, &names) != PH_OK) {
-        buf_clear(sending->words);
-        buf_append_text(sending->words, diag.text);
-        return WRAP_SENT_STOPPED;
+        return tell_file(sending, &diag);
     }
     for (size_t index = 0; index < names.count && sent == WRAP_SENT; index++) {
         sent = send_artifact(sending, names.items[index]);
@@ -239,8 +253,7 @@ static enum wrap_sent send_ingested(const struct sending *sending)
     long status;
     enum wrap_sent sent = call(sending, &request, "/ingested", NULL, &status);
     if (sent == WRAP_SENT && wrap_run_mark_sent(sending->run, WRAP_FILE_COMPLETE, &diag) != PH_OK) {
-        buf_append_text(sending->words, diag.text);
-        return WRAP_SENT_STOPPED;
+        return tell_file(sending, &diag);
     }
     return sent;
 }

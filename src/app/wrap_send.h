@@ -22,7 +22,9 @@ enum wrap_sent {
     WRAP_SENT_FAILED,  /* it reported an error of its own for this run */
     WRAP_SENT_DENIED,  /* the token may not do it, whatever the run */
     WRAP_SENT_REFUSED, /* trying again would not help */
-    WRAP_SENT_STOPPED, /* `goes_on` said so, or a file could not be read or written */
+    WRAP_SENT_STOPPED, /* `goes_on` said so */
+    WRAP_SENT_BROKEN,  /* a file could not be read or written; perhaps later */
+    WRAP_SENT_DAMAGED, /* the folder has not what it must have: it can never be sent */
 };
 
 /* `words` is emptied, and filled in unless it is WRAP_SENT; what the server did not want of it is
@@ -30,7 +32,8 @@ enum wrap_sent {
 enum wrap_sent wrap_send_run(const struct wrap_server *server, const struct wrap_run *run,
                              struct buf *words, struct buf *notes);
 
-/* Ends a run whose process died, so that it can be sent: it is taken, and has no end. */
+/* Ends a run whose process died, so that it can be sent: it is taken, and has no end. PH_IO and
+ * PH_STORE_FULL may pass; with another error it is damaged. */
 PH_NODISCARD enum ph_error wrap_send_cut_off(const struct wrap_run *run, int64_t now_us,
                                              struct diag *diag);
 

@@ -57,6 +57,12 @@ static char *usual_path(void)
     return home != NULL && home[0] == '/' ? file_join(home, ".local/state/posthorn/dbt") : NULL;
 }
 
+static void name_parts(struct wrap_spool *spool)
+{
+    spool->rejected_path = file_join(spool->path, "rejected");
+    spool->damaged_path = file_join(spool->path, "damaged");
+}
+
 static enum ph_error make_place(struct wrap_spool *spool, const char *path, struct diag *diag)
 {
     PH_AUTO_FREE char *chosen = path != NULL ? ph_strdup(path) : usual_path();
@@ -79,7 +85,7 @@ enum ph_error wrap_spool_open_temporary(struct wrap_spool *spool, const struct d
     *spool = (struct wrap_spool){.bytes_max = WRAP_SPOOL_BYTES, .is_temporary = true};
     enum ph_error error = folder_make_temporary(diag, &spool->path);
     if (error == PH_OK) {
-        spool->rejected_path = file_join(spool->path, "rejected");
+        name_parts(spool);
         buf_append_format(words,
                           "no spool, so that reports are lost while the server is away: %s\n",
                           reason->text);
@@ -95,7 +101,7 @@ enum ph_error wrap_spool_open(struct wrap_spool *spool, const char *path, int64_
     if (make_place(spool, path, &reason) != PH_OK) {
         return wrap_spool_open_temporary(spool, &reason, ret_words, diag);
     }
-    spool->rejected_path = file_join(spool->path, "rejected");
+    name_parts(spool);
     return PH_OK;
 }
 
@@ -119,6 +125,7 @@ void wrap_spool_close(struct wrap_spool *spool)
     }
     free(spool->path);
     free(spool->rejected_path);
+    free(spool->damaged_path);
 }
 
 /* --- runs --------------------------------------------------------------------------------------
@@ -287,6 +294,16 @@ static enum ph_error read_target(struct wrap_run *run, struct diag *diag)
     return PH_OK;
 }
 
+/* One that has lost its lock gets it again. */
+static enum ph_error lock_run(const char *path, struct diag *diag, int *ret_fd)
+{
+    if (file_exists(path) && !folder_exists(path)) {
+        return diag_set(diag, PH_INVALID, NULL, "%s is no folder", path);
+    }
+    enum ph_error error = folder_lock(path, false, diag, ret_fd);
+    return error == PH_NOT_FOUND ? folder_lock(path, true, diag, ret_fd) : error;
+}
+
 enum ph_error wrap_spool_take(const struct wrap_spool *spool, const char *name, bool is_rejected,
                               struct diag *diag, struct wrap_run *ret_run)
 {
@@ -296,7 +313,7 @@ enum ph_error wrap_spool_take(const struct wrap_spool *spool, const char *name, 
         .lock_fd = -1,
         .is_rejected = is_rejected,
     };
-    enum ph_error error = folder_lock(run.path, false, diag, &run.lock_fd);
+    enum ph_error error = lock_run(run.path, diag, &run.lock_fd);
     if (error == PH_OK) {
         error = read_target(&run, diag);
     }
@@ -308,47 +325,96 @@ enum ph_error wrap_spool_take(const struct wrap_spool *spool, const char *name, 
     return PH_OK;
 }
 
+enum ph_error wrap_spool_put_aside(const struct wrap_spool *spool, const char *name,
+                                   bool is_rejected, struct diag *diag)
+{
+    PH_AUTO_FREE char *from = file_join(is_rejected ? spool->rejected_path : spool->path, name);
+    PH_AUTO_FREE char *to = file_join(spool->damaged_path, name);
+    enum ph_error error = folder_make(spool->damaged_path, diag);
+    return error == PH_OK ? file_move(from, to, false, diag) : error;
+}
+
 /* --- limits ------------------------------------------------------------------------------------
  */
 
+/* What goes first comes first. */
+enum part { PART_DAMAGED, PART_REJECTED, PART_WAITING, PART_COUNT };
+
 struct tally {
+    const struct wrap_spool *spool;
+    const char *folders[PART_COUNT];
+    struct folder_names names[PART_COUNT];
     int64_t bytes;
     size_t count;
 };
 
-static struct tally count_all(const struct wrap_spool *spool, const struct folder_names names[2])
+static void count_all(struct tally *tally)
 {
-    struct tally tally = {0};
-    for (size_t part = 0; part < 2; part++) {
-        for (size_t index = 0; index < names[part].count; index++) {
+    for (size_t part = 0; part < PART_COUNT; part++) {
+        for (size_t index = 0; index < tally->names[part].count; index++) {
             PH_AUTO_FREE char *path =
-                file_join(part == 0 ? spool->rejected_path : spool->path, names[part].items[index]);
-            tally.bytes += folder_bytes(path);
-            tally.count++;
+                file_join(tally->folders[part], tally->names[part].items[index]);
+            tally->bytes += folder_bytes(path);
+            tally->count++;
         }
     }
-    return tally;
 }
 
-static bool is_above(const struct wrap_spool *spool, const struct tally *tally,
-                     int64_t needed_bytes)
+static void open_tally(struct tally *tally, const struct wrap_spool *spool)
 {
-    return tally->bytes + needed_bytes > spool->bytes_max || tally->count > WRAP_SPOOL_RUNS_MAX;
-}
-
-/* Damaged ones go too, so that they do not stay for ever. */
-static void drop(const char *folder, const char *name, struct tally *tally, struct buf *words)
-{
-    PH_AUTO_FREE char *path = file_join(folder, name);
     struct diag diag;
-    int fd;
-    if (folder_lock(path, false, &diag, &fd) == PH_OK) {
+    *tally = (struct tally){
+        .spool = spool,
+        .folders = {spool->damaged_path, spool->rejected_path, spool->path},
+    };
+    bool is_listed[PART_COUNT] = {
+        folder_list(spool->damaged_path, NAMES_MAX, &diag, &tally->names[PART_DAMAGED]) == PH_OK,
+        wrap_spool_list(spool, true, &diag, &tally->names[PART_REJECTED]) == PH_OK,
+        wrap_spool_list(spool, false, &diag, &tally->names[PART_WAITING]) == PH_OK,
+    };
+    for (size_t part = 0; part < PART_COUNT; part++) {
+        if (!is_listed[part]) {
+            tally->names[part] = (struct folder_names){0};
+        }
+    }
+    count_all(tally);
+}
+
+static void close_tally(struct tally *tally)
+{
+    for (size_t part = 0; part < PART_COUNT; part++) {
+        folder_names_done(&tally->names[part]);
+    }
+}
+
+static bool is_above(const struct tally *tally, int64_t needed_bytes)
+{
+    return tally->bytes + needed_bytes > tally->spool->bytes_max ||
+           tally->count > WRAP_SPOOL_RUNS_MAX;
+}
+
+static bool remove_damaged(const char *path)
+{
+    struct diag diag;
+    return file_remove_folder(path, &diag) == PH_OK || file_unlink(path, &diag) == PH_OK;
+}
+
+/* Damaged ones are nobody's. */
+static void drop(struct tally *tally, enum part part, const char *name, struct buf *words)
+{
+    PH_AUTO_FREE char *path = file_join(tally->folders[part], name);
+    struct diag diag;
+    int fd = -1;
+    if (part == PART_DAMAGED || folder_lock(path, false, &diag, &fd) == PH_OK) {
         int64_t bytes = folder_bytes(path);
-        if (remove_run(folder, path, name)) {
+        if (part == PART_DAMAGED ? remove_damaged(path)
+                                 : remove_run(tally->folders[part], path, name)) {
             tally->bytes -= bytes;
             tally->count--;
             buf_append_format(words, "%s%s", words->len == 0 ? "" : ", ", name);
         }
+    }
+    if (fd >= 0) {
         (void)close(fd);
     }
 }
@@ -356,26 +422,18 @@ static void drop(const char *folder, const char *name, struct tally *tally, stru
 int64_t wrap_spool_trim(const struct wrap_spool *spool, const struct wrap_run *own,
                         int64_t needed_bytes, struct buf *words)
 {
-    struct folder_names names[2] = {{0}, {0}}; /* the rejected ones first */
-    struct diag diag;
-    for (int part = 0; part < 2; part++) {
-        if (wrap_spool_list(spool, part == 0, &diag, &names[part]) != PH_OK) {
-            names[part] = (struct folder_names){0};
-        }
-    }
-    struct tally tally = count_all(spool, names);
-    for (size_t part = 0; part < 2; part++) {
-        const char *folder = part == 0 ? spool->rejected_path : spool->path;
-        for (size_t index = 0; index < names[part].count && is_above(spool, &tally, needed_bytes);
-             index++) {
-            const char *name = names[part].items[index];
-            PH_AUTO_FREE char *path = file_join(folder, name);
+    struct tally tally;
+    open_tally(&tally, spool);
+    for (size_t part = 0; part < PART_COUNT; part++) {
+        const struct folder_names *names = &tally.names[part];
+        for (size_t index = 0; index < names->count && is_above(&tally, needed_bytes); index++) {
+            PH_AUTO_FREE char *path = file_join(tally.folders[part], names->items[index]);
             if (own == NULL || strcmp(path, own->path) != 0) {
-                drop(folder, name, &tally, words);
+                drop(&tally, (enum part)part, names->items[index], words);
             }
         }
-        folder_names_done(&names[part]);
     }
+    close_tally(&tally);
     return spool->bytes_max > tally.bytes ? spool->bytes_max - tally.bytes : 0;
 }
 

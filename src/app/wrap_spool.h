@@ -11,7 +11,8 @@
  *     complete        all that there will be is here; `done` once the server knows
  *
  * A folder is named when its first report is in it, and removed when the server has everything.
- * What the server refuses moves to `rejected/`, where `--flush` tries again. Files are written
+ * What the server refuses moves to `rejected/`, where `--flush` tries again; what is damaged moves
+ * to `damaged/`, where nobody looks but the limits of the spool. Files are written
  * beside, synced and put in place: a reader sees whole ones. Several processes share a spool; each
  * run is one process's at a time. Functions of one run: one thread.
  */
@@ -28,6 +29,7 @@
 struct wrap_spool {
     char *path;
     char *rejected_path;
+    char *damaged_path;
     int64_t bytes_max;
     bool is_temporary; /* it goes with this process: what is not sent then is lost */
 };
@@ -68,13 +70,16 @@ PH_NODISCARD enum ph_error wrap_spool_add(const struct wrap_spool *spool,
 /* Names of the folders of runs, the oldest first. */
 PH_NODISCARD enum ph_error wrap_spool_list(const struct wrap_spool *spool, bool are_rejected,
                                            struct diag *diag, struct folder_names *ret_names);
-/* Takes one. PH_CONFLICT while another process has it, PH_NOT_FOUND when it is gone, PH_INVALID
- * when it is damaged. */
+/* Takes one. PH_CONFLICT while another process has it, PH_NOT_FOUND when it is gone, PH_IO when a
+ * file cannot be read now; with another error it is damaged. */
 PH_NODISCARD enum ph_error wrap_spool_take(const struct wrap_spool *spool, const char *name,
                                            bool is_rejected, struct diag *diag,
                                            struct wrap_run *ret_run);
-/* Removes old runs, the rejected ones first, so that `needed_bytes` more can be added; never `own`.
- * Appends what was lost, in words. Gives the bytes that there is room for. */
+/* Moves a folder that is no whole run out of the way. */
+PH_NODISCARD enum ph_error wrap_spool_put_aside(const struct wrap_spool *spool, const char *name,
+                                                bool is_rejected, struct diag *diag);
+/* Removes old runs, the damaged and the rejected ones first, so that `needed_bytes` more can be
+ * added; never `own`. Appends what was lost, in words. Gives the bytes that there is room for. */
 int64_t wrap_spool_trim(const struct wrap_spool *spool, const struct wrap_run *own,
                         int64_t needed_bytes, struct buf *words);
 

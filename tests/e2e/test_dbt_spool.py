@@ -297,7 +297,7 @@ def test_a_killed_wrapper_leaves_a_run_that_ends_as_an_error(wrapper, reports):
     wrapper.dbt("echo $$ >$ROOT/pid; read line; echo x >$ROOT/done")
     process = wrapper.start(stdin=subprocess.PIPE)
     wait_file(wrapper.root / "pid")
-    reports.wait("3")
+    wait_for(lambda: [*wrapper.spool.glob("*/report-1.sent")], 10, "it is noted that the start was told")
     process.kill()
     process.stdin.write("go\n")  # dbt goes on without it
     process.communicate()
@@ -317,8 +317,82 @@ def test_halves_of_runs_are_no_runs(wrapper, reports):
         (wrapper.spool / name).mkdir(mode=0o700)
         (wrapper.spool / name / "lock").touch()
     done = wrapper.flush(code=1)
-    assert done.stdout == "sent 1, refused 0, left 1\n" and "lacks its target" in done.stderr
-    assert os.listdir(wrapper.spool) == ["00000000000000000001-5"]
+    assert done.stdout == f"sent 1, refused 0, left 0\ndamaged, now in {wrapper.spool}/damaged: 1\n"
+    assert "lacks its target" in done.stderr
+    assert os.listdir(wrapper.spool) == ["damaged"]
+    assert os.listdir(wrapper.spool / "damaged") == ["00000000000000000001-5"]
+    assert wrapper.flush().stdout == "sent 0, refused 0, left 0\n"
+
+
+def break_target(run):
+    (run / "target.json").write_text('{"url": "http')
+
+
+def break_target_type(run):
+    (run / "target.json").unlink()
+    os.mkfifo(run / "target.json")
+
+
+def lose_reports(run):
+    for name in ("report-1.json", "report-2.json"):
+        (run / name).unlink()
+
+
+def break_first_report(run):
+    (run / "report-1.json").unlink()
+    (run / "report-1.json").mkdir()
+
+
+def be_a_file(run):
+    shutil.rmtree(run)
+    run.touch()
+
+
+DAMAGES = [break_target, break_target_type, lose_reports, break_first_report, be_a_file]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("how", ["run", "flush"])
+def test_damage_is_told_once_and_hinders_nobody(wrapper, reports, damage, how):
+    away(wrapper, reports, 3)
+    first, *_, third = wrapper.spooled()
+    wanted = WHOLE * (2 if how == "flush" else 3)
+    damage(first)
+    done = wrapper.run() if how == "run" else wrapper.flush(code=1)
+    said = done.err if how == "run" else done.stdout + done.stderr
+    assert "damaged" in said and str(wrapper.spool / "damaged") in said and said.count(first.name) <= 1
+    assert reports.whats() == wanted and third.name.endswith(f"-{reports.runs()[1]}")
+    assert not wrapper.spooled() and wrapper.spooled("damaged") == [wrapper.spool / "damaged" / first.name]
+    assert wrapper.run().err == "" and wrapper.flush().stderr == ""
+
+
+def test_an_artifact_that_is_none_is_left_out(wrapper, reports):
+    away(wrapper, reports, 2)
+    first, _ = wrapper.spooled()
+    (first / "artifact.manifest.json").unlink()
+    os.mkfifo(first / "artifact.manifest.json")
+    done = wrapper.flush()
+    assert done.stdout == "sent 2, refused 0, left 0\n" and "manifest.json: " in done.stderr
+    assert reports.whats() == [what for what in WHOLE if what != "manifest.json"] + WHOLE
+
+
+def test_a_run_that_has_lost_its_lock_is_sent(wrapper, reports):
+    away(wrapper, reports)
+    (run,) = wrapper.spooled()
+    (run / "lock").unlink()
+    assert wrapper.flush().stdout == "sent 1, refused 0, left 0\n"
+
+
+def test_what_is_damaged_counts_and_goes_first(wrapper, reports):
+    away(wrapper, reports, 2)
+    first, second = wrapper.spooled()
+    break_target(first)
+    (first / "artifact.manifest.json").write_bytes(b"x" * 300_000)
+    wrapper.flush(code=1)
+    reports.stop()
+    done = wrapper.run(flags=["--spool-max", "100KiB"])
+    assert f"dropped the oldest in it, {first.name}\n" in done.err
+    assert not wrapper.spooled("damaged") and len(wrapper.spooled()) == 1
 
 
 def test_runs_of_other_servers_and_accounts_stay(wrapper, reports):
@@ -357,6 +431,8 @@ def test_the_oldest_are_dropped_above_a_thousand_runs(wrapper, reports):
         run = wrapper.spool / f"{number:020}-{number}"
         run.mkdir(mode=0o700, parents=True)
         (run / "lock").touch()
+        (run / "target.json").write_text(json.dumps({"url": reports.url, "account": 7, "run": number}))
+        (run / "report-1.json").write_text("{}")
     done = wrapper.run()
     assert f"dropped the oldest in it, {1:020}-1\n" in done.err
     assert len(wrapper.spooled()) == 1000 and wrapper.spooled()[0].name == f"{2:020}-2"
