@@ -5,16 +5,19 @@
  * An iterator is a position, written as a message's id. A page's iterator stands behind all that
  * the page examined, so following it skips and repeats nothing however much arrives meanwhile.
  *
- * For a named consumer the position is kept here: a call without an iterator goes on behind the
- * last page, one with an iterator goes there first. The page is read on the http thread; the writer
- * then moves the consumer, unless somebody else has moved it meanwhile (409), and answers. SDKs
- * repeat a request whose answer was lost under the same `svix-req-id`: it gets the same page again.
+ * For a named consumer the iterator that it came with last is kept here, as in the original: that
+ * says that it is done with all before it. A call without one begins there, so that a client which
+ * ended in the middle of a page gets the page again. The page is read on the http thread; when the
+ * iterator is another one, the writer then moves the consumer, unless somebody else has moved it
+ * meanwhile (409), and answers.
+ *
+ * After a seek the iterators given before it are refused (409), or the next call of a client that
+ * knows nothing of the seek would undo it; a call without an iterator follows it.
  */
 #include "api/input.h"
 #include "api/message.h"
 #include "api/sink.h"
 #include "base/clock.h"
-#include "base/siphash.h"
 #include "core/name.h"
 
 /* A page before it is asked for, and what it gave. */
@@ -170,7 +173,7 @@ struct consumer_job {
     struct api_job job;
     int64_t sink_id;
     struct slice name;
-    struct sink_consumer consumer; /* where it will be */
+    struct sink_consumer consumer; /* where it will be, with the revision that was read */
     struct buf page;
 };
 
@@ -178,16 +181,6 @@ static enum ph_error read_name(struct api_call *call, struct diag *diag, struct 
 {
     *ret_name = http_param(call->request, "consumer_id");
     return name_check_event_type(*ret_name, "path.consumer_id", diag);
-}
-
-/* 0 when the request does not say which one it is. */
-static int64_t request_hash(struct api_call *call)
-{
-    struct slice id = http_header(call->request, "svix-req-id");
-    if (id.len == 0) {
-        return 0;
-    }
-    return (int64_t)(siphash64(call->codec->key, id.ptr, id.len) >> 1 | 1);
 }
 
 static void free_page(struct api_job *job)
@@ -199,39 +192,43 @@ static enum ph_error run_consumer(struct api_job *api_job, struct writer_txn *tx
                                   struct diag *diag)
 {
     struct consumer_job *job = PH_CONTAINER_OF(api_job, struct consumer_job, job);
-    enum ph_error error =
-        sink_consumer_put(txn->store, job->sink_id, job->name, &job->consumer, txn->now_us, diag);
+    struct sink_consumer stored;
+    enum ph_error error = sink_consumer_find(txn->store, job->sink_id, job->name, diag, &stored);
+    /* A repeated request, whose first is answered only now, moves it to where it is. */
+    if (error == PH_OK &&
+        (stored.revision == 0 || stored.is_sought || stored.position != job->consumer.position)) {
+        error = sink_consumer_put(txn->store, job->sink_id, job->name, &job->consumer, txn->now_us,
+                                  diag);
+    }
     if (error == PH_OK) {
         buf_append_slice(&api_job->answer.body, buf_slice(&job->page));
     }
     return error;
 }
 
-/* Reads the page of this call into the job and moves the job's consumer behind it. */
+/* Reads the page of this call into the job. *ret_has_moved: the job's consumer is where it has to
+ * be stored. */
 static enum ph_error advance(struct api_call *call, struct store *store, struct consumer_job *job,
                              struct poll *poll, bool has_iterator, struct diag *diag,
                              bool *ret_has_moved)
 {
     struct sink_consumer *consumer = &job->consumer;
-    int64_t hash = request_hash(call);
     enum ph_error error = sink_consumer_find(store, poll->sink.id, job->name, diag, consumer);
     if (error != PH_OK) {
         return error;
     }
     if (!has_iterator) {
-        bool is_repeated = hash != 0 && hash == consumer->request_hash;
-        poll->start = is_repeated ? consumer->page_began : consumer->position;
+        poll->start = consumer->position;
+    } else if (consumer->is_sought && poll->start != consumer->position) {
+        return diag_set(diag, PH_CONFLICT, NULL,
+                        "a seek has moved this consumer: ask without an iterator once");
     }
+    *ret_has_moved = consumer->is_sought || poll->start != consumer->position;
+    consumer->position = poll->start;
+    consumer->is_sought = false;
     struct json_out out;
     json_out_init(&out, &job->page);
-    error = read_page(call, store, poll, diag, &out);
-    if (error == PH_OK) {
-        *ret_has_moved = poll->end != consumer->position;
-        consumer->position = poll->end;
-        consumer->page_began = poll->start;
-        consumer->request_hash = hash;
-    }
-    return error;
+    return read_page(call, store, poll, diag, &out);
 }
 
 enum ph_error api_poller_consumer_poll(struct api_call *call, struct diag *diag)
@@ -285,8 +282,7 @@ static enum ph_error run_seek(struct api_job *api_job, struct writer_txn *txn, s
     }
     if (error == PH_OK) {
         consumer.position = job->consumer.position;
-        consumer.page_began = job->consumer.position;
-        consumer.request_hash = 0;
+        consumer.is_sought = true;
         error = sink_consumer_put(txn->store, sink.id, job->name, &consumer, txn->now_us, diag);
     }
     if (error == PH_OK) {

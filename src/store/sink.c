@@ -192,9 +192,9 @@ enum ph_error sink_delete_all(struct store *store, int64_t application_id, struc
 enum ph_error sink_consumer_find(struct store *store, int64_t sink_id, struct slice name,
                                  struct diag *diag, struct sink_consumer *ret_consumer)
 {
-    struct db_statement *select = db_prepare(
-        store->db, "SELECT position, page_began, request_hash, revision FROM sink_consumer"
-                   " WHERE sink_id = $1 AND name = $2");
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT position, sought, revision FROM sink_consumer"
+                              " WHERE sink_id = $1 AND name = $2");
     db_bind_int64(select, 1, sink_id);
     db_bind_text(select, 2, name);
     bool has_row;
@@ -206,9 +206,8 @@ enum ph_error sink_consumer_find(struct store *store, int64_t sink_id, struct sl
     if (has_row) {
         *ret_consumer = (struct sink_consumer){
             .position = db_int64(select, 0),
-            .page_began = db_int64(select, 1),
-            .request_hash = db_int64(select, 2),
-            .revision = db_int64(select, 3),
+            .is_sought = db_int64(select, 1) != 0,
+            .revision = db_int64(select, 2),
         };
         db_done(select);
     }
@@ -263,15 +262,15 @@ static enum ph_error insert_consumer(struct store *store, int64_t sink_id, struc
                                      struct diag *diag)
 {
     struct db_statement *insert = db_prepare(
-        store->db, "INSERT INTO sink_consumer (sink_id, name, position, page_began, request_hash,"
-                   " updated_at, revision) VALUES ($1, $2, $3, $4, $5, $6, 1)"
-                   " ON CONFLICT (sink_id, name) DO NOTHING");
+        store->db,
+        "INSERT INTO sink_consumer (sink_id, name, position, sought, updated_at, revision)"
+        " VALUES ($1, $2, $3, $4, $5, 1)"
+        " ON CONFLICT (sink_id, name) DO NOTHING");
     db_bind_int64(insert, 1, sink_id);
     db_bind_text(insert, 2, name);
     db_bind_int64(insert, 3, consumer->position);
-    db_bind_int64(insert, 4, consumer->page_began);
-    db_bind_int64(insert, 5, consumer->request_hash);
-    db_bind_int64(insert, 6, now_us);
+    db_bind_int64(insert, 4, consumer->is_sought ? 1 : 0);
+    db_bind_int64(insert, 5, now_us);
     return db_exec(insert, diag);
 }
 
@@ -280,16 +279,15 @@ static enum ph_error update_consumer(struct store *store, int64_t sink_id, struc
                                      struct diag *diag)
 {
     struct db_statement *update = db_prepare(
-        store->db, "UPDATE sink_consumer SET position = $3, page_began = $4, request_hash = $5,"
-                   " updated_at = $6, revision = revision + 1"
-                   " WHERE sink_id = $1 AND name = $2 AND revision = $7");
+        store->db, "UPDATE sink_consumer SET position = $3, sought = $4, updated_at = $5,"
+                   " revision = revision + 1"
+                   " WHERE sink_id = $1 AND name = $2 AND revision = $6");
     db_bind_int64(update, 1, sink_id);
     db_bind_text(update, 2, name);
     db_bind_int64(update, 3, consumer->position);
-    db_bind_int64(update, 4, consumer->page_began);
-    db_bind_int64(update, 5, consumer->request_hash);
-    db_bind_int64(update, 6, now_us);
-    db_bind_int64(update, 7, consumer->revision);
+    db_bind_int64(update, 4, consumer->is_sought ? 1 : 0);
+    db_bind_int64(update, 5, now_us);
+    db_bind_int64(update, 6, consumer->revision);
     return db_exec(update, diag);
 }
 

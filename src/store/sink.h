@@ -51,9 +51,8 @@ PH_NODISCARD enum ph_error sink_delete_all(struct store *store, int64_t applicat
 
 struct sink_consumer {
     int64_t position;
-    int64_t page_began;   /* position before the last page */
-    int64_t request_hash; /* of the request that got it, 0 = none */
-    int64_t revision;     /* 0 = not stored yet */
+    bool is_sought;   /* moved by a seek that it has not followed yet */
+    int64_t revision; /* 0 = not stored yet */
 };
 
 /* PH_OK with revision 0 and the sink's own id as its position when it is new. */

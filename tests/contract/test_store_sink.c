@@ -125,20 +125,20 @@ static void test_a_consumer_moves(void **state)
     assert_int_equal(mine.revision, 0);
     struct sink_consumer late = mine;
     mine.position = 40;
-    mine.page_began = 30;
-    mine.request_hash = INT64_MAX;
+    mine.is_sought = true;
     assert_int_equal(put(&rig, 30, "mine", mine, NULL), PH_OK);
     assert_int_equal(put(&rig, 30, "mine", late, NULL), PH_CONFLICT);
     struct sink_consumer stored = consumer_of(&rig, 30, "mine");
     assert_int_equal(stored.position, 40);
-    assert_int_equal(stored.page_began, 30);
-    assert_true(stored.request_hash == INT64_MAX);
+    assert_true(stored.is_sought);
     late = stored;
+    stored.is_sought = false;
     stored.position = 50;
     assert_int_equal(put(&rig, 30, "mine", stored, NULL), PH_OK);
     late.position = 45;
     assert_int_equal(put(&rig, 30, "mine", late, NULL), PH_CONFLICT);
     assert_int_equal(consumer_of(&rig, 30, "mine").position, 50);
+    assert_false(consumer_of(&rig, 30, "mine").is_sought);
     assert_int_equal(consumer_of(&rig, 30, "Mine").position, 30);
     store_rig_close(&rig);
 }
