@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An organisation's environment as one JSON document (svix-api spec section 12): its event types,
- * archived ones too. What an export gives, an import takes, here or elsewhere, in one transaction.
+ * archived ones too. What an export gives, an import takes, here or elsewhere: all of it is judged
+ * first, then written in steps.
  * Settings and connectors are the original's; there are none here.
  */
 #include "api/api_int.h"
 #include "api/event_type.h"
+#include "api/stepped.h"
 #include "base/clock.h"
 #include "core/name.h"
 
@@ -101,7 +103,7 @@ enum ph_error api_environment_export(struct api_call *call, struct diag *diag)
 /* --- import ----------------------------------------------------------------------------------- */
 
 struct import_job {
-    struct api_job job;
+    struct stepped_job stepped;
     struct arena arena; /* of the event types */
     struct event_type_input *types;
     size_t count;
@@ -109,7 +111,7 @@ struct import_job {
 
 static struct import_job *job_of(struct api_job *job)
 {
-    return PH_CONTAINER_OF(job, struct import_job, job);
+    return PH_CONTAINER_OF(job, struct import_job, stepped.job);
 }
 
 static void read_event_types(struct input *input, struct import_job *job)
@@ -223,18 +225,30 @@ static enum ph_error save(const struct api_job *job, struct writer_txn *txn,
     return error;
 }
 
-static enum ph_error run_import(struct api_job *api_job, struct writer_txn *txn, struct diag *diag)
+static enum ph_error run_step(struct stepped_job *stepped, struct writer_txn *txn,
+                              struct diag *diag)
 {
-    const struct import_job *job = job_of(api_job);
+    const struct import_job *job = PH_CONTAINER_OF(stepped, struct import_job, stepped);
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
     enum ph_error error = PH_OK;
-    for (size_t index = 0; error == PH_OK && index < job->count; index++) {
+    size_t bytes = 0;
+    while (error == PH_OK && stepped->next < job->count && bytes < STEPPED_BYTES_MAX &&
+           stepped->next - stepped->position < STEPPED_ROWS_MAX) {
         arena_reset(&arena);
-        error = save(api_job, txn, &job->types[index], &arena, diag);
+        bytes += job->types[stepped->next].row.schemas.len;
+        error = save(&stepped->job, txn, &job->types[stepped->next++], &arena, diag);
     }
-    api_job->status = 204;
+    stepped->has_more = stepped->next < job->count;
     return error;
+}
+
+static enum ph_error run_answer(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    (void)txn;
+    (void)diag;
+    job->status = 204;
+    return PH_OK;
 }
 
 static void end_import(struct api_job *job)
@@ -250,15 +264,14 @@ enum ph_error api_environment_import(struct api_call *call, struct diag *diag)
     }
     /* Of a byte of the body, at most so many are made: short feature flags become slices. */
     arena_init(&job->arena, http_body(call->request).len * 8 + (size_t)64 * 1024);
-    job->job.ended = end_import;
-    job->job.committed = payload_types_changed;
+    job->stepped.job.ended = end_import;
+    job->stepped.job.committed = payload_types_changed;
     enum ph_error error = read_body(call, job, diag);
     if (error == PH_OK) {
         error = verify_schemas(call, job, diag);
     }
     if (error == PH_OK) {
-        job->job.job.messages = (unsigned)job->count; /* as many writes */
-        return api_submit(call, &job->job, run_import, diag);
+        return stepped_submit(call, &job->stepped, run_step, run_answer);
     }
     arena_done(&job->arena);
     return error;

@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Event types from an OpenAPI document (svix-api spec section 12), all in one transaction. The
- * document is read on the http thread; what differs from the store is found in the transaction.
+ * Event types from an OpenAPI document (svix-api spec section 12). The document is read and all of
+ * it judged on the http thread; what differs from the store is found and written in steps, so that
+ * what is published meanwhile does not wait for ten thousand of them.
  */
 #include <jansson.h>
 
 #include "api/api_int.h"
 #include "api/import_openapi.h"
 #include "api/input.h"
+#include "api/stepped.h"
 #include "api/yaml_json.h"
 #include "store/event_type.h"
 
 #define DOCUMENT_ARENA_BYTES ((size_t)32 * 1024 * 1024)
 
 struct import_job {
-    struct api_job job;
+    struct stepped_job stepped;
     struct arena arena; /* of the items */
     struct import_item *items;
     size_t count;
-    bool *is_modified;   /* for each item, the last run's */
+    bool *is_modified;   /* for each item */
     struct slice *names; /* of the items, sorted */
     bool replaces_all;
 };
 
 static struct import_job *job_of(struct api_job *job)
 {
-    return PH_CONTAINER_OF(job, struct import_job, job);
+    return PH_CONTAINER_OF(job, struct import_job, stepped.job);
 }
 
 /* --- the document ----------------------------------------------------------------------------- */
@@ -153,7 +155,8 @@ static enum ph_error save_item(struct import_job *job, struct writer_txn *txn, s
     const struct import_item *item = &job->items[index];
     struct event_type_row row;
     bool is_new;
-    enum ph_error error = find_stored(job->job.call, txn->store, item, arena, diag, &row, &is_new);
+    enum ph_error error =
+        find_stored(job->stepped.job.call, txn->store, item, arena, diag, &row, &is_new);
     if (error != PH_OK) {
         return error;
     }
@@ -164,7 +167,7 @@ static enum ph_error save_item(struct import_job *job, struct writer_txn *txn, s
     if (is_new) {
         row = (struct event_type_row){
             .id = writer_txn_new_id(txn),
-            .org = job->job.call->principal.org,
+            .org = job->stepped.job.call->principal.org,
             .name = item->name,
             .created_at_us = txn->now_us,
         };
@@ -248,24 +251,36 @@ static void write_answer(struct json_out *out, const struct import_job *job, boo
     json_out_end_object(out);
 }
 
-static enum ph_error run_import(struct api_job *api_job, struct writer_txn *txn, struct diag *diag)
+/* The items first, then the others: its position goes to the number of items. */
+static enum ph_error run_step(struct stepped_job *stepped, struct writer_txn *txn,
+                              struct diag *diag)
 {
-    struct import_job *job = job_of(api_job);
+    struct import_job *job = PH_CONTAINER_OF(stepped, struct import_job, stepped);
     ARENA_AUTO struct arena arena;
     arena_init(&arena, API_ROWS_MAX);
     enum ph_error error = PH_OK;
-    for (size_t index = 0; error == PH_OK && index < job->count; index++) {
+    if (stepped->position == job->count && job->replaces_all) {
+        return event_type_archive_others(txn->store, stepped->job.call->principal.org, txn->now_us,
+                                         is_in_document, job, STEPPED_ROWS_MAX, diag,
+                                         &stepped->has_more);
+    }
+    size_t bytes = 0;
+    while (error == PH_OK && stepped->next < job->count && bytes < STEPPED_BYTES_MAX &&
+           stepped->next - stepped->position < STEPPED_ROWS_MAX) {
         arena_reset(&arena);
-        error = save_item(job, txn, index, &arena, diag);
+        bytes += job->items[stepped->next].schemas.len;
+        error = save_item(job, txn, stepped->next++, &arena, diag);
     }
-    if (error == PH_OK && job->replaces_all) {
-        error = event_type_archive_others(txn->store, api_job->call->principal.org, txn->now_us,
-                                          is_in_document, job, diag);
-    }
-    if (error == PH_OK) {
-        write_answer(&api_job->answer.out, job, false);
-    }
+    stepped->has_more = stepped->next < job->count || job->replaces_all;
     return error;
+}
+
+static enum ph_error run_answer(struct api_job *job, struct writer_txn *txn, struct diag *diag)
+{
+    (void)txn;
+    (void)diag;
+    write_answer(&job->answer.out, job_of(job), false);
+    return PH_OK;
 }
 
 static enum ph_error run_dry(struct api_call *call, struct import_job *job, struct diag *diag,
@@ -302,14 +317,14 @@ enum ph_error api_event_type_import(struct api_call *call, struct diag *diag)
     }
     bool is_dry;
     arena_init(&job->arena, DOCUMENT_ARENA_BYTES);
-    job->job.ended = end_import;
-    job->job.committed = payload_types_changed;
+    job->stepped.job.ended = end_import;
+    job->stepped.job.committed = payload_types_changed;
     enum ph_error error = read_body(call, job, &is_dry, diag);
     if (error == PH_OK) {
         error = prepare(job, diag);
     }
     if (error == PH_OK && !is_dry) {
-        return api_submit(call, &job->job, run_import, diag);
+        return stepped_submit(call, &job->stepped, run_step, run_answer);
     }
     struct api_answer answer;
     api_answer_init(&answer);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/event_type.h"
 
-#include "core/name.h"
 #include "store/store_int.h"
 
 #define COLUMNS                                                                                    \
@@ -178,52 +177,46 @@ enum ph_error event_type_update(struct store *store, const struct event_type_row
     return db_exec(update, diag);
 }
 
-/* The next active type by name; *ret_id is 0 at the end. The name is valid until db_done. */
-static enum ph_error next_active(struct store *store, struct slice org, struct slice after,
-                                 struct diag *diag, struct db_statement **ret_row, int64_t *ret_id)
+/* The first `max` that are active and not kept. */
+static enum ph_error find_others(struct store *store, struct slice org,
+                                 bool (*is_kept)(void *context, struct slice name), void *context,
+                                 size_t max, struct diag *diag, int64_t *ids, size_t *ret_count)
 {
     struct db_statement *select =
-        db_prepare(store->db, "SELECT id, name FROM event_type WHERE org = $1 AND name > $2"
-                              " AND archived = 0 ORDER BY name LIMIT 1");
+        db_prepare(store->db, "SELECT id, name FROM event_type WHERE org = $1 AND archived = 0"
+                              " ORDER BY name");
     db_bind_text(select, 1, org);
-    db_bind_text(select, 2, after);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    *ret_row = select;
-    *ret_id = error == PH_OK && has_row ? db_int64(select, 0) : 0;
+    size_t count = 0;
+    bool has_row = false;
+    enum ph_error error = PH_OK;
+    while (count < max && (error = db_step(select, diag, &has_row)) == PH_OK && has_row) {
+        if (!is_kept(context, db_text(select, 1))) {
+            ids[count++] = db_int64(select, 0);
+        }
+    }
+    db_done(select);
+    *ret_count = count;
     return error;
 }
 
 enum ph_error event_type_archive_others(struct store *store, struct slice org, int64_t now_us,
                                         bool (*is_kept)(void *context, struct slice name),
-                                        void *context, struct diag *diag)
+                                        void *context, size_t max, struct diag *diag,
+                                        bool *ret_has_more)
 {
-    char last[NAME_EVENT_TYPE_MAX];
-    struct slice after = {last, 0};
-    for (;;) {
-        struct db_statement *row;
-        int64_t id;
-        enum ph_error error = next_active(store, org, after, diag, &row, &id);
-        if (error != PH_OK || id == 0) {
-            return error;
-        }
-        struct slice name = db_text(row, 1);
-        PH_ASSERT(name.len <= sizeof last);
-        memcpy(last, name.ptr, name.len);
-        after.len = name.len;
-        db_done(row);
-        if (is_kept(context, after)) {
-            continue;
-        }
+    int64_t ids[EVENT_TYPE_ARCHIVE_MAX];
+    size_t count;
+    PH_ASSERT(max > 0 && max <= PH_ARRAY_LENGTH(ids));
+    enum ph_error error = find_others(store, org, is_kept, context, max, diag, ids, &count);
+    for (size_t index = 0; error == PH_OK && index < count; index++) {
         struct db_statement *update = db_prepare(
             store->db, "UPDATE event_type SET archived = 1, updated_at = $2 WHERE id = $1");
-        db_bind_int64(update, 1, id);
+        db_bind_int64(update, 1, ids[index]);
         db_bind_int64(update, 2, now_us);
         error = db_exec(update, diag);
-        if (error != PH_OK) {
-            return error;
-        }
     }
+    *ret_has_more = error == PH_OK && count == max;
+    return error;
 }
 
 enum ph_error event_type_delete(struct store *store, int64_t id, struct diag *diag)

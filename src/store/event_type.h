@@ -63,10 +63,13 @@ PH_NODISCARD enum ph_error event_type_insert(struct store *store, const struct e
 PH_NODISCARD enum ph_error event_type_update(struct store *store, const struct event_type_row *row,
                                              struct diag *diag);
 PH_NODISCARD enum ph_error event_type_delete(struct store *store, int64_t id, struct diag *diag);
-/* Archives those of the organisation whose name `is_kept` does not know. */
+#define EVENT_TYPE_ARCHIVE_MAX 256 /* at once */
+
+/* Archives those of the organisation whose name `is_kept` does not know, `max` of them at most;
+ * *ret_has_more when there may be more. */
 PH_NODISCARD enum ph_error
 event_type_archive_others(struct store *store, struct slice org, int64_t now_us,
                           bool (*is_kept)(void *context, struct slice name), void *context,
-                          struct diag *diag);
+                          size_t max, struct diag *diag, bool *ret_has_more);
 
 #endif

@@ -247,9 +247,19 @@ static void test_all_but_some_are_archived(void **state)
     row.is_archived = true;
     insert(&rig, &row);
     int asked = 0;
-    CONTRACT_OK(event_type_archive_others(rig.store, ORG, LATER_US, has_a_dot, &asked, &diag),
-                &diag);
-    assert_int_equal(asked, 4);
+    bool has_more;
+    CONTRACT_OK(
+        event_type_archive_others(rig.store, ORG, LATER_US, has_a_dot, &asked, 2, &diag, &has_more),
+        &diag);
+    assert_true(has_more);
+    assert_false(is_active(&rig, ORG, "B"));
+    assert_false(is_active(&rig, ORG, "ab"));
+    assert_true(is_active(&rig, ORG, "z"));
+    CONTRACT_OK(
+        event_type_archive_others(rig.store, ORG, LATER_US, has_a_dot, &asked, 2, &diag, &has_more),
+        &diag);
+    assert_false(has_more);
+    assert_int_equal(asked, 3 + 2);
     assert_true(is_active(&rig, ORG, "a.b"));
     assert_false(is_active(&rig, ORG, "B"));
     assert_false(is_active(&rig, ORG, "ab"));

@@ -2,6 +2,7 @@
 """An organisation's environment goes from one server to another."""
 
 import json
+import threading
 
 import pytest
 from harness.api import DATE, is_error, is_invalid, unique
@@ -142,6 +143,42 @@ def test_limits(org):
     assert len(org.ok("POST", EXPORT)["eventTypes"]) == 10_000
     org.ok("POST", "/event-type", rows[-1], 201)
     is_error(org.post(EXPORT), 400, "limit_reached")
+
+
+@pytest.mark.parametrize("how", ["environment", "openapi"])
+def test_others_are_served_between_its_steps(org, how):
+    """Messages are published while the types are written, not before or after all of them."""
+    count = 4000
+    names = [f"t.{n:05}" for n in range(count)]
+    if how == "environment":
+        path, body, status = IMPORT, {"eventTypes": [{"name": name, "description": ""} for name in names]}, 204
+    else:
+        webhooks = {name: {"post": {"description": ""}} for name in names}
+        spec = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "webhooks": webhooks}
+        path, body, status = "/event-type/import/openapi", {"spec": spec, "replaceAll": True}, 200
+        for n in range(300):
+            org.new_event_type(f"old.{n}")
+    app = org.new_app()
+    is_over = threading.Event()
+    times = []
+
+    def publish():
+        while not is_over.is_set():
+            times.append(org.send(app)["timestamp"])
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        org.ok("POST", path, body, status)
+    finally:
+        is_over.set()
+        publisher.join()
+    rows = org.ok("POST", EXPORT)["eventTypes"]
+    made = sorted(row["createdAt"] for row in rows if row["name"].startswith("t."))
+    assert len(made) == count
+    assert len(set(made)) == count / 200, "so many transactions"
+    assert len([time for time in times if made[0] < time < made[-1]]) >= 5
+    assert all(row["archived"] for row in rows if row["name"].startswith("old."))
 
 
 def test_limits_of_bytes(org):
