@@ -71,9 +71,7 @@ static enum ph_error run_health(struct general_job *job, struct writer_txn *txn,
     (void)job;
     struct db_statement *select = db_prepare(txn->store->db, "SELECT value FROM meta LIMIT 1");
     bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    db_done(select);
-    return error;
+    return db_read_exists(select, diag, &has_row);
 }
 
 static void finish_health(struct general_job *job, enum ph_error error, const struct diag *diag)

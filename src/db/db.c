@@ -140,6 +140,38 @@ void db_done(struct db_statement *statement)
     statement->driver->done(statement);
 }
 
+enum ph_error db_find_row(struct db_statement *statement, const char *words, struct diag *diag)
+{
+    bool has_row;
+    enum ph_error error = db_step(statement, diag, &has_row);
+    if (error == PH_OK && !has_row) {
+        error = diag_set(diag, PH_NOT_FOUND, NULL, "%s", words);
+    }
+    return error;
+}
+
+enum ph_error db_read_exists(struct db_statement *statement, struct diag *diag, bool *ret_exists)
+{
+    bool has_row;
+    enum ph_error error = db_step(statement, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_exists = has_row;
+        db_done(statement);
+    }
+    return error;
+}
+
+enum ph_error db_read_int64(struct db_statement *statement, struct diag *diag, int64_t *ret_value)
+{
+    bool has_row;
+    enum ph_error error = db_step(statement, diag, &has_row);
+    if (error == PH_OK) {
+        *ret_value = has_row ? db_int64(statement, 0) : 0;
+        db_done(statement);
+    }
+    return error;
+}
+
 enum ph_error db_exec(struct db_statement *statement, struct diag *diag)
 {
     return statement->driver->exec(statement, diag);

@@ -77,6 +77,16 @@ PH_NODISCARD enum ph_error db_step(struct db_statement *statement, struct diag *
                                    bool *ret_row);
 /* Ends a statement early (before db_step returned false). Harmless otherwise. */
 void db_done(struct db_statement *statement);
+/* Steps to the first row of a query that is to have one: PH_NOT_FOUND with `words` when there is
+ * none. After PH_OK the row is the caller's to read, then db_done. */
+PH_NODISCARD enum ph_error db_find_row(struct db_statement *statement, const char *words,
+                                       struct diag *diag);
+/* Whether there is a row; the first column of the first row, 0 without a row. Both have ended the
+ * statement when they return. */
+PH_NODISCARD enum ph_error db_read_exists(struct db_statement *statement, struct diag *diag,
+                                          bool *ret_exists);
+PH_NODISCARD enum ph_error db_read_int64(struct db_statement *statement, struct diag *diag,
+                                         int64_t *ret_value);
 /* Runs a statement whose rows do not matter and resets it, after an error too. Inside a pipeline on
  * PostgreSQL the call only queues (bytes are copied then) and errors appear at db_pipeline_end. */
 PH_NODISCARD enum ph_error db_exec(struct db_statement *statement, struct diag *diag);

@@ -22,15 +22,7 @@ static enum ph_error read_newest(struct db *db, struct diag *diag, int64_t *ret_
 {
     struct db_statement *select =
         db_prepare(db, "SELECT COALESCE(max(number), 0) FROM schema_migration");
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
-    }
-    PH_ASSERT(has_row);
-    *ret_newest = db_int64(select, 0);
-    db_done(select);
-    return PH_OK;
+    return db_read_int64(select, diag, ret_newest);
 }
 
 static enum ph_error newer_version(int64_t newest, size_t count, struct diag *diag)

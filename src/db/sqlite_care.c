@@ -28,14 +28,7 @@ static enum ph_error read_number(struct db *db, const char *sql, struct diag *di
                                  int64_t *ret_number)
 {
     struct db_statement *select = db_prepare(db, sql);
-    bool has_row = false;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        PH_ASSERT(has_row);
-        *ret_number = db_int64(select, 0);
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_number);
 }
 
 /* --- copies ---------------------------------------------------------------------------------- */

@@ -51,17 +51,12 @@ static enum ph_error stored_version(struct store *store, int64_t application_id,
     struct db_statement *select = db_prepare(store->db, "SELECT config_version FROM application"
                                                         " WHERE id = $1 AND deleted_at IS NULL");
     db_bind_int64(select, 1, application_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = db_find_row(select, "Application not found", diag);
+    if (error == PH_OK) {
+        *ret_version = db_int64(select, 0);
+        db_done(select);
     }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Application not found");
-    }
-    *ret_version = db_int64(select, 0);
-    db_done(select);
-    return PH_OK;
+    return error;
 }
 
 static struct cached_application *any(const struct application_cache *cache)

@@ -358,13 +358,9 @@ enum ph_error endpoint_config_load(struct store *store, int64_t endpoint_id, str
         store->db, "SELECT " ENDPOINT_COLUMNS " FROM endpoint JOIN application"
                    " ON application.id = endpoint.application_id WHERE endpoint.id = $1");
     db_bind_int64(select, 1, endpoint_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     struct endpoint_config *config;
     error = read_row(store, select, diag, &config);
@@ -387,13 +383,9 @@ static enum ph_error read_application(struct store *store, struct application_co
         db_prepare(store->db, "SELECT org, config_version FROM application"
                               " WHERE id = $1 AND deleted_at IS NULL");
     db_bind_int64(select, 1, config->id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Application not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Application not found");
     }
     config->org = slice_dup(db_text(select, 0));
     config->version = db_int64(select, 1);

@@ -24,17 +24,12 @@ static enum ph_error find_application_by_uid(struct writer *writer, struct inges
                                       " WHERE org = $1 AND uid = $2 AND deleted_at IS NULL");
     db_bind_text(select, 1, job->org);
     db_bind_text(select, 2, job->application_uid);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = db_find_row(select, "Application not found", diag);
+    if (error == PH_OK) {
+        *ret_id = db_int64(select, 0);
+        db_done(select);
     }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Application not found");
-    }
-    *ret_id = db_int64(select, 0);
-    db_done(select);
-    return PH_OK;
+    return error;
 }
 
 /* Makes the application that the message brings along, in a savepoint of its own. */

@@ -66,14 +66,11 @@ static enum ph_error is_anybody_told(struct writer_txn *txn, struct diag *diag, 
         struct db_statement *select =
             db_prepare(txn->store->db, "SELECT 1 FROM application WHERE org = '" OPERATIONAL_ORG "'"
                                        " AND deleted_at IS NULL LIMIT 1");
-        bool has_row;
-        enum ph_error error = db_step(select, diag, &has_row);
+        enum ph_error error = db_read_exists(select, diag, &writer->is_anybody_told);
         if (error != PH_OK) {
             return error;
         }
-        db_done(select);
         writer->operational_batch = writer->batch;
-        writer->is_anybody_told = has_row;
     }
     *ret_is_told = writer->is_anybody_told;
     return PH_OK;

@@ -5,11 +5,6 @@
 
 #define COLUMNS "id, org, uid, name, throttle_rate, metadata, created_at, updated_at"
 
-static enum ph_error not_found(struct diag *diag)
-{
-    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-}
-
 static enum ph_error uid_taken(struct diag *diag)
 {
     return diag_set(diag, PH_CONFLICT, NULL, "An application with that id or uid already exists");
@@ -45,33 +40,12 @@ enum ph_error application_find(struct store *store, struct slice org, int64_t id
                               " WHERE id = $1 AND org = $2 AND deleted_at IS NULL");
     db_bind_int64(select, 1, id);
     db_bind_text(select, 2, org);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
+    if (error == PH_OK) {
+        error = read_row(select, arena, diag, ret_row);
+        db_done(select);
     }
-    if (!has_row) {
-        return not_found(diag);
-    }
-    error = read_row(select, arena, diag, ret_row);
-    db_done(select);
     return error;
-}
-
-/* Runs a query for one id. */
-static enum ph_error select_id(struct db_statement *select, struct diag *diag, int64_t *ret_id)
-{
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
-    }
-    if (!has_row) {
-        return not_found(diag);
-    }
-    *ret_id = db_int64(select, 0);
-    db_done(select);
-    return PH_OK;
 }
 
 enum ph_error application_resolve(struct store *store, struct slice org, struct slice id_or_uid,
@@ -81,22 +55,22 @@ enum ph_error application_resolve(struct store *store, struct slice org, struct 
     if (id_has_prefix(ID_APPLICATION, id_or_uid)) {
         int64_t id;
         if (!id_parse(&store->codec, ID_APPLICATION, id_or_uid, &id)) {
-            return not_found(diag);
+            return entity_not_found(diag);
         }
         select = db_prepare(store->db, "SELECT id FROM application"
                                        " WHERE id = $1 AND org = $2 AND deleted_at IS NULL");
         db_bind_int64(select, 1, id);
         db_bind_text(select, 2, org);
-        return select_id(select, diag, ret_id);
+        return find_id(select, diag, ret_id);
     }
     if (!slice_is_utf8_text(id_or_uid)) {
-        return not_found(diag);
+        return entity_not_found(diag);
     }
     select = db_prepare(store->db, "SELECT id FROM application"
                                    " WHERE org = $1 AND uid = $2 AND deleted_at IS NULL");
     db_bind_text(select, 1, org);
     db_bind_text(select, 2, id_or_uid);
-    return select_id(select, diag, ret_id);
+    return find_id(select, diag, ret_id);
 }
 
 enum ph_error application_page(struct store *store, struct slice org, const struct id_page *page,

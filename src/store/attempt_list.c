@@ -9,11 +9,6 @@
 
 #define STEP_ROWS 500
 
-static enum ph_error not_found(struct diag *diag)
-{
-    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-}
-
 /* --- attempts --------------------------------------------------------------------------------- */
 
 #define SELECT_ATTEMPTS                                                                            \
@@ -219,13 +214,9 @@ enum ph_error attempt_find(struct store *store, int64_t message_id, int64_t atte
         store->db, "SELECT " ATTEMPT_COLUMNS " FROM attempt WHERE id = $1 AND message_id = $2");
     db_bind_int64(select, 1, attempt_id);
     db_bind_int64(select, 2, message_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return not_found(diag);
     }
     struct row_copier copier = {.row = select, .arena = arena};
     struct attempt_row row;
@@ -250,7 +241,7 @@ enum ph_error attempt_expunge(struct store *store, int64_t message_id, int64_t a
     db_bind_int64(update, 2, message_id);
     enum ph_error error = db_exec(update, diag);
     if (error == PH_OK && db_changes(store->db) == 0) {
-        error = not_found(diag);
+        error = entity_not_found(diag);
     }
     return error;
 }

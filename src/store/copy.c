@@ -75,12 +75,10 @@ static enum ph_error check_tables(struct db *db, struct diag *diag)
     struct db_statement *select =
         db_prepare(db, "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
                        " AND name IN ('schema_migration', 'meta', 'message')");
-    bool has_row = false;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        bool is_ours = has_row && db_int64(select, 0) == 3;
-        db_done(select);
-        error = is_ours ? PH_OK : diag_set(diag, PH_STORE, NULL, "it is no store of posthorn");
+    int64_t count;
+    enum ph_error error = db_read_int64(select, diag, &count);
+    if (error == PH_OK && count != 3) {
+        error = diag_set(diag, PH_STORE, NULL, "it is no store of posthorn");
     }
     return error;
 }
@@ -89,13 +87,11 @@ static enum ph_error check_version(struct db *db, struct diag *diag)
 {
     struct db_statement *select =
         db_prepare(db, "SELECT COALESCE(max(number), 0) FROM schema_migration");
-    bool has_row = false;
-    enum ph_error error = db_step(select, diag, &has_row);
+    int64_t version;
+    enum ph_error error = db_read_int64(select, diag, &version);
     if (error != PH_OK) {
         return error;
     }
-    int64_t version = db_int64(select, 0);
-    db_done(select);
     if (version < 1 || version > (int64_t)sql_migrations_count) {
         return diag_set(diag, PH_STORE, NULL,
                         "it has migration %lld, this program knows 1 to %zu: restore it with the "

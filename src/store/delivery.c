@@ -249,13 +249,7 @@ enum ph_error delivery_began_at(struct store *store, int64_t message_id, int64_t
                               " WHERE delivery.message_id = $1 AND delivery.endpoint_id = $2");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        *ret_began_us = has_row ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_began_us);
 }
 
 enum ph_error manual_attempt_insert(struct store *store, int64_t id, int64_t message_id,
@@ -329,13 +323,7 @@ enum ph_error manual_attempt_next_endpoint(struct store *store, int64_t shard,
                    " ORDER BY endpoint_id LIMIT 1");
     db_bind_int64(select, 1, shard);
     db_bind_int64(select, 2, after_endpoint_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        *ret_endpoint_id = has_row ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_endpoint_id);
 }
 
 enum ph_error attempt_insert(struct store *store, const struct attempt_insert_row *row,
@@ -450,8 +438,9 @@ enum ph_error delivery_backlog(struct store *store, struct diag *diag, int64_t *
     bool has_row;
     enum ph_error error = db_step(select, diag, &has_row);
     if (error == PH_OK) {
-        *ret_pending = has_row ? db_int64(select, 0) : 0;
-        *ret_oldest_due_us = has_row ? db_int64(select, 1) : 0;
+        PH_ASSERT(has_row);
+        *ret_pending = db_int64(select, 0);
+        *ret_oldest_due_us = db_int64(select, 1);
         db_done(select);
     }
     return error;

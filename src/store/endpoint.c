@@ -6,11 +6,6 @@
 #include "store/sealed.h"
 #include "store/store_int.h"
 
-static enum ph_error not_found(struct diag *diag)
-{
-    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-}
-
 static enum ph_error uid_taken(struct diag *diag)
 {
     return diag_set(diag, PH_CONFLICT, NULL, "An endpoint with that id or uid already exists");
@@ -82,22 +77,6 @@ enum ph_error endpoint_read_row(struct store *store, struct db_statement *row, i
     return error;
 }
 
-/* Runs a query for one id. */
-static enum ph_error select_id(struct db_statement *select, struct diag *diag, int64_t *ret_id)
-{
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
-    }
-    if (!has_row) {
-        return not_found(diag);
-    }
-    *ret_id = db_int64(select, 0);
-    db_done(select);
-    return PH_OK;
-}
-
 enum ph_error endpoint_resolve(struct store *store, int64_t application_id, struct slice id_or_uid,
                                enum endpoint_scope scope, struct diag *diag, int64_t *ret_id)
 {
@@ -105,7 +84,7 @@ enum ph_error endpoint_resolve(struct store *store, int64_t application_id, stru
     if (id_has_prefix(ID_ENDPOINT, id_or_uid)) {
         int64_t id;
         if (!id_parse(&store->codec, ID_ENDPOINT, id_or_uid, &id)) {
-            return not_found(diag);
+            return entity_not_found(diag);
         }
         select = db_prepare(store->db,
                             scope == ENDPOINT_LIVE
@@ -114,16 +93,16 @@ enum ph_error endpoint_resolve(struct store *store, int64_t application_id, stru
                                 : "SELECT id FROM endpoint WHERE id = $1 AND application_id = $2");
         db_bind_int64(select, 1, id);
         db_bind_int64(select, 2, application_id);
-        return select_id(select, diag, ret_id);
+        return find_id(select, diag, ret_id);
     }
     if (!slice_is_utf8_text(id_or_uid)) {
-        return not_found(diag);
+        return entity_not_found(diag);
     }
     select = db_prepare(store->db, "SELECT id FROM endpoint WHERE application_id = $1 AND uid = $2"
                                    " AND deleted_at IS NULL");
     db_bind_int64(select, 1, application_id);
     db_bind_text(select, 2, id_or_uid);
-    return select_id(select, diag, ret_id);
+    return find_id(select, diag, ret_id);
 }
 
 enum ph_error endpoint_find(struct store *store, int64_t application_id, int64_t id,
@@ -135,19 +114,15 @@ enum ph_error endpoint_find(struct store *store, int64_t application_id, int64_t
                               " WHERE id = $1 AND application_id = $2");
     db_bind_int64(select, 1, id);
     db_bind_int64(select, 2, application_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return not_found(diag);
     }
     struct endpoint_row row;
     error = endpoint_read_row(store, select, 0, arena, diag, &row);
     db_done(select);
     if (error == PH_OK && row.is_deleted && scope == ENDPOINT_LIVE) {
-        error = not_found(diag);
+        error = entity_not_found(diag);
     }
     if (error == PH_OK) {
         *ret_row = row;
@@ -325,13 +300,7 @@ enum ph_error endpoint_next_live(struct store *store, int64_t application_id, in
                               " AND deleted_at IS NULL ORDER BY id LIMIT 1");
     db_bind_int64(select, 1, application_id);
     db_bind_int64(select, 2, id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        *ret_id = has_row ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_id);
 }
 
 enum ph_error endpoint_delete_all(struct store *store, int64_t application_id, int64_t now_us,

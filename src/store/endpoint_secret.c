@@ -52,16 +52,11 @@ enum ph_error endpoint_secret_current(struct store *store, int64_t endpoint_id, 
         store->db, "SELECT " ENDPOINT_SECRET_COLUMNS " FROM endpoint_secret"
                    " WHERE endpoint_id = $1 AND expires_at IS NULL ORDER BY id DESC LIMIT 1");
     db_bind_int64(select, 1, endpoint_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
+    if (error == PH_OK) {
+        error = endpoint_secret_read(store, select, endpoint_id, diag, ret_key);
+        db_done(select);
     }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-    }
-    error = endpoint_secret_read(store, select, endpoint_id, diag, ret_key);
-    db_done(select);
     return error;
 }
 
@@ -73,14 +68,7 @@ enum ph_error endpoint_secret_count_old(struct store *store, int64_t endpoint_id
                               " AND expires_at > $2");
     db_bind_int64(select, 1, endpoint_id);
     db_bind_int64(select, 2, now_us);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        PH_ASSERT(has_row);
-        *ret_count = db_int64(select, 0);
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_count);
 }
 
 enum ph_error endpoint_secret_expire_current(struct store *store, int64_t endpoint_id,

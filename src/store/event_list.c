@@ -18,13 +18,7 @@ static enum ph_error newest_attempt(struct store *store, struct diag *diag, int6
 {
     struct db_statement *select =
         db_prepare(store->db, "SELECT id FROM attempt ORDER BY id DESC LIMIT 1");
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        *ret_id = has_row ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_id);
 }
 
 /* Attempts of one application with ids above `lower`, up to `upper`. */
@@ -47,12 +41,10 @@ static enum ph_error count_attempts(struct store *store, const struct span *span
     db_bind_int64(select, 2, span->lower);
     db_bind_int64(select, 3, span->upper);
     db_bind_int64(select, 4, (int64_t)most);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    int64_t count;
+    enum ph_error error = db_read_int64(select, diag, &count);
     if (error == PH_OK) {
-        PH_ASSERT(has_row);
-        *ret_count = (size_t)db_int64(select, 0);
-        db_done(select);
+        *ret_count = (size_t)count;
     }
     return error;
 }
@@ -213,7 +205,5 @@ enum ph_error event_exists(struct store *store, int64_t application_id, bool is_
             : db_prepare(store->db, "SELECT 1 FROM message WHERE id = $1 AND application_id = $2");
     db_bind_int64(select, 1, id);
     db_bind_int64(select, 2, application_id);
-    enum ph_error error = db_step(select, diag, ret_exists);
-    db_done(select);
-    return error;
+    return db_read_exists(select, diag, ret_exists);
 }

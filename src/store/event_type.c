@@ -68,9 +68,7 @@ enum ph_error event_type_is_active(struct store *store, struct slice org, struct
                               " WHERE org = $1 AND name = $2 AND archived = 0");
     db_bind_text(select, 1, org);
     db_bind_text(select, 2, name);
-    enum ph_error error = db_step(select, diag, ret_is_active);
-    db_done(select);
-    return error;
+    return db_read_exists(select, diag, ret_is_active);
 }
 
 enum ph_error event_type_each_validating(struct store *store, size_t max,

@@ -80,13 +80,7 @@ static enum ph_error examined_to(struct store *store, const struct explain_query
     db_bind_int64(select, 2, page->lower);
     db_bind_int64(select, 3, page->upper);
     db_bind_int64(select, 4, LIST_EXAMINED_MAX - 1);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        *ret_id = has_row ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_id);
 }
 
 static enum ph_error read_rows(struct store *store, const struct explain_query *query,
@@ -127,13 +121,11 @@ static enum ph_error find_first(struct store *store, const struct explain_query 
     db_bind_int64(select, 1, row->endpoint.id);
     db_bind_int64(select, 2, row->delivery.order_key);
     db_bind_int64(select, 3, row->endpoint.generation);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK && has_row) {
-        int64_t first_id = db_int64(select, 0);
+    int64_t first_id;
+    enum ph_error error = db_read_int64(select, diag, &first_id);
+    if (error == PH_OK) {
         row->delivery.waits_for_id = first_id == query->message_id ? 0 : first_id;
     }
-    db_done(select);
     return error;
 }
 

@@ -27,13 +27,9 @@ enum ph_error idempotency_find(struct store *store, const uint8_t key_hash[16], 
     for (int index = 0; index <= IDEMPOTENCY_HOURS; index++) {
         db_bind_int64(select, 2 + index, hour_of(now_us) - index);
     }
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "no answer is kept for this key", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "no answer is kept for this key");
     }
     struct idempotency_row row = {.message_id = db_int64(select, 0),
                                   .status = db_int64(select, 1),

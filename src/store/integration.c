@@ -8,11 +8,6 @@
 #define HASH_BYTES 32
 #define COLUMNS "id, application_id, name, feature_flags, created_at, updated_at"
 
-static enum ph_error not_found(struct diag *diag)
-{
-    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-}
-
 /* Who reads the store must not be able to make up a key that fits a hash. */
 static void hash_key(const struct store *store, struct slice key, uint8_t ret_hash[HASH_BYTES])
 {
@@ -47,10 +42,9 @@ enum ph_error integration_find(struct store *store, int64_t application_id, int6
                                                         " WHERE id = $1 AND application_id = $2");
     db_bind_int64(select, 1, id);
     db_bind_int64(select, 2, application_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error == PH_OK) {
-        error = has_row ? read_row(select, arena, diag, ret_row) : not_found(diag);
+        error = read_row(select, arena, diag, ret_row);
         db_done(select);
     }
     return error;
@@ -82,13 +76,9 @@ enum ph_error integration_key(struct store *store, const struct integration_row 
     struct db_statement *select =
         db_prepare(store->db, "SELECT key, sealed_key FROM integration WHERE id = $1");
     db_bind_int64(select, 1, row->id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return not_found(diag);
     }
     const struct seal_place place = sealed_key_place(row->id, row->application_id);
     struct slice key = db_blob(select, 0);
@@ -171,14 +161,6 @@ enum ph_error integration_set_key(struct store *store, const struct integration_
     return db_exec(update, diag);
 }
 
-static enum ph_error exec_with_id(struct store *store, const char *sql, int64_t id,
-                                  struct diag *diag)
-{
-    struct db_statement *statement = db_prepare(store->db, sql);
-    db_bind_int64(statement, 1, id);
-    return db_exec(statement, diag);
-}
-
 enum ph_error integration_delete(struct store *store, int64_t id, struct diag *diag)
 {
     return exec_with_id(store, "DELETE FROM integration WHERE id = $1", id, diag);
@@ -201,13 +183,9 @@ enum ph_error integration_find_holder(struct store *store, struct slice key, str
                    " ON application.id = integration.application_id"
                    " WHERE integration.key_hash = $1 AND application.deleted_at IS NULL");
     db_bind_blob(select, 1, (struct slice){(const char *)hash, HASH_BYTES});
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return not_found(diag);
     }
     struct row_copier copier = {.row = select, .arena = arena};
     struct integration_holder holder = {

@@ -280,9 +280,7 @@ enum ph_error keyring_renew(struct keyring *keyring, struct db *db, int64_t now_
 static enum ph_error has_data_keys(struct db *db, struct diag *diag, bool *ret_has)
 {
     struct db_statement *select = db_prepare(db, "SELECT 1 FROM data_key LIMIT 1");
-    enum ph_error error = db_step(select, diag, ret_has);
-    db_done(select);
-    return error;
+    return db_read_exists(select, diag, ret_has);
 }
 
 enum ph_error keyring_look(struct db *db, const struct secret *master, struct diag *diag,

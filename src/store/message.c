@@ -65,9 +65,7 @@ enum ph_error message_claim_event_id(struct store *store, int64_t application_id
     db_bind_int64(insert, 1, application_id);
     db_bind_text(insert, 2, event_id);
     db_bind_int64(insert, 3, message_id);
-    enum ph_error error = db_step(insert, diag, ret_is_new);
-    db_done(insert);
-    return error;
+    return db_read_exists(insert, diag, ret_is_new);
 }
 
 /* Copies a column's text; a NULL column stays absent. False past the arena's cap. */
@@ -98,13 +96,9 @@ enum ph_error message_find(struct store *store, int64_t application_id, int64_t 
                    " FROM message WHERE id = $1 AND application_id = $2");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, application_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     struct message_row row = {.id = message_id, .application_id = application_id};
     row.payload_expires_at_us = db_int64(select, 3);
@@ -130,17 +124,7 @@ enum ph_error message_find_by_event_id(struct store *store, int64_t application_
                               " WHERE application_id = $1 AND event_id = $2");
     db_bind_int64(select, 1, application_id);
     db_bind_text(select, 2, event_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-    }
-    *ret_message_id = db_int64(select, 0);
-    db_done(select);
-    return PH_OK;
+    return find_id(select, diag, ret_message_id);
 }
 
 /* A sealed column's twin follows it. */
@@ -154,13 +138,9 @@ static enum ph_error find_payload(struct store *store, int64_t message_id, struc
         db_prepare(store->db, "SELECT message_id, body, sealed_body, raw_body, sealed_raw_body,"
                               " trace FROM payload WHERE message_id = $1");
     db_bind_int64(select, 1, message_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "the payload has expired or was expunged", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "the payload has expired or was expunged");
     }
     *ret_select = select;
     return PH_OK;
@@ -219,15 +199,6 @@ enum ph_error message_sent(struct store *store, int64_t message_id, struct arena
     return error;
 }
 
-/* Runs a statement with one id as its only parameter. */
-static enum ph_error exec_with_id(struct store *store, const char *sql, int64_t id,
-                                  struct diag *diag)
-{
-    struct db_statement *statement = db_prepare(store->db, sql);
-    db_bind_int64(statement, 1, id);
-    return db_exec(statement, diag);
-}
-
 enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t now_us,
                               struct diag *diag, bool *ret_was_pending)
 {
@@ -255,20 +226,6 @@ enum ph_error message_expunge(struct store *store, int64_t message_id, int64_t n
     return error;
 }
 
-/* One number from a statement with at most one row; 0 for none or NULL. */
-static enum ph_error select_number(struct store *store, const char *sql, struct diag *diag,
-                                   int64_t *ret_number)
-{
-    struct db_statement *select = db_prepare(store->db, sql);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        *ret_number = has_row ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
-}
-
 enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t *ret_id)
 {
     static const char *const queries[] = {
@@ -288,7 +245,7 @@ enum ph_error message_newest_id(struct store *store, struct diag *diag, int64_t 
     int64_t newest = 0;
     for (size_t index = 0; index < PH_ARRAY_LENGTH(queries); index++) {
         int64_t id;
-        enum ph_error error = select_number(store, queries[index], diag, &id);
+        enum ph_error error = db_read_int64(db_prepare(store->db, queries[index]), diag, &id);
         if (error != PH_OK) {
             return error;
         }

@@ -101,14 +101,6 @@ enum ph_error replay_view_find(struct store *store, int64_t message_id, int64_t 
     return error;
 }
 
-/* Whether a bound statement has a row. */
-static enum ph_error has_row(struct db_statement *select, struct diag *diag, bool *ret_has_row)
-{
-    enum ph_error error = db_step(select, diag, ret_has_row);
-    db_done(select);
-    return error;
-}
-
 enum ph_error replay_has_success(struct store *store, int64_t message_id, int64_t endpoint_id,
                                  struct diag *diag, bool *ret_has_success)
 {
@@ -117,7 +109,7 @@ enum ph_error replay_has_success(struct store *store, int64_t message_id, int64_
                               " AND +endpoint_id = $2 AND status = 0 LIMIT 1");
     db_bind_int64(select, 1, message_id);
     db_bind_int64(select, 2, endpoint_id);
-    return has_row(select, diag, ret_has_success);
+    return db_read_exists(select, diag, ret_has_success);
 }
 
 enum ph_error replay_last_attempt(struct store *store, int64_t message_id, int64_t endpoint_id,
@@ -131,13 +123,7 @@ enum ph_error replay_last_attempt(struct store *store, int64_t message_id, int64
     db_bind_int64(select, 2, endpoint_id);
     db_bind_int64(select, 3, range->after_id);
     db_bind_int64(select, 4, range->before_id);
-    bool is_found;
-    enum ph_error error = db_step(select, diag, &is_found);
-    if (error == PH_OK) {
-        *ret_attempt_id = is_found ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_attempt_id);
 }
 
 enum ph_error replay_message_find(struct store *store, int64_t message_id, int64_t now_us,
@@ -149,13 +135,9 @@ enum ph_error replay_message_find(struct store *store, int64_t message_id, int64
         "SELECT event_type, channels, tags, payload_expires_at, EXISTS (SELECT 1 FROM"
         " payload WHERE payload.message_id = message.id), order_key FROM message WHERE id = $1");
     db_bind_int64(select, 1, message_id);
-    bool is_found;
-    enum ph_error error = db_step(select, diag, &is_found);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!is_found) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     struct row_copier copier = {.row = select, .arena = arena};
     const struct replay_message message = {
@@ -181,13 +163,9 @@ enum ph_error replay_endpoint_find(struct store *store, int64_t endpoint_id, str
                    " application.config_version FROM endpoint JOIN application"
                    " ON application.id = endpoint.application_id WHERE endpoint.id = $1");
     db_bind_int64(select, 1, endpoint_id);
-    bool is_found;
-    enum ph_error error = db_step(select, diag, &is_found);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error != PH_OK) {
         return error;
-    }
-    if (!is_found) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
     }
     *ret_endpoint = (struct replay_endpoint){
         .is_live = db_int64(select, 0) == 0 && db_is_null(select, 1),
@@ -290,7 +268,7 @@ enum ph_error replay_is_untried(struct store *store, int64_t message_id, int64_t
     db_bind_int64(select, 2, endpoint_id);
     db_bind_int64(select, 3, now_us);
     db_bind_int64(select, 4, DELIVERY_WAITS_US);
-    return has_row(select, diag, ret_is_untried);
+    return db_read_exists(select, diag, ret_is_untried);
 }
 
 enum ph_error replay_is_waiting(struct store *store, int64_t manual_id, struct diag *diag,
@@ -299,7 +277,7 @@ enum ph_error replay_is_waiting(struct store *store, int64_t manual_id, struct d
     struct db_statement *select =
         db_prepare(store->db, "SELECT 1 FROM manual_attempt WHERE id = $1");
     db_bind_int64(select, 1, manual_id);
-    return has_row(select, diag, ret_is_waiting);
+    return db_read_exists(select, diag, ret_is_waiting);
 }
 
 static enum ph_error read_handed(struct db_statement *select, struct diag *diag,

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/retention.h"
 
-/* Runs a statement with one id as its only parameter. */
-static enum ph_error exec_with_id(struct store *store, const char *sql, int64_t id,
-                                  struct diag *diag)
-{
-    struct db_statement *statement = db_prepare(store->db, sql);
-    db_bind_int64(statement, 1, id);
-    return db_exec(statement, diag);
-}
+#include "store/store_int.h"
 
 /* The next messages, and which of them have no pending delivery. */
 static enum ph_error select_old(struct store *store, int64_t after_id, int64_t before_id,

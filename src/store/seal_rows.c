@@ -227,9 +227,7 @@ enum ph_error seal_rows_are_done(struct store *store, struct diag *diag, bool *r
 {
     struct db_statement *select = db_prepare(store->db, "SELECT 1 FROM meta WHERE name = $1");
     db_bind_text(select, 1, slice_of(done_name));
-    enum ph_error error = db_step(select, diag, ret_is_done);
-    db_done(select);
-    return error;
+    return db_read_exists(select, diag, ret_is_done);
 }
 
 enum ph_error seal_rows_clean(struct store *store, struct diag *diag)

@@ -6,11 +6,6 @@
 
 #define COLUMNS "id, application_id, uid, event_types, channels, created_at, updated_at"
 
-static enum ph_error not_found(struct diag *diag)
-{
-    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-}
-
 static enum ph_error uid_taken(struct diag *diag)
 {
     return diag_set(diag, PH_CONFLICT, NULL, "A sink with that uid already exists");
@@ -50,13 +45,12 @@ enum ph_error sink_find(struct store *store, int64_t application_id, struct slic
                                        " WHERE application_id = $1 AND uid = $2");
         db_bind_text(select, 2, id_or_uid);
     } else {
-        return not_found(diag);
+        return entity_not_found(diag);
     }
     db_bind_int64(select, 1, application_id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
     if (error == PH_OK) {
-        error = has_row ? read_row(select, arena, diag, ret_row) : not_found(diag);
+        error = read_row(select, arena, diag, ret_row);
         db_done(select);
     }
     return error;
@@ -157,33 +151,22 @@ enum ph_error sink_update(struct store *store, const struct sink_row *row, struc
     return error == PH_CONFLICT ? uid_taken(diag) : error;
 }
 
-/* Runs two statements with one id as their only parameter. */
-static enum ph_error exec_both(struct store *store, const char *first, const char *second,
-                               int64_t id, struct diag *diag)
-{
-    struct db_statement *statement = db_prepare(store->db, first);
-    db_bind_int64(statement, 1, id);
-    enum ph_error error = db_exec(statement, diag);
-    if (error == PH_OK) {
-        statement = db_prepare(store->db, second);
-        db_bind_int64(statement, 1, id);
-        error = db_exec(statement, diag);
-    }
-    return error;
-}
-
 enum ph_error sink_delete(struct store *store, int64_t id, struct diag *diag)
 {
-    return exec_both(store, "DELETE FROM sink_consumer WHERE sink_id = $1",
-                     "DELETE FROM sink WHERE id = $1", id, diag);
+    enum ph_error error =
+        exec_with_id(store, "DELETE FROM sink_consumer WHERE sink_id = $1", id, diag);
+    return error == PH_OK ? exec_with_id(store, "DELETE FROM sink WHERE id = $1", id, diag) : error;
 }
 
 enum ph_error sink_delete_all(struct store *store, int64_t application_id, struct diag *diag)
 {
-    return exec_both(store,
-                     "DELETE FROM sink_consumer WHERE sink_id IN"
-                     " (SELECT id FROM sink WHERE application_id = $1)",
-                     "DELETE FROM sink WHERE application_id = $1", application_id, diag);
+    enum ph_error error = exec_with_id(store,
+                                       "DELETE FROM sink_consumer WHERE sink_id IN"
+                                       " (SELECT id FROM sink WHERE application_id = $1)",
+                                       application_id, diag);
+    return error == PH_OK ? exec_with_id(store, "DELETE FROM sink WHERE application_id = $1",
+                                         application_id, diag)
+                          : error;
 }
 
 /* --- consumers ---------------------------------------------------------------------------------
@@ -214,19 +197,6 @@ enum ph_error sink_consumer_find(struct store *store, int64_t sink_id, struct sl
     return PH_OK;
 }
 
-static enum ph_error select_number(struct db_statement *select, struct diag *diag,
-                                   int64_t *ret_number)
-{
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        PH_ASSERT(has_row);
-        *ret_number = db_int64(select, 0);
-        db_done(select);
-    }
-    return error;
-}
-
 /* Whether the sink is still there and has room for one more. */
 static enum ph_error check_sink(struct store *store, int64_t sink_id, bool is_new,
                                 struct diag *diag)
@@ -234,14 +204,14 @@ static enum ph_error check_sink(struct store *store, int64_t sink_id, bool is_ne
     int64_t count;
     struct db_statement *select = db_prepare(store->db, "SELECT count(*) FROM sink WHERE id = $1");
     db_bind_int64(select, 1, sink_id);
-    enum ph_error error = select_number(select, diag, &count);
+    enum ph_error error = db_read_int64(select, diag, &count);
     if (error == PH_OK && count == 0) {
-        return not_found(diag);
+        return entity_not_found(diag);
     }
     if (error == PH_OK && is_new) {
         select = db_prepare(store->db, "SELECT count(*) FROM sink_consumer WHERE sink_id = $1");
         db_bind_int64(select, 1, sink_id);
-        error = select_number(select, diag, &count);
+        error = db_read_int64(select, diag, &count);
         if (error == PH_OK && count >= SINK_CONSUMERS_MAX) {
             error = diag_set(diag, PH_BAD_REQUEST, NULL, "a sink has at most %d consumers",
                              SINK_CONSUMERS_MAX);

@@ -6,6 +6,34 @@
 #include "base/arena.h"
 #include "db/db.h"
 #include "store/page.h"
+#include "store/store.h"
+
+/* No row has the id or the name that the caller gave. */
+PH_NODISCARD static inline enum ph_error entity_not_found(struct diag *diag)
+{
+    return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
+}
+
+/* Runs a bound query for the id of a row that is to be there. */
+PH_NODISCARD static inline enum ph_error find_id(struct db_statement *select, struct diag *diag,
+                                                 int64_t *ret_id)
+{
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
+    if (error == PH_OK) {
+        *ret_id = db_int64(select, 0);
+        db_done(select);
+    }
+    return error;
+}
+
+/* Runs a statement whose one parameter is an id. `sql` is a literal (db_prepare). */
+PH_NODISCARD static inline enum ph_error exec_with_id(struct store *store, const char *sql,
+                                                      int64_t id, struct diag *diag)
+{
+    struct db_statement *statement = db_prepare(store->db, sql);
+    db_bind_int64(statement, 1, id);
+    return db_exec(statement, diag);
+}
 
 /* Copies columns of the current row; the first one that does not fit sets `failed`, which sticks.
  */

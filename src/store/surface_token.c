@@ -63,16 +63,11 @@ enum ph_error surface_token_find(struct store *store, struct slice surface,
     db_bind_blob(select, 1, hash_slice(hash));
     db_bind_text(select, 2, surface);
     db_bind_int64(select, 3, now_us);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = db_find_row(select, "no such token", diag);
+    if (error == PH_OK) {
+        error = read_row(select, arena, diag, ret_row);
+        db_done(select);
     }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "no such token");
-    }
-    error = read_row(select, arena, diag, ret_row);
-    db_done(select);
     return error;
 }
 

@@ -91,16 +91,11 @@ enum ph_error task_find(struct store *store, int64_t id, struct arena *arena, st
     struct db_statement *select =
         db_prepare(store->db, "SELECT " TASK_COLUMNS " FROM task WHERE id = $1");
     db_bind_int64(select, 1, id);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
+    enum ph_error error = db_find_row(select, "Entity not found", diag);
+    if (error == PH_OK) {
+        error = read_row(select, arena, diag, ret_row);
+        db_done(select);
     }
-    if (!has_row) {
-        return diag_set(diag, PH_NOT_FOUND, NULL, "Entity not found");
-    }
-    error = read_row(select, arena, diag, ret_row);
-    db_done(select);
     return error;
 }
 
@@ -200,19 +195,6 @@ enum ph_error task_running(struct store *store, struct task_ref *refs, size_t li
 }
 
 /* The number in the only row of a bound statement. */
-static enum ph_error read_number(struct db_statement *select, struct diag *diag,
-                                 int64_t *ret_number)
-{
-    bool has_row = false;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error == PH_OK) {
-        PH_ASSERT(has_row);
-        *ret_number = db_int64(select, 0);
-        db_done(select);
-    }
-    return error;
-}
-
 enum ph_error task_count_running(struct store *store, struct slice org, int64_t application_id,
                                  struct diag *diag, int64_t *ret_owned, int64_t *ret_all)
 {
@@ -226,10 +208,10 @@ enum ph_error task_count_running(struct store *store, struct slice org, int64_t 
                                        " AND application_id IS NULL AND org = $1");
         db_bind_text(select, 1, org);
     }
-    enum ph_error error = read_number(select, diag, ret_owned);
+    enum ph_error error = db_read_int64(select, diag, ret_owned);
     if (error == PH_OK) {
         select = db_prepare(store->db, "SELECT count(*) FROM task WHERE state = 0");
-        error = read_number(select, diag, ret_all);
+        error = db_read_int64(select, diag, ret_all);
     }
     return error;
 }

@@ -99,15 +99,9 @@ static enum ph_error check_pending(struct store *store, const struct token_cutof
     db_bind_int64(select, 1, cutoff->application_id);
     db_bind_text(select, 2, session_or_empty(cutoff->session_id));
     db_bind_int64(select, 3, now_us);
-    bool has_row;
-    enum ph_error error = db_step(select, diag, &has_row);
-    if (error != PH_OK) {
-        return error;
-    }
-    PH_ASSERT(has_row);
-    int64_t count = db_int64(select, 0);
-    db_done(select);
-    if (count >= TOKEN_EXPIRIES_PENDING_MAX) {
+    int64_t count;
+    enum ph_error error = db_read_int64(select, diag, &count);
+    if (error == PH_OK && count >= TOKEN_EXPIRIES_PENDING_MAX) {
         error =
             diag_set(diag, PH_BAD_REQUEST, NULL, "%d expiries of these tokens are pending already",
                      TOKEN_EXPIRIES_PENDING_MAX);

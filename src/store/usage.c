@@ -89,13 +89,7 @@ enum ph_error usage_next_application(struct store *store, struct slice org, int6
                               " AND deleted_at IS NULL ORDER BY id LIMIT 1");
     db_bind_text(select, 1, org);
     db_bind_int64(select, 2, after_id);
-    bool is_found;
-    enum ph_error error = db_step(select, diag, &is_found);
-    if (error == PH_OK) {
-        *ret_id = is_found ? db_int64(select, 0) : 0;
-        db_done(select);
-    }
-    return error;
+    return db_read_int64(select, diag, ret_id);
 }
 
 enum ph_error usage_each_subscription(struct store *store, int64_t application_id,

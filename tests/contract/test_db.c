@@ -31,10 +31,9 @@ static bool step(struct db_statement *statement)
 
 static int64_t number(struct db *db, const char *sql)
 {
-    struct db_statement *statement = db_prepare(db, sql);
-    assert_true(step(statement));
-    int64_t value = db_int64(statement, 0);
-    db_done(statement);
+    struct diag diag = {0};
+    int64_t value = 0;
+    CONTRACT_OK(db_read_int64(db_prepare(db, sql), &diag, &value), &diag);
     return value;
 }
 
@@ -64,6 +63,39 @@ static void test_parameters_out_of_order(void **state)
     assert_slice(db_text(select, 1), TEXT("one"));
     assert_int_equal(db_int64(select, 2), 20);
     assert_false(step(select));
+    db_close(db);
+}
+
+/* The statement has ended after each: it can be bound again. */
+static void test_first_rows(void **state)
+{
+    struct diag diag = {0};
+    bool exists = true;
+    int64_t value = 1;
+    struct db *db = contract_connect(*state, DB_READ_WRITE);
+    run(db, "CREATE TABLE t (a BIGINT)");
+    struct db_statement *select = db_prepare(db, "SELECT a FROM t WHERE a > $1 ORDER BY a");
+    db_bind_int64(select, 1, 0);
+    CONTRACT_OK(db_read_exists(select, &diag, &exists), &diag);
+    assert_false(exists);
+    db_bind_int64(select, 1, 0);
+    CONTRACT_OK(db_read_int64(select, &diag, &value), &diag);
+    assert_int_equal(value, 0);
+    db_bind_int64(select, 1, 0);
+    assert_int_equal(db_find_row(select, "no such number: 100%", &diag), PH_NOT_FOUND);
+    assert_string_equal(diag.text, "no such number: 100%");
+
+    run(db, "INSERT INTO t VALUES (7), (8)");
+    db_bind_int64(select, 1, 0);
+    CONTRACT_OK(db_read_exists(select, &diag, &exists), &diag);
+    assert_true(exists);
+    db_bind_int64(select, 1, 0);
+    CONTRACT_OK(db_read_int64(select, &diag, &value), &diag);
+    assert_int_equal(value, 7);
+    db_bind_int64(select, 1, 7);
+    CONTRACT_OK(db_find_row(select, "no such number", &diag), &diag);
+    assert_int_equal(db_int64(select, 0), 8);
+    db_done(select);
     db_close(db);
 }
 
@@ -486,6 +518,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_BOTH(test_parameters_out_of_order),
+        CONTRACT_BOTH(test_first_rows),
         CONTRACT_BOTH(test_one_parameter_twice),
         CONTRACT_BOTH(test_nulls),
         CONTRACT_BOTH(test_null_before_value),
