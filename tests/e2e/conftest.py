@@ -3,6 +3,7 @@
 organisations of their own. With `-n` whole modules run side by side, each in one worker."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from harness.receiver import Receiver  # noqa: E402
 from harness.server import Server, run  # noqa: E402
 
 os.environ["POSTHORN_CRASH_SEED"] = str(SEED)  # the workers' too
+
+# Whoever started the tests in the background may have had these ignored, and what the tests start would inherit that.
+for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # The modules that take long begin first, so that no worker is left alone with one at the end.
 LONGEST_FIRST = [

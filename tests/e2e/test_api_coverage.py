@@ -13,7 +13,7 @@ import httpx
 import pytest
 from harness.api import unique
 from harness.server import TOP
-from harness.wait import SLOWNESS
+from harness.wait import net
 from pydantic import BaseModel
 from svix import models
 from svix.api import Svix, SvixOptions
@@ -179,7 +179,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def document(server):
-    return httpx.get(server.url + "/openapi.json", trust_env=False).json()
+    return httpx.get(server.url + "/openapi.json", trust_env=False, timeout=net(5)).json()
 
 
 def template_of(document, method, path):
@@ -198,7 +198,7 @@ def template_of(document, method, path):
 
 def call_all(server, api, receiver, document):
     """{"application.list": ("GET", "/api/v1/app", "done")}"""
-    options = SvixOptions(server_url=server.url, retry_schedule=[], timeout=30 * SLOWNESS)
+    options = SvixOptions(server_url=server.url, retry_schedule=[], timeout=net(30))
     organisation = Svix(server.org_token, options)
     api.new_event_type("covered.example", schemas={"1": {"examples": [{"n": 1}]}})
     found = {}

@@ -19,6 +19,7 @@ from harness.cli import (
     is_usage_error,
     try_run,
 )
+from harness.wait import net
 
 # ---- listen ----
 
@@ -31,7 +32,7 @@ def test_listen_verifies_and_prints():
         assert listen.post("/hook").status_code == 204
         assert listen.post("/wrong", secret=other).status_code == 204
         assert listen.post("/late", at=time.time() - 3600).status_code == 204
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=net(5)) as client:
             assert client.post(listen.url + "/bare", content=b"{}").status_code == 204
         lines = listen.lines(code=1)
     assert lines[1::2] == ['{"a": 1}', '{"a": 1}', '{"a": 1}', "{}"]

@@ -12,7 +12,7 @@ from harness.api import id_pattern
 from harness.cli import Terminal, is_failure, is_usage_error, try_run
 from harness.receiver import Reply
 from harness.server import BIN, Server, clean_environment
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import net, wait_for
 
 TASK_ID = id_pattern("qtask")
 
@@ -142,7 +142,7 @@ def test_a_detached_one_is_followed_and_cancelled_later(server, api, app, receiv
     receiver.wait(path, 3)
     done = replay(server, "--cancel", task_id)
     assert done.returncode == 0 and re.match(r"^cancelled after \d+ messages\n$", done.stdout)
-    out, errors = follower.communicate(timeout=20 * SLOWNESS)
+    out, errors = follower.communicate(timeout=net(20))
     assert (follower.returncode, out) == (1, "") and "was cancelled after" in errors
     # Once more it is still cancelled; the same as JSON.
     done = replay(server, "--cancel", task_id, "--json")
@@ -207,7 +207,7 @@ def test_a_restart_of_the_server_is_waited_for(receiver, path):
         receiver.wait(path, 12)
         server.kill()
         server.start()
-        out, errors = process.communicate(timeout=30 * SLOWNESS)
+        out, errors = process.communicate(timeout=net(30))
         assert (process.returncode, out) == (0, "30 messages sent again\n"), errors
         assert errors == "" or errors.count("trying again") == 1
 

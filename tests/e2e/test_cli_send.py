@@ -13,7 +13,7 @@ import pytest
 from harness.api import MSG_ID, unique
 from harness.cli import Terminal, is_failure, is_usage_error, try_run
 from harness.server import BIN, Server, clean_environment, run
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import net, wait_for
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ class Fed:
         self.process.stdin.flush()
 
     def end(self):
-        out, err = self.process.communicate(timeout=30 * SLOWNESS)
+        out, err = self.process.communicate(timeout=net(30))
         return self.process.returncode, out, err
 
 
@@ -303,7 +303,7 @@ def test_a_batch_waits_for_its_server():
         fed.feed(5, 12)
         fed.process.stdin.close()
         server.start()
-        assert fed.process.wait(30 * SLOWNESS) == 0
+        assert fed.process.wait(net(30)) == 0
         assert fed.process.stdout.read() == "12 messages sent\n" and fed.process.stderr.read() == ""
         assert payloads(server.api(), app) == [{"n": number} for number in range(12)]
 

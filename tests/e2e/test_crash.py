@@ -29,7 +29,7 @@ from harness.ledger import (
 )
 from harness.receiver import Receiver
 from harness.server import Server, run
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import SLOWNESS, net, wait_for
 
 pytestmark = pytest.mark.crash
 
@@ -109,7 +109,7 @@ ORPHANS = """
 
 
 def retention_rows(server):
-    text = httpx.get(server.url + "/metrics", trust_env=False).text
+    text = httpx.get(server.url + "/metrics", trust_env=False, timeout=net(5)).text
     return int(re.search(r"^posthorn_retention_rows_total (\d+)", text, re.M).group(1))
 
 

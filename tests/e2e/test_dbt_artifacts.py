@@ -13,7 +13,7 @@ import threading
 import pytest
 from harness.dbt import FINISHED, NOT_FOUND, RUN, Dbt, is_error, make_token
 from harness.server import Server
-from harness.wait import SANITIZED, SLOWNESS, wait_for
+from harness.wait import SANITIZED, net, wait_for
 
 _accounts = itertools.count(40000)
 _runs = itertools.count(700000)
@@ -241,7 +241,7 @@ def test_a_slow_upload_is_cut_off():
         dbt = make(server)
         dbt.reported(1)
         sock = begin_upload(dbt, 1, "a.bin", MIB, 1000)
-        sock.settimeout(10 * SLOWNESS)
+        sock.settimeout(net(10))
         assert sock.recv(100) == b""
         sock.close()
         assert listed(dbt, 1) == []

@@ -14,6 +14,7 @@ from harness import tls
 from harness.dbt import FINISHED, Dbt, is_error, make_token, signature
 from harness.server import Server
 from harness.wrapper import Wrapper
+from harness.wait import net
 
 ACCOUNT = 77
 _jobs = itertools.count(500)
@@ -93,7 +94,7 @@ def test_all_six_calls(cloud, receiver, path):
 
 def test_runs_and_what_they_name(runner, secure):
     reporter = Dbt(secure[0], ACCOUNT, runner.service_token, base=f"https://{runner._host}")
-    reporter._http = httpx.Client(timeout=30, trust_env=False, verify=ssl.create_default_context(cafile=secure[3]))
+    reporter._http = httpx.Client(timeout=net(30), trust_env=False, verify=ssl.create_default_context(cafile=secure[3]))
     job = next(_jobs)
     for run, status in ((job * 10 + 2, 20), (job * 10 + 1, 10)):
         reporter.reported(run, 201, job_id=job, status=status, finished_at=FINISHED,

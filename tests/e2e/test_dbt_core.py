@@ -13,7 +13,7 @@ import pytest
 from harness import dbt_core
 from harness.dbt import Dbt, make_token, signature
 from harness.server import BIN, Server
-from harness.wait import SANITIZED, SLOWNESS
+from harness.wait import SANITIZED, net
 from harness.wrapper import children
 
 _accounts = itertools.count(30000)
@@ -140,7 +140,7 @@ def test_places_as_dbt_has_them(world, tmp_path):
     for count, (words, env, cwd) in enumerate(ways, 1):
         command = [BIN, "dbt", "--", "dbt", "run", "--select", "good", *words]
         done = subprocess.run(command, cwd=cwd, env=world.project.environment(**env), capture_output=True, text=True,
-                              timeout=120 * SLOWNESS)
+                              timeout=net(120))
         assert done.returncode == 0 and done.stderr == "", (words, done.stdout, done.stderr)
         completed = [event for event in world.events(2 * count) if event["eventType"] == "job.run.completed"][-1]
         results = world.artifact(completed, "run_results.json").json()

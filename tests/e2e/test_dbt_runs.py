@@ -249,14 +249,15 @@ def test_a_wait_that_passes(receiver, path, run):
         before = time.time()
         dbt.reported(run, **end(10))
         (request,) = receiver.wait(path + "/rich")
-        assert 0.4 <= request.wall - before < 0.4 + 2 * SLOWNESS
+        assert 0.4 <= request.wall - before < 30 * SLOWNESS
         assert json.loads(request.body)["run"] == {"artifacts_incomplete": True}
         assert "run" not in json.loads(receiver.wait(path + "/plain")[0].body) and plain
         # What comes too late is taken, and told nobody.
         dbt.uploaded(run, "manifest.json", b"{}")
         dbt.ingested(run)
         assert kinds(server, dbt) == ["started", "completed"]
-        assert "\nposthorn_dbt_artifact_waits_passed_total 1\n" in dbt._http.get(server.url + "/metrics").text
+        line = "\nposthorn_dbt_artifact_waits_passed_total 1\n"
+        wait_for(lambda: line in dbt._http.get(server.url + "/metrics").text, 5, "it to be counted")
 
 
 @pytest.mark.parametrize("ending", ["stop", "kill"])
@@ -288,7 +289,7 @@ def test_many_waits_that_pass_at_once(receiver, path):
 
 
 def test_a_run_that_cannot_be_told_of_holds_up_nobody(receiver, path):
-    with Server({"dbt.artifact_wait": "0.3"}) as server:
+    with Server({"dbt.artifact_wait": "4"}) as server:
         dbt = make(server)
         dbt.create(receiver.url(path))
         broken, good = next(_runs), next(_runs)
@@ -298,7 +299,7 @@ def test_a_run_that_cannot_be_told_of_holds_up_nobody(receiver, path):
         dbt.reported(good, **end(10))
         (request,) = receiver.wait(path)
         assert json.loads(request.body)["data"]["runId"] == str(good)
-        assert "stored report of a run is broken" in server.log()
+        wait_for(lambda: "stored report of a run is broken" in server.log(), 5, "words about the other one")
 
 
 # ---- how it is delivered ----
@@ -397,7 +398,7 @@ def test_results_that_are_none(server, dbt, run, content):
 
 
 def test_old_runs_are_deleted(run):
-    days = 2 / 86400
+    days = 8 / 86400
     with Server({"dbt.run_days": f"{days:.8f}"}) as server:
         dbt = make(server)
         dbt.reported(run, **end(10))

@@ -13,7 +13,7 @@ import pytest
 from harness.dbt import Dbt, make_token
 from harness.receiver import SilentListener
 from harness.server import BIN, Server
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import SLOWNESS, net, wait_for
 from harness.wrapper import TOKEN, Reports, Wrapper, private, wait_file
 
 _accounts = itertools.count(40000)
@@ -50,7 +50,7 @@ def test_a_run_without_a_server_is_neither_stopped_nor_delayed(wrapper, reports)
     reports.stop()
     before = time.monotonic()
     done = wrapper.run(code=5)
-    assert time.monotonic() - before < 3 * SLOWNESS
+    assert time.monotonic() - before < 8 * SLOWNESS, "it would try for ten seconds"
     assert done.out == "out\n"
     first, second = done.err.splitlines()
     assert first == "err" and second.startswith("posthorn: the run is not reported yet: ")
@@ -109,7 +109,7 @@ def test_the_server_comes_back_while_dbt_runs(wrapper, reports):
     wait_for(wrapper.spooled, 10, "the run is in the spool")
     reports.start()
     reports.wait("3")
-    _, err = process.communicate("go\n", timeout=20 * SLOWNESS)
+    _, err = process.communicate("go\n", timeout=net(20))
     assert err == "" and reports.whats() == ["3", "10", "ingested"]
 
 
@@ -118,7 +118,7 @@ def test_the_server_goes_away_while_dbt_runs(wrapper, reports):
     process = wrapper.start(stdin=subprocess.PIPE)
     reports.wait("3")
     reports.stop()
-    process.communicate("go\n", timeout=20 * SLOWNESS)
+    process.communicate("go\n", timeout=net(20))
     assert process.returncode == 0
     (run,) = wrapper.spooled()
     assert (run / "report-1.sent").exists()
@@ -152,7 +152,7 @@ def test_times_at_the_end_are_bounded(wrapper, reports):
     done = wrapper.run()
     took = time.monotonic() - before
     held.set()
-    assert 8 < took < 11 * SLOWNESS
+    assert 8 < took < 25 * SLOWNESS
     assert "no answer in time" in done.err and len(wrapper.spooled()) == 1
 
 
@@ -162,7 +162,7 @@ def test_tries_at_the_end_are_bounded(wrapper, reports, status):
     reports.answer = lambda call: status if call.what != "3" else None
     before = time.monotonic()
     done = wrapper.run()
-    assert time.monotonic() - before < 11 * SLOWNESS
+    assert time.monotonic() - before < 25 * SLOWNESS
     assert len(reports.calls) > 3
     assert f"not reported yet: the server answered {status}" in done.err and len(wrapper.spooled()) == 1
 
@@ -178,11 +178,11 @@ def test_a_signal_ends_the_waiting_at_the_end(wrapper, reports):
 
     reports.answer = answer
     process = wrapper.start()
-    assert seen.wait(20)
+    assert seen.wait(net(20))
     before = time.monotonic()
     process.terminate()
-    assert process.wait(20 * SLOWNESS) == 0
-    assert time.monotonic() - before < 3 * SLOWNESS
+    assert process.wait(net(20)) == 0
+    assert time.monotonic() - before < 8 * SLOWNESS, "it would wait for ten seconds"
     held.set()
     assert "not reported yet" in process.communicate()[1] and len(wrapper.spooled()) == 1
 
@@ -273,7 +273,7 @@ def test_two_runs_at_once_share_a_spool(wrapper, reports):
     away(wrapper, reports, 6)
     both = [wrapper.start() for _ in range(3)]
     for process in both:
-        _, err = process.communicate(timeout=60 * SLOWNESS)
+        _, err = process.communicate(timeout=net(60))
         assert process.returncode == 0 and err == ""
     assert len(reports.runs()) == 9 and not wrapper.spooled()
     for run in reports.runs():
@@ -285,11 +285,11 @@ def test_a_run_that_is_on_is_left_alone(wrapper, reports):
     reports.stop()
     process = wrapper.start(stdin=subprocess.PIPE)
     wait_for(wrapper.spooled, 10, "the run is in the spool")
-    reports.start()
     reports.answer = lambda call: 503  # the process itself gets nothing through
+    reports.start()
     assert wrapper.flush().stdout == "sent 0, refused 0, left 0\n"
     reports.answer = lambda call: None
-    process.communicate("go\n", timeout=20 * SLOWNESS)
+    process.communicate("go\n", timeout=net(20))
     assert reports.whats()[-2:] == ["10", "ingested"]
 
 
@@ -494,7 +494,7 @@ def test_a_full_disk(wrapper, reports):
     wrapper.dbt(wrapper.WRITES + "exit 6")
     command = ["unshare", "--mount", "sh", "-c", mount, "sh", wrapper.spool, BIN, "dbt", "--", "dbt", "build"]
     done = subprocess.run(command, cwd=wrapper.project, env=wrapper.environment(), text=True, capture_output=True,
-                          timeout=30 * SLOWNESS)
+                          timeout=net(30))
     assert done.returncode == 6
     assert done.stderr.startswith("posthorn: manifest.json is not reported: could not write ")
     assert done.stderr.count("\n") == 1
@@ -510,7 +510,7 @@ def test_a_spool_that_takes_nothing(wrapper, reports):
     place = wrapper.root / "place"
     command = ["unshare", "--mount", "sh", "-c", mount, "sh", place, wrapper.spool, BIN, "dbt", "--", "dbt", "build"]
     done = subprocess.run(command, cwd=wrapper.project, env=wrapper.environment(POSTHORN_SPOOL=str(place)), text=True,
-                          capture_output=True, timeout=30 * SLOWNESS)
+                          capture_output=True, timeout=net(30))
     assert done.returncode == 0
     assert done.stderr.startswith("posthorn: no spool, so that reports are lost while the server is away: ")
     assert "No space left on device" in done.stderr and done.stderr.count("\n") == 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from harness.server import BIN
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import net, wait_for
 from harness.wrapper import RESULTS, SIGNALS, TOKEN, Reports, Wrapper, children, plain_environment, state_of, wait_file
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
@@ -86,7 +86,7 @@ def test_the_start_is_reported_while_dbt_runs(wrapper, reports):
     process = wrapper.start(stdin=subprocess.PIPE)
     reports.wait("3")
     assert process.poll() is None
-    process.communicate("go\n", timeout=20 * SLOWNESS)
+    process.communicate("go\n", timeout=net(20))
     assert reports.whats() == ["3", "10", "ingested"]
 
 
@@ -247,7 +247,7 @@ def test_what_the_program_sees_and_says(wrapper):
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             cwd=wrapper.project, env=wrapper.environment(EXPECTED_GROUP=str(os.getpgid(0))))
-        seen.append((*process.communicate("line 1\nline 2", timeout=20 * SLOWNESS), process.returncode))
+        seen.append((*process.communicate("line 1\nline 2", timeout=net(20)), process.returncode))
     assert seen[0] == seen[1]
     out, err, code = seen[0]
     assert out.startswith("4 a b  --flag *\nline 1\nline 2") and err == "to stderr\n" and code == 3
@@ -311,7 +311,7 @@ def test_a_signal_to_the_wrapper_reaches_dbt(wrapper, reports, name):
     process.send_signal(SIGNALS[name])
     wait_file(wrapper.root / "seen")
     (wrapper.root / "go").touch()
-    assert process.wait(20 * SLOWNESS) == 1
+    assert process.wait(net(20)) == 1
     assert wait_file(wrapper.root / "count") == "1\n"
     end = reports.taken()[1].report
     if name.startswith("USR"):
@@ -410,7 +410,7 @@ def test_a_signal_that_dbt_survives_is_no_cancellation(wrapper, reports):
     process.send_signal(signal.SIGTERM)
     wait_file(wrapper.root / "seen")
     (wrapper.root / "go").touch()
-    assert process.wait(20 * SLOWNESS) == 0
+    assert process.wait(net(20)) == 0
     assert reports.whats() == ["3", "10", "ingested"]
     process.communicate()
 
@@ -420,7 +420,7 @@ def test_a_signal_that_ends_dbt(wrapper, reports):
     process = wrapper.start()
     wait_file(wrapper.root / "pid")
     process.terminate()
-    assert process.wait(20 * SLOWNESS) == 128 + signal.SIGTERM
+    assert process.wait(net(20)) == 128 + signal.SIGTERM
     assert reports.taken()[1].report["status"] == 30
     process.communicate()
 

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from harness.cli import is_usage_error, try_run
 from harness.server import clean_environment, run
-from harness.wait import wait_for
+from harness.wait import net, wait_for
 
 COMMANDS = run("help", "--names").stdout.split()
 
@@ -21,7 +21,7 @@ def needs(program):
 
 
 def tool(*words, **kwargs):
-    return subprocess.run(words, capture_output=True, text=True, env=clean_environment(), timeout=60, **kwargs)
+    return subprocess.run(words, capture_output=True, text=True, env=clean_environment(), timeout=net(60), **kwargs)
 
 
 # ---- help ----

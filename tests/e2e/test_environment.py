@@ -7,7 +7,7 @@ import threading
 import pytest
 from harness.api import DATE, is_error, is_invalid, unique
 from harness.server import Server
-from harness.wait import SLOWNESS
+from harness.wait import net
 from svix.api import EnvironmentIn, EventTypeIn, Svix, SvixOptions
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "examples": [{"n": 1}]}
@@ -15,7 +15,7 @@ EXPORT, IMPORT = "/environment/export", "/environment/import"
 
 
 def client(server, token):
-    return Svix(token, SvixOptions(server_url=server.url, timeout=60 * SLOWNESS))
+    return Svix(token, SvixOptions(server_url=server.url, timeout=net(60)))
 
 
 @pytest.fixture

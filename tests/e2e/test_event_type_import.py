@@ -5,7 +5,7 @@ import json
 
 import pytest
 from harness.api import is_error, is_invalid, unique
-from harness.wait import SLOWNESS
+from harness.wait import net
 from svix.api import EventTypeImportOpenApiIn, EventTypeIn, EventTypeListOptions, Svix, SvixOptions
 from svix.exceptions import HttpError, HTTPValidationError
 
@@ -34,7 +34,7 @@ def webhook(description="a pet", **operation):
 def tenant(server):
     """An SDK client and a plain one of an organisation with nothing in it."""
     token = server.jwt("org_" + unique("import").replace("-", "").rjust(27, "0"))
-    return Svix(token, SvixOptions(server_url=server.url, timeout=30 * SLOWNESS)), server.api(token)
+    return Svix(token, SvixOptions(server_url=server.url, timeout=net(30))), server.api(token)
 
 
 def listed(svix, archived=False):
@@ -105,7 +105,7 @@ def test_replace_all_archives_the_rest(tenant, server):
     svix, _ = tenant
     for name in ("a", "kept", "z"):
         svix.event_type.create(EventTypeIn(name=name, description=""))
-    other = Svix(server.org_token, SvixOptions(server_url=server.url, timeout=30 * SLOWNESS))
+    other = Svix(server.org_token, SvixOptions(server_url=server.url, timeout=net(30)))
     stranger = other.event_type.create(EventTypeIn(name=unique("stranger"), description="")).name
     spec = document(kept=webhook(), new=webhook())
     svix.event_type.import_openapi(EventTypeImportOpenApiIn(spec=spec))

@@ -6,7 +6,7 @@ import json
 import pytest
 from harness.api import SUCCESS, is_error, is_invalid, unique
 from harness.receiver import Reply
-from harness.wait import SLOWNESS
+from harness.wait import net
 from svix.api import (
     ApplicationIn,
     EndpointIn,
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.smoke
 
 @pytest.fixture(scope="module")
 def svix(server):
-    return Svix(server.org_token, SvixOptions(server_url=server.url, timeout=30 * SLOWNESS))
+    return Svix(server.org_token, SvixOptions(server_url=server.url, timeout=net(30)))
 
 
 def portal_api(server, api, app, **fields):

@@ -6,7 +6,7 @@ import socket
 import sqlite3
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from email.utils import format_datetime
 
 import httpx
@@ -14,7 +14,7 @@ import pytest
 from harness.api import FAIL, SUCCESS, is_error
 from harness.receiver import Reply
 from harness.server import Server
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import SLOWNESS, net, quickest, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +24,15 @@ def impatient():
         yield running.api()
 
 
+@pytest.fixture(scope="module")
+def once():
+    """One attempt only, with all the time that it needs."""
+    with Server({"retry_schedule": ""}) as running:
+        yield running.api()
+
+
 def metric(server, name):
-    text = httpx.get(server.url + "/metrics", trust_env=False).text
+    text = httpx.get(server.url + "/metrics", trust_env=False, timeout=net(5)).text
     return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE).group(1))
 
 
@@ -40,7 +47,7 @@ def one_attempt(api, receiver, path, reply):
 
 TOO_SLOW = {
     "no answer": Reply(hang=True),
-    "a late answer": Reply(200, delay=3),
+    "a late answer": Reply(200, delay=60),
     "a dripping body": Reply(200, drip=0.1),
     "endless informational answers": Reply(raw=b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20000),
 }
@@ -52,7 +59,7 @@ def test_the_total_time_is_limited(impatient, receiver, path, reply):
     attempt, request = one_attempt(impatient, receiver, path, reply)
     assert attempt["status"] == FAIL
     if reply.raw is None:
-        assert 900 <= attempt["responseDurationMs"] <= 2500 * SLOWNESS
+        assert 900 <= attempt["responseDurationMs"] <= 20000
         assert "time" in attempt["response"].lower() or attempt["response"].startswith("."), attempt["response"]
         if not reply.delay:
             wait_for(lambda: request.peer_closed, 5, "the sender to close the connection")
@@ -60,14 +67,14 @@ def test_the_total_time_is_limited(impatient, receiver, path, reply):
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("number, status", [(1, SUCCESS), (50, SUCCESS), (101, FAIL)])
-def test_informational_answers_are_counted(impatient, receiver, path, number, status):
-    attempt, _ = one_attempt(impatient, receiver, path, Reply(200, informational=number))
+def test_informational_answers_are_counted(once, receiver, path, number, status):
+    attempt, _ = one_attempt(once, receiver, path, Reply(200, informational=number))
     assert attempt["status"] == status
 
 
 @pytest.mark.smoke
-def test_endless_headers_are_cut(impatient, receiver, path):
-    attempt, request = one_attempt(impatient, receiver, path, Reply(endless_headers=True))
+def test_endless_headers_are_cut(once, receiver, path):
+    attempt, request = one_attempt(once, receiver, path, Reply(endless_headers=True))
     assert attempt["status"] == FAIL and attempt["responseStatusCode"] == 0
     wait_for(lambda: request.peer_closed, 5, "the sender to close the connection")
 
@@ -84,12 +91,12 @@ def test_a_huge_body_is_cut_and_the_status_decides(api, server, receiver, path):
     wait_for(lambda: request.peer_closed, 5, "the sender to close the connection")
     # 64 KiB are read; the kernel's buffers on both sides take some more.
     assert request.sent_bytes < 24 << 20
-    assert server.rss_bytes() - before < (4 << 20) * SLOWNESS
+    assert server.rss_bytes() - before < (32 << 20) * SLOWNESS
 
 
 @pytest.mark.smoke
-def test_a_huge_error_body_stays_an_error(impatient, receiver, path):
-    attempt, _ = one_attempt(impatient, receiver, path, Reply(500, huge=16 << 20))
+def test_a_huge_error_body_stays_an_error(once, receiver, path):
+    attempt, _ = one_attempt(once, receiver, path, Reply(500, huge=16 << 20))
     assert (attempt["status"], attempt["responseStatusCode"]) == (FAIL, 500)
     assert attempt["response"] == "x" * 20000
 
@@ -107,8 +114,8 @@ NOT_HTTP = {
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("raw", NOT_HTTP.values(), ids=NOT_HTTP.keys())
-def test_what_is_not_http_is_a_failure(impatient, receiver, path, raw):
-    attempt, _ = one_attempt(impatient, receiver, path, Reply(raw=raw))
+def test_what_is_not_http_is_a_failure(once, receiver, path, raw):
+    attempt, _ = one_attempt(once, receiver, path, Reply(raw=raw))
     assert attempt["status"] == FAIL and attempt["response"]
 
 
@@ -128,18 +135,22 @@ def test_the_schedule_is_kept_with_jitter(receiver, path):
         app = api.new_app()
         receiver.script(path, Reply(500))
         endpoint = api.new_endpoint(app, receiver.url(path))
-        messages = [api.send(app) for _ in range(10)]
-        seen = []
-        for message in messages:
-            assert len(api.wait_final(app, message, endpoint)) == 3
-            seen.append(gaps(receiver.wait_message(message["id"], path, 3)))
-        for pair in seen:
-            for gap, delay in zip(pair, delays):
-                # The late side has room for a busy machine, the early side has none.
-                assert delay * 0.8 - 0.02 <= gap <= delay * 1.2 + 0.4 * SLOWNESS, pair
-        for position in (0, 1):
-            column = [pair[position] for pair in seen]
-            assert max(column) - min(column) > 0.02, "ten delays within 20 ms: there is no jitter"
+
+        def measure():
+            messages = [api.send(app) for _ in range(10)]
+            seen = []
+            for message in messages:
+                assert len(api.wait_final(app, message, endpoint)) == 3
+                seen.append(gaps(receiver.wait_message(message["id"], path, 3)))
+            for pair in seen:
+                assert all(gap >= delay * 0.8 - 0.02 for gap, delay in zip(pair, delays)), pair
+            for position in (0, 1):
+                column = [pair[position] for pair in seen]
+                assert max(column) - min(column) > 0.02, "ten delays within 20 ms: there is no jitter"
+            return max(gap - delay * 1.2 for pair in seen for gap, delay in zip(pair, delays))
+
+        # The early side has no room; the late side has some for a busy machine.
+        assert quickest(measure, 0.4) < 0.4
 
 
 @pytest.mark.serial
@@ -149,32 +160,41 @@ def test_without_jitter(receiver, path):
         app = api.new_app()
         receiver.script(path, Reply(500))
         endpoint = api.new_endpoint(app, receiver.url(path))
-        for _ in range(3):
+
+        def measure():
             message = api.send(app)
             api.wait_final(app, message, endpoint)
             (gap,) = gaps(receiver.wait_message(message["id"], path, 2))
-            assert 0.49 <= gap <= 0.5 + 0.3 * SLOWNESS
+            assert gap >= 0.49
+            return gap - 0.5
+
+        for _ in range(3):
+            assert quickest(measure, 0.3) < 0.3
 
 
 @pytest.mark.smoke
-def test_an_empty_schedule_is_one_attempt(impatient, receiver, path):
-    attempt, _ = one_attempt(impatient, receiver, path, Reply(500))
+def test_an_empty_schedule_is_one_attempt(once, receiver, path):
+    attempt, _ = one_attempt(once, receiver, path, Reply(500))
     assert attempt["responseStatusCode"] == 500
 
 
 @pytest.mark.parametrize("status", [503, 429])
 @pytest.mark.parametrize("form", ["seconds", "fraction", "date"])
 def test_retry_after_is_honoured(api, app, receiver, path, status, form):
-    value = {"seconds": "1", "fraction": "0.9", "date": None}[form]
+    value, date = {"seconds": "1", "fraction": "0.9", "date": None}[form], 0
     if value is None:
-        # A date has whole seconds: two ahead is between one and two seconds from now.
-        value = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True)
+        # A date has whole seconds: four ahead is between three and four seconds from now.
+        date = int(time.time()) + 4
+        value = format_datetime(datetime.fromtimestamp(date, timezone.utc), usegmt=True)
     receiver.script(path, Reply(status, [("Retry-After", value)]), Reply(200))
     endpoint = api.new_endpoint(app, receiver.url(path))
     message = api.send(app)
     api.wait_final(app, message, endpoint)
-    (gap,) = gaps(receiver.wait_message(message["id"], path, 2))
-    assert (0.8 if form == "date" else 0.99) <= gap <= 3 + 2 * SLOWNESS, "the schedule alone gives 0.05 s"
+    requests = receiver.wait_message(message["id"], path, 2)
+    (gap,) = gaps(requests)
+    assert requests[1].wall >= date - 0.02 and gap <= 30 * SLOWNESS
+    if form != "date":
+        assert gap >= 0.99, "the schedule alone gives 0.05 s"
 
 
 @pytest.mark.smoke
@@ -198,7 +218,7 @@ def test_retry_after_has_a_cap(receiver, path):
         message = api.send(app)
         api.wait_final(app, message, endpoint)
         (gap,) = gaps(receiver.wait_message(message["id"], path, 2))
-        assert 0.45 <= gap <= 1.5 + SLOWNESS
+        assert 0.45 <= gap <= 30 * SLOWNESS
 
 
 # ---- endpoints that are switched off ----
@@ -248,6 +268,8 @@ def test_nothing_follows_a_410(receiver, path):
         gate.set()
         wait_for(lambda: is_disabled(api, app, endpoint), 5, "the endpoint to be disabled")
         assert len(receiver.requests(path)) == 2
+        # It is counted behind the commit that others can see.
+        wait_for(lambda: metric(server, "posthorn_endpoints_disabled_total") > 0, 5, "the endpoint to be counted")
         assert metric(server, "posthorn_endpoints_disabled_total") == 1
 
 
@@ -312,10 +334,10 @@ def test_a_success_clears_the_failure(receiver, path):
         start = time.monotonic()
         sent = 0
         # Failure and success in turn for twice the limit: it is never "failing since".
-        while time.monotonic() - start < 2.5 and sent < 79:
+        while (time.monotonic() - start < 2.5 or sent < 4) and sent < 79:
             api.wait_final(app, api.send(app), endpoint)
             sent += 1
-        assert sent >= 4 and not is_disabled(api, app, endpoint)
+        assert not is_disabled(api, app, endpoint)
 
 
 # ---- disable, delete and what waits ----
@@ -324,7 +346,7 @@ def test_a_success_clears_the_failure(receiver, path):
 @pytest.mark.smoke
 @pytest.mark.parametrize("how", ["disable", "delete", "delete the application"])
 def test_nothing_is_sent_after_the_end(receiver, path, how):
-    with Server({"retry_schedule": "1.5,0.1"}) as server:
+    with Server({"retry_schedule": "4,0.1"}) as server:
         api = server.api()
         app, other = api.new_app(), api.new_app()
         receiver.script(path, Reply(500))
@@ -371,7 +393,8 @@ def test_an_attempt_in_flight_ends_after_a_delete(api, app, receiver, path):
 
 def test_many_hanging_endpoints_of_one_application_leave_room_for_others(receiver, path):
     """More attempts than the server makes at once hang with one application's receivers; another's go out."""
-    with Server() as server, socket.create_server(("127.0.0.1", 0), backlog=2048) as silent:
+    patient = Server({"delivery_timeout": "300"})
+    with patient as server, socket.create_server(("127.0.0.1", 0), backlog=2048) as silent:
         # It connects, and nobody ever reads.
         api = server.api()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
@@ -385,7 +408,7 @@ def test_many_hanging_endpoints_of_one_application_leave_room_for_others(receive
         app = api.new_app()
         endpoint = api.new_endpoint(app, receiver.url(path))
         for _ in range(20):
-            api.wait_final(app, api.send(app), endpoint, timeout=3)
+            api.wait_final(app, api.send(app), endpoint)
         assert 400 <= in_flight() <= 600, "half of what it can is kept for others"
         server.kill()
 
@@ -462,7 +485,7 @@ def test_the_breaker_is_no_wall_for_a_resend(receiver, path):
         api.ok("POST", f"/app/{app['id']}/msg/{messages[0]['id']}/endpoint/{endpoint['id']}/resend", {}, 202)
         # It came through, so the breaker closes, and what waited goes out.
         api.wait_final(app, later, endpoint)
-        assert "circuit breaker closed" in server.log()
+        wait_for(lambda: "circuit breaker closed" in server.log(), 5, "the breaker to close")
 
 
 def test_one_attempt_only_still_gets_its_probe(receiver, path):
@@ -479,7 +502,7 @@ def test_one_attempt_only_still_gets_its_probe(receiver, path):
         receiver.script(path, Reply(200))
         for message in [api.send(app) for _ in range(5)]:
             assert api.wait_final(app, message, endpoint, timeout=10)[-1]["status"] == SUCCESS
-        assert "circuit breaker closed" in server.log()
+        wait_for(lambda: "circuit breaker closed" in server.log(), 5, "the breaker to close")
 
 
 def test_what_outlives_its_schedule_behind_the_breaker_fails(receiver, path):

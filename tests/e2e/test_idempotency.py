@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from harness.api import is_error, unique
+from harness.wait import net
 
 pytestmark = pytest.mark.smoke
 
@@ -141,7 +142,7 @@ def test_the_same_request_at_the_same_moment(server, app, root):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(net(60))
     assert [answer.status_code for answer in answers] == [202] * 16
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert len(ids(server.api(), app)) == 1

@@ -7,7 +7,7 @@ import re
 import pytest
 from harness.api import DATE, id_pattern, is_error, is_invalid
 from harness.server import Server
-from harness.wait import SLOWNESS
+from harness.wait import net
 from svix.api import ApplicationIn, EndpointIn, IntegrationIn, IntegrationUpdate, Svix, SvixOptions
 from svix.exceptions import HttpError
 
@@ -20,7 +20,7 @@ FORBIDDEN = ("insufficient access", "Insufficient access for the given operation
 
 @pytest.fixture(scope="module")
 def options(server):
-    return SvixOptions(server_url=server.url, timeout=30 * SLOWNESS)
+    return SvixOptions(server_url=server.url, timeout=net(30))
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from harness.magpie import Magpie, fresh, make_token
 from harness.magpie_hooks import APP, SAMPLE, emit, endpoints, hook, write
 from harness.receiver import Reply
 from harness.server import BIN, Server, run
-from harness.wait import wait_for
+from harness.wait import net, wait_for
 
 # As deployments have it: one file with all sections of the original, variables, spaces before colons.
 DEPLOYED = """
@@ -733,7 +733,7 @@ def test_a_pipe_is_read_and_nobody_waits_for_its_writer(hooked, tmp_path, receiv
         os.close(silent)
     assert len(it.magpie.ok("GET", "/webhooks")["webhooks"]) == 1
     text = json.dumps({"webhooks": [hook("two", "http://h")]})
-    done = subprocess.run([BIN, "magpie", "check", "/dev/stdin"], input=text, text=True, timeout=30,
+    done = subprocess.run([BIN, "magpie", "check", "/dev/stdin"], input=text, text=True, timeout=net(30),
                           capture_output=True, check=True)
     assert done.stdout.startswith("hook two: ")
 

@@ -8,6 +8,7 @@ import json
 import re
 
 import httpx
+from harness.wait import net
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.smoke
 
 
 def fetch(server, path, method="GET"):
-    return httpx.request(method, server.url + path, trust_env=False)
+    return httpx.request(method, server.url + path, trust_env=False, timeout=net(5))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from harness import prometheus
 from harness.api import is_invalid, unique
 from harness.server import Server
-from harness.wait import SLOWNESS
+from harness.wait import SLOWNESS, net
 from svix.api import (
     EventTypeImportOpenApiIn,
     EventTypeIn,
@@ -41,7 +41,7 @@ FITTING = {"id": "ord_1", "lines": [{"count": 2}]}
 
 
 def client(server, api):
-    return Svix(api.token, SvixOptions(server_url=server.url, timeout=30 * SLOWNESS))
+    return Svix(api.token, SvixOptions(server_url=server.url, timeout=net(30)))
 
 
 def new_type(api, schemas=None, **fields):
@@ -55,7 +55,7 @@ def send(api, app, name, payload, **fields):
 
 
 def metric(server, name):
-    return prometheus.parse(httpx.get(server.url + "/metrics").text).value(name)
+    return prometheus.parse(httpx.get(server.url + "/metrics", timeout=net(5)).text).value(name)
 
 
 # ---- messages ----
@@ -159,7 +159,7 @@ def test_a_batch_has_one_budget(org):
     begin = time.monotonic()
     results = org.ok("POST", f"/app/{app['id']}/msg/batch", {"messages": [message] * 1000}, 202)["results"]
     assert {result["status"] for result in results} == {422}
-    assert time.monotonic() - begin < 10 * SLOWNESS
+    assert time.monotonic() - begin < 30 * SLOWNESS
 
 
 def test_an_example_is_not_held_against_it(org, receiver, path):
@@ -189,13 +189,14 @@ def test_it_is_switched_at_once(server, org):
     name = org.new_event_type(schemas={"1": ORDER})["name"]
     message = {"eventType": name, "payload": {}}
     url = f"{server.url}/api/v1/app/{app['id']}/msg"
-    with httpx.Client(headers={"authorization": f"Bearer {org.token}"}) as others:
+    with httpx.Client(headers={"authorization": f"Bearer {org.token}"}, timeout=net(5)) as others:
         for is_on in (True, False) * 8:
             org.ok("PATCH", f"/event-type/{name}", {"validatePayload": is_on})
             for _ in range(4):
                 assert others.post(url, json=message).status_code == (422 if is_on else 202)
             # A connection of its own, that may be another thread's.
-            assert httpx.post(url, json=message, headers=others.headers).status_code == (422 if is_on else 202)
+            response = httpx.post(url, json=message, headers=others.headers, timeout=net(5))
+            assert response.status_code == (422 if is_on else 202)
 
 
 def test_changes_under_load(server, org):
@@ -209,12 +210,12 @@ def test_changes_under_load(server, org):
     end = threading.Event()
 
     def work():
-        with httpx.Client(headers=headers, timeout=30 * SLOWNESS) as session:
+        with httpx.Client(headers=headers, timeout=net(30)) as session:
             while not end.is_set():
                 before = current[0]
                 status = session.post(url, json={"eventType": name, "payload": {"v": before}}).status_code
-                # It was right before; it may have become wrong meanwhile.
-                if status != 202 and current[0] == before and not changing.is_set():
+                # It was right before; it may have become wrong meanwhile. (In this order: a change ends the other way.)
+                if status != 202 and not changing.is_set() and current[0] == before:
                     wrong.append((before, status))
 
     changing = threading.Event()
@@ -337,7 +338,7 @@ def test_an_expression_without_an_end(server, org):
     item = is_invalid(send(org, app, name, {"a": "a" * 60 + "b"}), "body", "payload")
     assert item["loc"] == ["body", "payload"]
     assert item["msg"] == "it takes too much work to validate this by the schema"
-    assert time.monotonic() - begin < 10 * SLOWNESS
+    assert time.monotonic() - begin < 30 * SLOWNESS
     org.send(app, {"a": "a" * 60}, name)
 
 
@@ -349,7 +350,7 @@ def test_more_types_than_are_remembered(server, org):
         new_type(org, {"1": {"const": {"v": number}}}, name=name)
     before = metric(server, "posthorn_payload_schemas_forgotten_total")
     url = f"{server.url}/api/v1/app/{app['id']}/msg"
-    with httpx.Client(headers={"authorization": f"Bearer {org.token}"}, timeout=30 * SLOWNESS) as one:
+    with httpx.Client(headers={"authorization": f"Bearer {org.token}"}, timeout=net(30)) as one:
         for _ in range(2):
             for number, name in enumerate(names):
                 for value, status in ((number, 202), (number + 1, 422)):

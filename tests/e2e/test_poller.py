@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from harness.api import DATE, is_error, is_invalid, unique
 from harness.server import Server
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import net, wait_for
 from svix.api import (
     MessageIn,
     MessagePollerConsumerPollOptions,
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.smoke
 
 @pytest.fixture(scope="module")
 def svix(server):
-    return Svix(server.org_token, SvixOptions(server_url=server.url, timeout=30 * SLOWNESS))
+    return Svix(server.org_token, SvixOptions(server_url=server.url, timeout=net(30)))
 
 
 def new_sink(api, app, **fields):

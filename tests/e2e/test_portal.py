@@ -9,7 +9,7 @@ import pytest
 from harness import jwt
 from harness.api import is_error, is_invalid, unique
 from harness.server import Server
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import SLOWNESS, net, wait_for
 from svix import api as models
 from svix.api import ApplicationIn, AppPortalAccessIn, EndpointIn, Svix, SvixOptions
 from svix.api.authentication import AuthenticationAppPortalAccessOptions
@@ -31,7 +31,7 @@ def server():
 
 @pytest.fixture(scope="module")
 def options(server):
-    return SvixOptions(server_url=server.url, timeout=30 * SLOWNESS)
+    return SvixOptions(server_url=server.url, timeout=net(30))
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,7 @@ def test_public_url_begins_the_link():
 )
 def test_a_public_url_that_is_none(value):
     server = Server(settings={"public_url": value})
-    assert server.spawn().get(timeout=15 * SLOWNESS) is None
+    assert server.spawn().get(timeout=net(15)) is None
     assert server.wait() == 2 and "public_url" in server.log()
     server.close()
 

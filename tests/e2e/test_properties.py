@@ -15,7 +15,7 @@ import httpx
 import pytest
 from harness.api import unique
 from harness.server import clean_environment
-from harness.wait import SLOWNESS
+from harness.wait import SLOWNESS, net
 
 HERE = Path(__file__).resolve().parent
 # A longer search may take as long as it wants to.
@@ -213,7 +213,7 @@ def successes(events):
 
 @pytest.mark.timeout(LIMIT_S + 60)
 def test_every_answer_is_as_described(server, api, receiver, tmp_path):
-    document = only_built(httpx.get(server.url + "/openapi.json", trust_env=False).json())
+    document = only_built(httpx.get(server.url + "/openapi.json", trust_env=False, timeout=net(5)).json())
     garden = Garden(api, receiver, document)
     done = run(server, document, garden, tmp_path)
     print(done.stdout[-20000:], done.stderr[-4000:])

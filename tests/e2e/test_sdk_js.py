@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness.server import clean_environment
-from harness.wait import SLOWNESS
+from harness.wait import net
 
 pytestmark = pytest.mark.smoke
 
@@ -34,7 +34,7 @@ def results(server):
         env=env,
         capture_output=True,
         text=True,
-        timeout=120 * SLOWNESS,
+        timeout=net(120),
     )
     found = {}
     for failed, name, directive, details in RESULT.findall(done.stdout):

@@ -10,7 +10,7 @@ import standardwebhooks
 from harness import signatures
 from harness.api import unique
 from harness.receiver import Reply
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import net, wait_for
 from svix import api as models
 from svix.api import (
     ApplicationIn,
@@ -46,7 +46,7 @@ WITH_CONTENT = MessageAttemptListByMsgOptions(with_content=True)
 
 @pytest.fixture(scope="module")
 def options(server):
-    return SvixOptions(server_url=server.url, timeout=30 * SLOWNESS)
+    return SvixOptions(server_url=server.url, timeout=net(30))
 
 
 @pytest.fixture(scope="module")

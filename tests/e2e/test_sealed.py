@@ -15,7 +15,7 @@ from harness import signatures
 from harness.api import SUCCESS, unique
 from harness.receiver import Reply
 from harness.server import Server, run
-from harness.wait import wait_for
+from harness.wait import net, wait_for
 
 SANITIZED = bool(os.environ.get("POSTHORN_SANITIZED"))
 SEALED = re.compile(r'msg="secrets sealed" rows=(\d+)')
@@ -101,7 +101,7 @@ def everything_listed(server, api, app, endpoints, message):
     for endpoint in endpoints:
         paths += [f"{place}/endpoint/{endpoint['id']}", f"{place}/endpoint/{endpoint['id']}/headers"]
         paths += [f"{place}/attempt/endpoint/{endpoint['id']}", f"{place}/endpoint/{endpoint['id']}/msg"]
-    answers = [api.get(path) for path in paths] + [httpx.get(server.url + "/metrics", trust_env=False)]
+    answers = [api.get(path) for path in paths] + [httpx.get(server.url + "/metrics", trust_env=False, timeout=net(5))]
     assert all(answer.status_code == 200 for answer in answers)
     return b"".join(answer.content + repr(answer.headers).encode() for answer in answers)
 

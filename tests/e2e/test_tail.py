@@ -14,7 +14,7 @@ from harness.cli import is_failure, is_usage_error, try_run
 from harness.receiver import Reply
 from harness.server import BIN, Server, clean_environment
 from harness.tls import Authority
-from harness.wait import SLOWNESS, wait_for
+from harness.wait import net, wait_for
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 MESSAGE = re.compile(rf"^{TIME} message (\S+) (msg_\w{{27}}) (\S.*)$")
@@ -54,9 +54,9 @@ class Tail:
         return list(self.lines)
 
     def wait_end(self):
-        code = self.process.wait(15 * SLOWNESS)
+        code = self.process.wait(net(15))
         for thread in self._threads:
-            thread.join(5)
+            thread.join(net(5))
         return code
 
     def end(self, number=signal.SIGINT):
@@ -77,7 +77,7 @@ class Tail:
 
 def open_streams(server):
     """How many streams the server has."""
-    text = httpx.get(server.url + "/metrics", trust_env=False).text
+    text = httpx.get(server.url + "/metrics", trust_env=False, timeout=net(5)).text
     return int(re.search(r"^posthorn_http_streams (\d+)$", text, re.MULTILINE).group(1))
 
 
@@ -162,6 +162,7 @@ def test_what_is_wanted(api, app, receiver, path, tail):
     api.new_endpoint(app, receiver.url(path), uid=uid)
     api.new_endpoint(app, receiver.url(path + "-other"))
     start = api.send(app, event_type="a")
+    api.wait_attempts(app, start, 2)
     of_type = tail("--event-type", "b,c", "--count", 4)
     of_endpoint = tail("--endpoint", uid, "--count", 3)
     messages = [api.send(app, event_type=name) for name in "abc"]
@@ -210,6 +211,7 @@ def test_it_comes_back_where_it_was(receiver, path):
             server.start()
             messages += [api.send(app) for _ in range(50)]
             tail.wait(200, 30)
+            wait_for(lambda: len(tail.errors) >= 2, 10, "words about the connection")
             assert tail.errors[1:] == ["posthorn: connected again"]
             # A server that stops ends its streams in order; that is no news unless it stays away.
             server.restart()
@@ -226,7 +228,7 @@ def test_over_tls(tmp_path):
     pem = Authority(tmp_path).file("127.0.0.1")
     with Server({"tls_cert_file": pem, "tls_key_file": pem}) as server:
         headers = {"Authorization": f"Bearer {server.org_token}"}
-        with httpx.Client(verify=False, trust_env=False, headers=headers) as client:
+        with httpx.Client(verify=False, trust_env=False, timeout=net(5), headers=headers) as client:
             app = client.post(f"{server.url}/api/v1/app", json={"name": "a"}).json()
             sent = [
                 server.run("send", "--app", app["id"], "--type", "a", "--payload", "{}").stdout.strip()

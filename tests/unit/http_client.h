@@ -11,7 +11,7 @@
 
 #include "http/server.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS 60000
 
 struct reply {
     int status;       /* 0 when the connection ended without an answer */

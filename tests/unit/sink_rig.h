@@ -25,7 +25,7 @@
 
 #define OK_ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 
-enum { WAIT_MAX_MS = 20000, URL_MAX = 256 };
+enum { WAIT_MAX_MS = 60000, URL_MAX = 256 };
 
 struct outcome {
     enum attempt_failure failure;

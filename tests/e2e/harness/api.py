@@ -8,7 +8,7 @@ import re
 
 import httpx
 
-from .wait import SLOWNESS, wait_for
+from .wait import net, wait_for
 
 DATE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,9}Z$")
 
@@ -33,7 +33,7 @@ class Api:
     def __init__(self, server, token):
         self._server = server
         self.token = token
-        self._http = httpx.Client(timeout=30 * SLOWNESS, trust_env=False)
+        self._http = httpx.Client(timeout=net(30), trust_env=False)
 
     def close(self):
         self._http.close()

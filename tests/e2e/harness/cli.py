@@ -2,6 +2,7 @@
 """Commands run to their end and judged by exit code, stdout and stderr; and the two that stay: a
 listener and the demo."""
 
+import contextlib
 import json
 import os
 import pty
@@ -18,7 +19,7 @@ import httpx
 
 from . import signatures
 from .server import BIN, clean_environment, run
-from .wait import SLOWNESS, wait_for
+from .wait import net, wait_for
 
 SECRET = signatures.new_symmetric()
 NOBODY = 65534
@@ -82,12 +83,12 @@ class Listen:
             "webhook-timestamp": stamp,
             "webhook-signature": "v1," + signatures.v1(secret, text),
         }
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=net(5)) as client:
             return client.post(self.url + path, content=body, headers=headers)
 
     def lines(self, code=0):
         """What it printed after the ready line, when it has ended, with `code`."""
-        out, err = self.process.communicate(timeout=20 * SLOWNESS)
+        out, err = self.process.communicate(timeout=net(20))
         assert self.process.returncode == code and err == b"", (self.process.returncode, err)
         return out.decode().splitlines()
 
@@ -126,8 +127,8 @@ class Terminal:
         os.close(ours)
 
     def end(self):
-        out, _ = self.process.communicate(timeout=30 * SLOWNESS)
-        self._thread.join(5)
+        out, _ = self.process.communicate(timeout=net(30))
+        self._thread.join(net(5))
         return self.process.returncode, out
 
 
@@ -136,7 +137,10 @@ DELIVERED = re.compile(r"^\S+Z /hook/(\w+) (msg_\w{27}) signature verified v1a?,
 
 def folders_of(pid):
     """The demo folders in which a process holds files open."""
-    links = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            links.append(os.readlink(link))
     return {Path(link).parent for link in links if "/posthorn-demo-" in link}
 
 
@@ -158,7 +162,7 @@ def demo_is_well(env=None):
         wait_for(lambda: len(found()) >= 6, 10, lambda: f"six verified deliveries; {lines}")
         folders = folders_of(process.pid)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20 * SLOWNESS) == 0
+        assert process.wait(net(20)) == 0
     finally:
         process.kill()
         process.wait()
@@ -196,7 +200,7 @@ class AsNobody:
             capture_output=True,
             text=True,
             env=clean_environment(),
-            timeout=20 * SLOWNESS,
+            timeout=net(20),
             **self._who,
         )
 

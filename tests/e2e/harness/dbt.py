@@ -8,7 +8,7 @@ import re
 
 import httpx
 
-from .wait import SLOWNESS, wait_for
+from .wait import net, wait_for
 
 WSU = re.compile(r"^wsu_[0-9A-Za-z]{27}$")
 WEV = re.compile(r"^wev_[0-9A-Za-z]{27}$")
@@ -62,7 +62,7 @@ class Dbt:
         self.token = token
         self.base = base or server.url + "/dbt"
         self.scheme = scheme
-        self._http = httpx.Client(timeout=30 * SLOWNESS, trust_env=False)
+        self._http = httpx.Client(timeout=net(30), trust_env=False)
 
     def request(self, method, path, body=None, *, content=None, headers=None, params=None):
         """A path that begins with a slash is put behind the base, others behind the account's webhooks."""

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from .server import BIN, TOP
-from .wait import SLOWNESS
+from .wait import net
 from .wrapper import plain_environment
 
 MODELS = {
@@ -72,4 +72,4 @@ class Project:
 
     def _run(self, command, env=None):
         return subprocess.run(command, cwd=self.folder, env=self.environment(**(env or {})), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=120 * SLOWNESS)
+                              capture_output=True, text=True, timeout=net(120))

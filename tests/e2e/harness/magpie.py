@@ -7,7 +7,7 @@ import re
 
 import httpx
 
-from .wait import SLOWNESS
+from .wait import net
 
 UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 
@@ -35,7 +35,7 @@ class Magpie:
         self.server = server
         self.token = token
         self.base = base or server.url + "/magpie"
-        self.http = httpx.Client(timeout=30 * SLOWNESS, trust_env=False)
+        self.http = httpx.Client(timeout=net(30), trust_env=False)
 
     def request(self, method, path, body=None, *, form=None, content=None, headers=None, params=None):
         all_headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}

@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Optional
 
-from .wait import SLOWNESS, wait_for
+from .wait import net, wait_for
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Receiver:
 
     def wait(self, path=None, count=1, timeout=10.0):
         """The recorded requests of a path, as soon as there are at least `count`."""
-        deadline = time.monotonic() + timeout * SLOWNESS
+        deadline = time.monotonic() + net(timeout)
         with self._lock:
             while True:
                 found = [r for r in self._requests if path is None or r.path == path]
@@ -128,7 +128,8 @@ class Receiver:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     seen = [f"{r.method} {r.target}" for r in self._requests][-20:]
-                    raise AssertionError(f"{path}: {len(found)} of {count} requests came in {timeout} s; seen: {seen}")
+                    words = f"{len(found)} of {count} requests came in {net(timeout):.0f} s"
+                    raise AssertionError(f"{path}: {words}; seen: {seen}")
                 self._lock.wait(left)
 
     def wait_message(self, message_id, path=None, count=1, timeout=10.0):
@@ -164,7 +165,7 @@ class Receiver:
             sockets = list(self._sockets)
         for conn in sockets:
             _shutdown(conn)
-        self._thread.join(5)
+        self._thread.join(net(5))
 
     def __enter__(self):
         return self

@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 
 from .api import Api
-from .wait import SLOWNESS
+from .wait import net
 
 TOP = Path(__file__).resolve().parents[3]
 BIN = str((TOP / os.environ.get("POSTHORN_BIN", "build/release/posthorn")).resolve())
@@ -43,7 +43,7 @@ def run(*args, data=None, check=True, input=None, env=None, timeout=30):
     if data is not None:
         command += ["--data", str(data)]
     done = subprocess.run(
-        command, input=input, capture_output=True, text=True, env=clean_environment(env), timeout=timeout * SLOWNESS
+        command, input=input, capture_output=True, text=True, env=clean_environment(env), timeout=net(timeout)
     )
     if check:
         assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
@@ -104,12 +104,12 @@ class Server:
         """Start and wait for the ready line."""
         ready = self.spawn()
         try:
-            url = ready.get(timeout=timeout * SLOWNESS)
+            url = ready.get(timeout=net(timeout))
         except queue.Empty:
             url = None
         if url is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(5)  # its last line may come before its end
+                self.process.wait(net(5))  # its last line may come before its end
             code = self.process.poll()
             self.kill()
             raise AssertionError(f"the server did not get ready (exit code {code}):\n{self.log()[-4000:]}")
@@ -139,7 +139,7 @@ class Server:
 
     def wait(self, timeout=45.0):
         """Wait for the end of the process; returns its exit code."""
-        code = self.process.wait(timeout * SLOWNESS)
+        code = self.process.wait(net(timeout))
         self.process = None
         return code
 
@@ -155,7 +155,7 @@ class Server:
         """kill -9, as a power cut of the process."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(30)
+            self.process.wait(net(30))
             self.process = None
 
     def restart(self):

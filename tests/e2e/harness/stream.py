@@ -12,7 +12,7 @@ from typing import Optional
 
 import httpx
 
-from .wait import SLOWNESS, wait_for
+from .wait import net, wait_for
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Follower:
         self.is_over = False
         self.is_broken = False  # the connection ended without the answer's end
         self.problem = None
-        self._client = httpx.Client(timeout=httpx.Timeout(30 * SLOWNESS), trust_env=False, verify=verify)
+        self._client = httpx.Client(timeout=httpx.Timeout(net(30)), trust_env=False, verify=verify)
         url = f"{server.url}/api/v1/app/{app_id}/stream"
         request = self._client.build_request("GET", url, headers=headers, params=params)
         self.response = self._client.send(request, stream=True)
@@ -101,7 +101,7 @@ class Follower:
         if not self.is_over:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
-            self._thread.join(10)
+            self._thread.join(net(10))
         self.response.close()
         self._client.close()
 

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from .server import BIN, clean_environment
-from .wait import SLOWNESS, wait_for
+from .wait import net, wait_for
 
 TOKEN = "dbtu_a-token-that-nobody-sees"
 RUN = re.compile(r"^/dbt/api/posthorn/accounts/(\d+)/runs/(\d+)(/artifacts/[^/]+|/ingested)?$")
@@ -208,14 +208,14 @@ class Wrapper:
 
     def run(self, *words, code=0, timeout=30, **kwargs):
         process = self.start(*words, **kwargs)
-        out, err = process.communicate(timeout=timeout * SLOWNESS)
+        out, err = process.communicate(timeout=net(timeout))
         assert process.returncode == code, (process.returncode, out, err)
         process.out, process.err = out, err
         return process
 
     def flush(self, code=0, env=None, flags=()):
         done = subprocess.run([BIN, "dbt", "--flush", *flags], env=self.environment(**(env or {})), text=True,
-                              capture_output=True, timeout=60 * SLOWNESS)
+                              capture_output=True, timeout=net(60))
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done
 
