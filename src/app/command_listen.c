@@ -6,6 +6,7 @@
 
 struct listen_arguments {
     const char *secret;
+    const char *signature_header;
     const char *status;
     const char *wanted;
     bool is_json;
@@ -30,7 +31,12 @@ static int run_listen(const struct command_line *line, const struct listen_argum
         return EXIT_USAGE;
     }
     const struct inspector_options options = {
-        .address = address, .status = (int)code, .is_json = given->is_json, .count = count};
+        .address = address,
+        .status = (int)code,
+        .signature_header = given->signature_header,
+        .is_json = given->is_json,
+        .count = count,
+    };
     struct inspector *inspector;
     if (inspector_start(&options, &diag, &inspector) != PH_OK) {
         command_complain("%s", diag.text);
@@ -57,9 +63,13 @@ static int run_listen(const struct command_line *line, const struct listen_argum
 static int run(int count, char **arguments);
 
 static const struct flag_row flags[] = {
-    {"--secret", FLAG_VALUE, 0, offsetof(struct listen_arguments, secret), "WHSEC",
-     "The endpoint's secret (whsec_…), or several with commas between; without one signatures are "
-     "not checked."},
+    {"--secret", FLAG_VALUE, 0, offsetof(struct listen_arguments, secret), "SECRET",
+     "The endpoint's secret (whsec_…, or the hmac_secret of a dbt webhook), or several with commas "
+     "between; without one signatures are not checked."},
+    {"--signature-header", FLAG_VALUE, 0, offsetof(struct listen_arguments, signature_header),
+     "NAME",
+     "The header in which every webhook has the HMAC-SHA256 of its body; Authorization when it is "
+     "not given and there are 64 hexadecimal digits in it, as dbt signs."},
     {"--status", FLAG_VALUE, 0, offsetof(struct listen_arguments, status), "N",
      "What every POST is answered with; 204 when it is not given."},
     {"--count", FLAG_VALUE, 0, offsetof(struct listen_arguments, wanted), "N",
@@ -79,9 +89,12 @@ const struct command command_listen = {
     .help = "receive webhooks, verify and print them",
     .details =
         "It prints `ready URL` first; without --listen it takes a free port of the loopback. A "
-        "server delivers to private addresses only with allow_subnets.",
+        "server delivers to private addresses only with allow_subnets. Each webhook's line says "
+        "which signature fitted: that of Standard Webhooks, or the HMAC-SHA256 of the body; one "
+        "with both has to fit both.",
     .examples =
-        "posthorn listen --listen 127.0.0.1:9000 --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "posthorn listen --listen 127.0.0.1:9000 --secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
+        "posthorn listen --listen 127.0.0.1:9000 --secret \"$HMAC_SECRET\"",
 };
 
 static int run(int count, char **arguments)

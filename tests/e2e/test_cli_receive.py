@@ -79,6 +79,55 @@ def test_listen_takes_several_secrets():
         assert all("signature verified" in line for line in listen.lines()[0::2])
 
 
+DBT_SECRET = "Zm9v-YmFy_q7Jt0m2Zc-1234567890abcdefABCDEF0"
+
+
+def post_dbt(listen, path, secret=DBT_SECRET, name="Authorization", prefix="", headers=None):
+    body = b'{"eventId":"wev_1"}'
+    sign = prefix + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    with httpx.Client(trust_env=False) as client:
+        return client.post(listen.url + path, content=body, headers={name: sign, **(headers or {})})
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("secret", [DBT_SECRET, "abc", "two words!", "abcd"])  # base64 or not
+def test_listen_verifies_what_dbt_signs(secret):
+    with Listen("--secret", f"{SECRET},{secret}", "--count", "4") as listen:
+        post_dbt(listen, "/good", secret)
+        post_dbt(listen, "/wrong", "another")
+        listen.post("/standard")
+        with httpx.Client(trust_env=False) as client:
+            client.post(listen.url + "/bearer", headers={"Authorization": "Bearer x"}, content=b"{}")
+        good, wrong, standard, bearer = listen.lines(code=1)[0::2]
+    assert good.endswith(" /good signature verified (Authorization: HMAC-SHA256 of the body, as dbt signs)")
+    assert wrong.endswith(" /wrong the HMAC-SHA256 of the body in Authorization does not fit")
+    assert "/standard msg_1 signature verified v1," in standard and "missing" in bearer
+
+
+@pytest.mark.smoke
+def test_listen_takes_the_header_of_the_signature():
+    with Listen("--secret", DBT_SECRET, "--signature-header", "X-Hub", "--count", "2", "--json") as listen:
+        post_dbt(listen, "/good", name="x-hub", prefix="sha256=")
+        post_dbt(listen, "/elsewhere")
+        rows = [json.loads(line) for line in listen.lines(code=1)]
+    assert [row["verified"] for row in rows] == [True, False]
+    assert rows[0]["signature"] == "signature verified (X-Hub: HMAC-SHA256 of the body, as dbt signs)"
+
+
+def test_listen_wants_both_signatures_to_fit():
+    """A dbt webhook's Standard Webhooks key is the text of its secret."""
+    whsec = "whsec_" + base64.b64encode(DBT_SECRET.encode()).decode()
+    with Listen("--secret", DBT_SECRET, "--count", "2") as listen:
+        for path, key in (("/good", whsec), ("/wrong", SECRET)):
+            stamp = str(int(time.time()))
+            text = b".".join([b"msg_2", stamp.encode(), b'{"eventId":"wev_1"}'])
+            post_dbt(listen, path, headers={"webhook-id": "msg_2", "webhook-timestamp": stamp,
+                                            "webhook-signature": "v1," + signatures.v1(key, text)})
+        good, wrong = listen.lines(code=1)[0::2]
+    assert "/good msg_2 signature verified (Authorization: HMAC-SHA256 of the body, and Standard Webhooks) v1," in good
+    assert wrong.endswith("/wrong msg_2 Standard Webhooks: no signature fits")
+
+
 def test_listen_receives_from_a_server(server, api, app):
     with Listen("--secret", SECRET, "--count", "1") as listen:
         endpoint = api.new_endpoint(app, listen.url + "/hook", secret=SECRET)
