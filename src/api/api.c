@@ -28,6 +28,12 @@ struct api *api_new(const struct api_options *options)
     return api;
 }
 
+void api_set_owner(struct api *api, api_owner_function *find_owner, void *context)
+{
+    api->find_owner = find_owner;
+    api->owner_context = context;
+}
+
 void api_stop(struct api *api)
 {
     if (api != NULL) {

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "flow/flow.h"
 #include "http/server.h"
+#include "store/store.h"
 
 struct api;
 
@@ -31,6 +32,13 @@ void api_free(struct api *api);
 /* What the links that the API gives out begin with: scheme, host and perhaps a path, copied. Once,
  * when the listeners are known; calls that need it before are answered 503. Any thread. */
 void api_set_public_url(struct api *api, const char *url);
+
+/* Says by its uid who needs an application of the default organisation: it is not deleted, and
+ * keeps its uid. *ret_owner is NULL when nobody does, else a name that stays. */
+typedef enum ph_error api_owner_function(void *context, struct store *store, struct slice uid,
+                                         struct diag *diag, const char **ret_owner);
+/* Before anything is served. */
+void api_set_owner(struct api *api, api_owner_function *find_owner, void *context);
 
 const struct http_route *api_routes(size_t *ret_count);
 void *api_thread_start(void *api);

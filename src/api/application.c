@@ -246,6 +246,32 @@ static enum ph_error note_endpoints(struct writer_txn *txn, int64_t application_
     }
 }
 
+/* PH_CONFLICT when a surface needs the application, which `words` happens to. */
+static enum ph_error check_owner(const struct api_job *job, struct writer_txn *txn,
+                                 struct slice uid, const char *field, const char *words,
+                                 struct diag *diag)
+{
+    const struct api *api = job->call->api;
+    const char *owner = NULL;
+    if (api->find_owner == NULL || uid.ptr == NULL ||
+        !slice_equal_text(job->call->principal.org, DEFAULT_ORGANISATION)) {
+        return PH_OK;
+    }
+    enum ph_error error = api->find_owner(api->owner_context, txn->store, uid, diag, &owner);
+    return error != PH_OK || owner == NULL
+               ? error
+               : diag_set(diag, PH_CONFLICT, field,
+                          "this application is the %s surface's, which needs it: %s", owner, words);
+}
+
+static enum ph_error check_uid(const struct api_job *job, struct writer_txn *txn,
+                               struct slice former, struct slice uid, struct diag *diag)
+{
+    return slice_equal(former, uid)
+               ? PH_OK
+               : check_owner(job, txn, former, "body.uid", "it keeps its uid", diag);
+}
+
 static enum ph_error store_update(struct api_job *job, struct writer_txn *txn,
                                   struct application_row *row, int64_t former_throttle_rate,
                                   struct diag *diag)
@@ -273,6 +299,10 @@ static enum ph_error run_put(struct api_job *job, struct writer_txn *txn, struct
     if (error != PH_OK) {
         return error;
     }
+    error = check_uid(job, txn, row.uid, application->input.uid, diag);
+    if (error != PH_OK) {
+        return error;
+    }
     int64_t former_throttle_rate = row.throttle_rate;
     row.name = application->input.name;
     row.uid = application->input.uid;
@@ -294,6 +324,9 @@ static enum ph_error run_patch(struct api_job *job, struct writer_txn *txn, stru
     struct application_row row;
     enum ph_error error =
         find_by_uid(job, txn, http_param(job->call->request, "app_id"), diag, &row);
+    if (error == PH_OK && application->uid != INPUT_ABSENT) {
+        error = check_uid(job, txn, row.uid, application->input.uid, diag);
+    }
     if (error != PH_OK) {
         return error;
     }
@@ -336,8 +369,16 @@ static void note_deleted_endpoint(void *context, int64_t endpoint_id)
 
 static enum ph_error run_delete(struct api_job *job, struct writer_txn *txn, struct diag *diag)
 {
+    struct application_row row;
     int64_t id;
     enum ph_error error = api_path_application(job->call, txn->store, diag, &id);
+    if (error == PH_OK) {
+        error = application_find(txn->store, job->call->principal.org, id, job->call->arena, diag,
+                                 &row);
+    }
+    if (error == PH_OK) {
+        error = check_owner(job, txn, row.uid, NULL, "it cannot be deleted", diag);
+    }
     if (error == PH_OK) {
         error = endpoint_delete_all(txn->store, id, txn->now_us, note_deleted_endpoint, txn, diag);
     }

@@ -41,6 +41,8 @@ struct api {
     struct documents documents;
     struct passwords *passwords;
     struct sign_in_limit *sign_in_limit;
+    api_owner_function *find_owner; /* NULL = there are no owners */
+    void *owner_context;
 };
 
 /* Owned by one http thread. */

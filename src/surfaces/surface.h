@@ -104,6 +104,12 @@ struct surface {
                                 const struct surface_token_request *request, struct diag *diag,
                                 struct buf *ret_text);
 
+    /* Whether the surface needs the application of the default organisation that has this uid: it
+     * is not deleted then, and keeps its uid. `state` is what start gave. NULL = it needs none. Any
+     * thread. */
+    enum ph_error (*owns_application)(void *state, struct store *store, struct slice uid,
+                                      struct diag *diag, bool *ret_owns);
+
     /* Before anything is served / after it was; `*ret_state` is for surface_state. May be NULL. */
     enum ph_error (*start)(const struct surface_environment *environment, struct diag *diag,
                            void **ret_state);

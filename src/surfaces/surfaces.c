@@ -166,6 +166,23 @@ bool surfaces_refuse(struct http_request *request, int status, const char *detai
 
 /* --- start and stop --------------------------------------------------------------------------- */
 
+static enum ph_error find_owner(void *context, struct store *store, struct slice uid,
+                                struct diag *diag, const char **ret_owner)
+{
+    const struct surfaces *surfaces = context;
+    enum ph_error error = PH_OK;
+    bool owns = false;
+    *ret_owner = NULL;
+    for (size_t index = 0; index < TABLE_COUNT && error == PH_OK && !owns; index++) {
+        const struct surface_instance *instance = &surfaces->instances[index];
+        if (instance->surface->owns_application != NULL) {
+            error = instance->surface->owns_application(instance->state, store, uid, diag, &owns);
+            *ret_owner = owns ? instance->surface->name : NULL;
+        }
+    }
+    return error;
+}
+
 enum ph_error surfaces_start(const struct surface_environment *environment, struct diag *diag,
                              struct surfaces **ret_surfaces)
 {
@@ -184,6 +201,9 @@ enum ph_error surfaces_start(const struct surface_environment *environment, stru
         instance->is_started = true;
     }
     mount_all(surfaces);
+    if (environment->api != NULL) {
+        api_set_owner(environment->api, find_owner, surfaces);
+    }
     *ret_surfaces = surfaces;
     return PH_OK;
 }

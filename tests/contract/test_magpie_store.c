@@ -211,6 +211,28 @@ static void collect_name(void *context, struct slice name)
     buf_append_format(context, "%.*s ", SLICE_ARG(name));
 }
 
+static void test_other_administrators(void **state)
+{
+    struct store_rig rig;
+    struct diag diag = {0};
+    store_rig_open(&rig, state);
+    struct writer_txn txn = txn_of(&rig);
+    bool has_other = true;
+    int64_t ann = user_add(&rig, "ann", "ann@example.org");
+    int64_t bob = user_add(&rig, "bob", "bob@example.org");
+    CONTRACT_OK(magpie_has_other_administrator(&txn, ann, &diag, &has_other), &diag);
+    assert_false(has_other);
+    assert_true(join(&rig, ann, MAGPIE_GROUP_ADMINISTRATORS_ID));
+    CONTRACT_OK(magpie_has_other_administrator(&txn, ann, &diag, &has_other), &diag);
+    assert_false(has_other);
+    CONTRACT_OK(magpie_has_other_administrator(&txn, bob, &diag, &has_other), &diag);
+    assert_true(has_other);
+    assert_true(join(&rig, bob, MAGPIE_GROUP_ADMINISTRATORS_ID));
+    CONTRACT_OK(magpie_has_other_administrator(&txn, ann, &diag, &has_other), &diag);
+    assert_true(has_other);
+    store_rig_close(&rig);
+}
+
 static void test_walks(void **state)
 {
     struct store_rig rig;
@@ -604,6 +626,7 @@ int main(void)
         CONTRACT_BOTH(test_taken),
         CONTRACT_BOTH(test_ids_are_never_used_again),
         CONTRACT_BOTH(test_a_user_takes_all_along),
+        CONTRACT_BOTH(test_other_administrators),
         CONTRACT_BOTH(test_walks),
         CONTRACT_BOTH(test_resources_come_back),
         CONTRACT_BOTH(test_resources_refused),

@@ -229,3 +229,14 @@ def test_event_types_are_in_the_catalogue(dbt, api):
     app = {"id": f"dbt.{dbt.account}"}
     assert api.new_endpoint(app, URL, eventTypes=["job.run.errored"])["filterTypes"] == ["job.run.errored"]
     assert dbt.ok("GET", "subscriptions")["data"] == []  # a native endpoint is no webhook
+
+
+def test_the_application_of_an_account_stays(dbt, api):
+    """Deleted through the native API it would take the account's webhooks along."""
+    made = dbt.create(URL)
+    app = f"/app/dbt.{dbt.account}"
+    for method, body in (("DELETE", None), ("PATCH", {"uid": "other"}), ("PUT", {"name": "x"})):
+        answer = api.request(method, app, body)
+        assert answer.status_code == 409 and "dbt surface" in answer.text, (method, answer.text)
+    api.ok("PATCH", app, {"name": "Renamed"})
+    assert dbt.get(made)["id"] == made["id"]

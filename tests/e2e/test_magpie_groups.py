@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Groups of the magpie surface, and who is in them. Nothing of it is told to anybody."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from harness.magpie import Magpie, fresh, make_token
+from harness.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +116,20 @@ def test_a_deleted_group_leaves_nothing(magpie):
     magpie.group(group)
     assert magpie.ok("GET", f"/groups/{group}/users")["user_names"] == []
     assert magpie.ok("GET", f"/groups/{group}/services/{service}/permissions")["permissions"] == []
+
+
+def test_the_last_administrator_stays():
+    with Server() as server:
+        magpie = Magpie(server, make_token(server, "root"))
+        magpie.fails("DELETE", "/users/root", status=403, param="user_name")
+        magpie.fails("DELETE", "/users/current/groups/administrators", status=403, param="user_name")
+        name = magpie.user()["user_name"]
+        magpie.fails("DELETE", f"/users/{name}/groups/administrators", status=404, param="group_name")
+        magpie.ok("POST", f"/users/{name}/groups", {"group_name": "administrators"}, 201)
+        other = Magpie(server, make_token(server, name))
+        # Both leave at once: one of them stays.
+        with ThreadPoolExecutor(2) as pool:
+            left = [pool.submit(one.request, "DELETE", "/users/current/groups/administrators") for one in (magpie, other)]
+            assert sorted(answer.result().status_code for answer in left) in ([200, 403], [200, 404])
+        members = [one.request("GET", "/groups/administrators/users").json().get("user_names") for one in (magpie, other)]
+        assert members in ([["root"], None], [None, [name]])

@@ -162,7 +162,9 @@ def test_a_bad_set_keeps_the_server_from_starting(tmp_path):
 
 
 @pytest.mark.parametrize("option", ["magpie.base_url", "magpie.public_services_url"])
-@pytest.mark.parametrize("address", ["ftp://iam.example.org", "//iam.example.org"])
+@pytest.mark.parametrize("address", [
+    "ftp://iam.example.org", "//iam.example.org", "http://", "https:///", "http:///path", "http:", "/", "http://:80",
+    "http://iam.example.org/?a=b", "http://iam.example.org/#x", "http://a b"])
 def test_an_address_of_ours_is_http_or_https(tmp_path, option, address):
     done = try_run("serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0", "--set", f"{option}={address}")
     assert done.returncode == 1 and f"{option} is no http or https address" in done.stderr
@@ -749,3 +751,25 @@ def test_check_wants_a_path_that_is_there(tmp_path):
     file = write(tmp_path / unique("hooks"), hook("a", "http://h"))
     env = {"POSTHORN_MAGPIE_CONFIG_PATH": str(file)}
     assert "hooks: 1," in run("magpie", "check", env=env).stdout
+
+
+def test_the_application_of_the_hooks_stays(tmp_path, receiver, path):
+    """Deleted through the native API it would take the hooks along until the next reload."""
+    file = write(tmp_path / "hooks.json", hook("one", receiver.url(path)))
+    with Server({"magpie.config_path": file}) as server:
+        api = server.api()
+        for method, body in (("DELETE", None), ("PATCH", {"uid": "other"}), ("PATCH", {"uid": None}),
+                             ("PUT", {"name": "x", "uid": "other"}), ("PUT", {"name": "x"})):
+            answer = api.request(method, "/app/magpie", body)
+            assert answer.status_code == 409 and "magpie surface" in answer.text, (method, body, answer.text)
+        api.ok("PATCH", "/app/magpie", {"name": "Hooks", "uid": "magpie"})
+        assert [row["uid"] for row in api.ok("GET", "/app")["data"]] == ["magpie"]
+        magpie = Magpie(server, make_token(server, "root"))
+        magpie.user()
+        receiver.wait(path)
+
+
+def test_an_application_of_that_name_is_anybodys_without_hooks(server, api):
+    api.ok("POST", "/app", {"name": "x", "uid": "dbt.77"}, 201)
+    assert api.delete("/app/dbt.77").status_code == 204
+    assert api.get("/app/dbt.77").status_code == 404

@@ -74,6 +74,26 @@ enum ph_error dbt_account_application(struct writer_txn *txn, int64_t number, st
     return application_insert(txn->store, &row, diag);
 }
 
+enum ph_error dbt_owns_application(void *state, struct store *store, struct slice uid,
+                                   struct diag *diag, bool *ret_owns)
+{
+    (void)state;
+    int64_t number;
+    *ret_owns = false;
+    if (!slice_starts_with(uid, "dbt.") ||
+        !slice_to_int64((struct slice){uid.ptr + 4, uid.len - 4}, &number)) {
+        return PH_OK;
+    }
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT number FROM dbt_account WHERE number = $1");
+    db_bind_int64(select, 1, number);
+    enum ph_error error = db_step(select, diag, ret_owns);
+    if (error == PH_OK && *ret_owns) {
+        db_done(select);
+    }
+    return error;
+}
+
 /* Native endpoints of the application can name them then. */
 static enum ph_error ensure_event_types(struct writer_txn *txn, struct arena *arena,
                                         struct diag *diag)

@@ -48,4 +48,8 @@ PH_NODISCARD enum ph_error dbt_account_ensure(struct writer_txn *txn,
 PH_NODISCARD enum ph_error dbt_account_application(struct writer_txn *txn, int64_t number,
                                                    struct diag *diag, int64_t *ret_application_id);
 
+/* surface.owns_application: those of accounts. */
+PH_NODISCARD enum ph_error dbt_owns_application(void *state, struct store *store, struct slice uid,
+                                                struct diag *diag, bool *ret_owns);
+
 #endif

@@ -147,6 +147,7 @@ const struct surface surface_dbt = {
     .token_flag_count = DBT_TOKEN_FLAG_COUNT,
     .check_token = dbt_token_check,
     .make_token = dbt_token_make,
+    .owns_application = dbt_owns_application,
     .start = start,
     .stop = stop,
     .reload = reload,

@@ -184,6 +184,19 @@ enum ph_error magpie_path_user(struct api_call *call, struct store *store, struc
     return magpie_missing(error, "user_name", "there is no such user", diag);
 }
 
+enum ph_error magpie_check_not_last(struct writer_txn *txn, const struct magpie_user *user,
+                                    const char *field, struct diag *diag)
+{
+    bool has_other = true;
+    enum ph_error error = user->is_administrator
+                              ? magpie_has_other_administrator(txn, user->id, diag, &has_other)
+                              : PH_OK;
+    return error != PH_OK || has_other
+               ? error
+               : diag_set(diag, PH_FORBIDDEN, field,
+                          "this is the last administrator: make another one before");
+}
+
 /* --- making tokens ---------------------------------------------------------------------------- */
 
 const struct surface_token_flag magpie_token_flags[MAGPIE_TOKEN_FLAG_COUNT] = {

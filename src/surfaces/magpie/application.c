@@ -3,6 +3,7 @@
 #include "store/application.h"
 #include "store/event_type.h"
 #include "surfaces/magpie/magpie_int.h"
+#include "surfaces/magpie/user.h"
 
 #define ARENA_BYTES ((size_t)1024 * 1024)
 
@@ -57,6 +58,25 @@ enum ph_error magpie_application_ensure(struct writer_txn *txn, struct diag *dia
     }
     for (unsigned action = 0; error == PH_OK && action < MAGPIE_ACTION_COUNT; action++) {
         error = ensure_event_type(txn, (enum magpie_action)action, diag);
+    }
+    return error;
+}
+
+enum ph_error magpie_owns_application(void *state, struct store *store, struct slice uid,
+                                      struct diag *diag, bool *ret_owns)
+{
+    const struct magpie *magpie = state;
+    bool is_ours = slice_equal_text(uid, MAGPIE_APPLICATION);
+    *ret_owns = is_ours && magpie->settings.config_path != NULL;
+    if (!is_ours || *ret_owns) {
+        return PH_OK;
+    }
+    struct db_statement *select =
+        db_prepare(store->db, "SELECT id FROM magpie_user WHERE id <> $1 LIMIT 1");
+    db_bind_int64(select, 1, MAGPIE_USER_ANONYMOUS_ID);
+    enum ph_error error = db_step(select, diag, ret_owns);
+    if (error == PH_OK && *ret_owns) {
+        db_done(select);
     }
     return error;
 }

@@ -452,6 +452,9 @@ static enum ph_error run_leave(struct api_job *job, struct writer_txn *txn, stru
     if (error == PH_OK && group.id == MAGPIE_GROUP_ANONYMOUS_ID) {
         error = diag_set(diag, PH_FORBIDDEN, "group_name", "everybody is in this group");
     }
+    if (error == PH_OK && group.id == MAGPIE_GROUP_ADMINISTRATORS_ID) {
+        error = magpie_check_not_last(txn, &user, "user_name", diag);
+    }
     if (error == PH_OK) {
         error = magpie_membership_delete(txn, user.id, group.id, diag);
     }

@@ -87,6 +87,12 @@ bool magpie_query_flag(struct api_call *call, const char *name);
 PH_NODISCARD enum ph_error magpie_path_user(struct api_call *call, struct store *store,
                                             struct diag *diag, struct magpie_user *ret_user);
 
+/* PH_FORBIDDEN naming `field` when the user is the last administrator: without one nobody could
+ * change anything any more. */
+PH_NODISCARD enum ph_error magpie_check_not_last(struct writer_txn *txn,
+                                                 const struct magpie_user *user, const char *field,
+                                                 struct diag *diag);
+
 /* The `user` of answers. */
 PH_NODISCARD enum ph_error magpie_user_write(struct store *store, const struct magpie_user *user,
                                              struct json_out *out, struct diag *diag);

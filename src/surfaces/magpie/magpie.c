@@ -65,6 +65,7 @@ const struct surface surface_magpie = {
     .token_flag_count = MAGPIE_TOKEN_FLAG_COUNT,
     .check_token = magpie_token_check,
     .make_token = magpie_token_make,
+    .owns_application = magpie_owns_application,
     .format = &magpie_format,
     .start = start,
     .stop = stop,

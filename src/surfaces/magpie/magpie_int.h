@@ -50,6 +50,10 @@ void magpie_append_public_url(const struct magpie *magpie, struct slice service,
 /* The application of all hooks, made if it is not there, with its event types. */
 PH_NODISCARD enum ph_error magpie_application_ensure(struct writer_txn *txn, struct diag *diag,
                                                      int64_t *ret_application_id);
+/* surface.owns_application: while there is a file of hooks, or a user. */
+PH_NODISCARD enum ph_error magpie_owns_application(void *state, struct store *store,
+                                                   struct slice uid, struct diag *diag,
+                                                   bool *ret_owns);
 
 /* SLICE_NONE for an absent text, and at the arena's cap. */
 static inline struct slice magpie_copy(struct arena *arena, struct slice text)

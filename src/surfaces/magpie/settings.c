@@ -15,6 +15,17 @@ static char *text_of(const struct surface_environment *environment, const char *
     return text[0] == '\0' ? NULL : ph_strdup(text);
 }
 
+/* Paths are put behind it. */
+static bool is_base(struct slice address, const char *key)
+{
+    struct url_parts parts;
+    BUF_AUTO struct buf normal;
+    buf_init(&normal, URL_TEXT_MAX);
+    return url_normalise(address, key, NULL, &normal) == PH_OK &&
+           url_split(buf_slice(&normal), &parts) && parts.query.ptr == NULL &&
+           parts.fragment.ptr == NULL;
+}
+
 /* An address without a slash at its end; `http://` is put before one without a scheme, as the
  * original does. NULL when the option is empty. */
 static enum ph_error read_address(const struct surface_environment *environment, const char *key,
@@ -22,23 +33,24 @@ static enum ph_error read_address(const struct surface_environment *environment,
 {
     struct slice text = slice_of(environment->option_text(environment->options, key));
     BUF_AUTO struct buf address;
-    BUF_AUTO struct buf normal;
     buf_init(&address, URL_TEXT_MAX);
-    buf_init(&normal, URL_TEXT_MAX);
-    while (text.len > 0 && text.ptr[text.len - 1] == '/') {
-        text.len--;
-    }
     if (text.len == 0) {
         *ret_address = NULL;
         return PH_OK;
     }
-    /* With another scheme it is refused. */
-    if (memmem(text.ptr, text.len, "://", 3) == NULL) {
+    /* With another scheme, or half of one, it is refused. */
+    bool has_scheme = memmem(text.ptr, text.len, "://", 3) != NULL ||
+                      slice_starts_with(text, "http:") || slice_starts_with(text, "https:");
+    if (!has_scheme) {
         buf_append_text(&address, "http://");
     }
+    while (text.len > 0 && text.ptr[text.len - 1] == '/') {
+        text.len--;
+    }
     buf_append_slice(&address, text);
-    if (address.failed || url_normalise(buf_slice(&address), key, NULL, &normal) != PH_OK) {
-        return diag_set(diag, PH_INVALID, key, "%s is no http or https address", key);
+    if (address.failed || !is_base(buf_slice(&address), key)) {
+        return diag_set(diag, PH_INVALID, key,
+                        "%s is no http or https address with a host and without a query", key);
     }
     *ret_address = buf_take(&address, NULL);
     return PH_OK;

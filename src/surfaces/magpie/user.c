@@ -215,6 +215,29 @@ enum ph_error magpie_membership_delete(struct writer_txn *txn, int64_t user_id, 
     return error;
 }
 
+enum ph_error magpie_has_other_administrator(struct writer_txn *txn, int64_t user_id,
+                                             struct diag *diag, bool *ret_has)
+{
+    /* Of two that leave at once, by two writers, the second sees what the first has done. */
+    struct db_statement *lock =
+        db_prepare(txn->store->db, "UPDATE magpie_group SET name = name WHERE id = $1");
+    db_bind_int64(lock, 1, MAGPIE_GROUP_ADMINISTRATORS_ID);
+    enum ph_error error = db_exec(lock, diag);
+    if (error != PH_OK) {
+        return error;
+    }
+    struct db_statement *select =
+        db_prepare(txn->store->db, "SELECT user_id FROM magpie_membership WHERE group_id = $1"
+                                   " AND user_id <> $2 LIMIT 1");
+    db_bind_int64(select, 1, MAGPIE_GROUP_ADMINISTRATORS_ID);
+    db_bind_int64(select, 2, user_id);
+    error = db_step(select, diag, ret_has);
+    if (error == PH_OK && *ret_has) {
+        db_done(select);
+    }
+    return error;
+}
+
 /* --- lists ------------------------------------------------------------------------------------ */
 
 enum ph_error magpie_user_walk(struct store *store, int64_t statuses, bool with_groups,

@@ -63,6 +63,11 @@ PH_NODISCARD enum ph_error magpie_membership_insert(struct writer_txn *txn, int6
 PH_NODISCARD enum ph_error magpie_membership_delete(struct writer_txn *txn, int64_t user_id,
                                                     int64_t group_id, struct diag *diag);
 
+/* Whether somebody else is an administrator still when this user is none any more. Others who ask
+ * wait until this transaction has ended. */
+PH_NODISCARD enum ph_error magpie_has_other_administrator(struct writer_txn *txn, int64_t user_id,
+                                                          struct diag *diag, bool *ret_has);
+
 /*
  * Calls `each` for the users whose status is in `statuses` (bits), in the order of their names.
  * With `with_groups` each comes once for every group it is in, groups in the order of their names

@@ -423,6 +423,9 @@ static enum ph_error run_remove(struct api_job *job, struct writer_txn *txn, str
         error = diag_set(diag, PH_FORBIDDEN, "user_name", "this user cannot be deleted");
     }
     if (error == PH_OK) {
+        error = magpie_check_not_last(txn, &user, "user_name", diag);
+    }
+    if (error == PH_OK) {
         error = magpie_notice_user_deleted(surface_state(job->call), txn, &user, diag);
     }
     if (error == PH_OK) {
