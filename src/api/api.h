@@ -35,8 +35,8 @@ void api_set_public_url(struct api *api, const char *url);
 
 /* Says by its uid who needs an application of the default organisation: it is not deleted, and
  * keeps its uid. *ret_owner is NULL when nobody does, else a name that stays. */
-typedef enum ph_error api_owner_function(void *context, struct store *store, struct slice uid,
-                                         struct diag *diag, const char **ret_owner);
+typedef enum ph_error(api_owner_function)(void *context, struct store *store, struct slice uid,
+                                          struct diag *diag, const char **ret_owner);
 /* Before anything is served. */
 void api_set_owner(struct api *api, api_owner_function *find_owner, void *context);
 
