@@ -15,8 +15,6 @@
 #ifndef PH_CORE_DELIVERY_STATE_H
 #define PH_CORE_DELIVERY_STATE_H
 
-#include <stdbool.h>
-
 /* Stored in the database: append only, never renumber. */
 enum delivery_state {
     DELIVERY_PENDING = 0,
@@ -37,11 +35,5 @@ enum delivery_reason {
     DELIVERY_REASON_REQUESTED = 6,  /* a caller cancelled it */
     DELIVERY_REASON_COUNT
 };
-
-bool delivery_state_can_move(enum delivery_state from, enum delivery_state to);
-/* Whether only a manual attempt or a replay can still move it. */
-bool delivery_state_is_final(enum delivery_state state);
-const char *delivery_state_name(enum delivery_state state);    /* "pending"; static text */
-const char *delivery_reason_name(enum delivery_reason reason); /* "none"; static text */
 
 #endif

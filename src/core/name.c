@@ -41,12 +41,3 @@ enum ph_error name_check_channel(struct slice text, const char *field, struct di
 {
     return check(text, NAME_CHANNEL_MAX, field, diag);
 }
-
-enum ph_error name_check_organisation(struct slice text, const char *field, struct diag *diag)
-{
-    const char *prefix = id_prefix(ID_ORGANISATION);
-    if (!slice_starts_with(text, prefix) || text.len == strlen(prefix)) {
-        return diag_set(diag, PH_INVALID, field, "an organisation id starts with `%s`", prefix);
-    }
-    return check(text, NAME_ORGANISATION_MAX, field, diag);
-}

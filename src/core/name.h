@@ -11,7 +11,6 @@
 #define NAME_UID_MAX 256
 #define NAME_EVENT_TYPE_MAX 256
 #define NAME_CHANNEL_MAX 128
-#define NAME_ORGANISATION_MAX 256
 
 /* 1..256 of a-z A-Z 0-9 - _ . and not starting with the prefix of `kind`'s ids. */
 PH_NODISCARD enum ph_error name_check_uid(struct slice text, enum id_kind kind, const char *field,
@@ -22,8 +21,5 @@ PH_NODISCARD enum ph_error name_check_event_type(struct slice text, const char *
 /* 1..128 of a-z A-Z 0-9 - _ . */
 PH_NODISCARD enum ph_error name_check_channel(struct slice text, const char *field,
                                               struct diag *diag);
-/* `org_` and 1 or more of a-z A-Z 0-9 - _ . : any such id is a tenant. */
-PH_NODISCARD enum ph_error name_check_organisation(struct slice text, const char *field,
-                                                   struct diag *diag);
 
 #endif

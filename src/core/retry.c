@@ -6,16 +6,6 @@
 /* Receivers that name a time further ahead mean "never"; the cap of the caller is lower anyway. */
 #define AFTER_MAX_US (INT64_C(10) * 366 * 86400 * CLOCK_US_PER_S)
 
-void retry_schedule_default(struct retry_schedule *ret_schedule)
-{
-    static const int seconds[] = {5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400};
-    *ret_schedule = (struct retry_schedule){.jitter = RETRY_JITTER_DEFAULT};
-    for (size_t index = 0; index < PH_ARRAY_LENGTH(seconds); index++) {
-        ret_schedule->delays_us[index] = seconds[index] * CLOCK_US_PER_S;
-    }
-    ret_schedule->count = PH_ARRAY_LENGTH(seconds);
-}
-
 enum ph_error retry_schedule_add(struct retry_schedule *schedule, double delay_s, const char *field,
                                  struct diag *diag)
 {

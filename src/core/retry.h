@@ -21,8 +21,6 @@ struct retry_schedule {
     double jitter; /* 0.2 = each delay is within 20 % either way; 0..1 */
 };
 
-/* 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h (Standard Webhooks), jitter 0.2. */
-void retry_schedule_default(struct retry_schedule *ret_schedule);
 /* Seconds between commas, fractions legal ("0.05,0.1"); empty text = one attempt. Jitter is set to
  * the default. PH_INVALID naming `field` for anything else, more than 32 delays, or one above 30
  * days. */

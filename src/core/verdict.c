@@ -3,34 +3,6 @@
 
 #include "base/compiler.h"
 
-static const char *const failure_names[] = {
-    [ATTEMPT_ANSWERED] = "answered", [ATTEMPT_BLOCKED] = "blocked",
-    [ATTEMPT_DNS] = "dns",           [ATTEMPT_CONNECT] = "connect",
-    [ATTEMPT_TLS] = "tls",           [ATTEMPT_TIMEOUT] = "timeout",
-    [ATTEMPT_PROTOCOL] = "protocol", [ATTEMPT_CANCELLED] = "cancelled",
-};
-_Static_assert(PH_ARRAY_LENGTH(failure_names) == ATTEMPT_FAILURE_COUNT, "one name per failure");
-
-static const char *const verdict_names[] = {
-    [VERDICT_SUCCESS] = "success",
-    [VERDICT_RETRY] = "retry",
-    [VERDICT_FAIL] = "fail",
-    [VERDICT_DISABLE] = "disable",
-};
-_Static_assert(PH_ARRAY_LENGTH(verdict_names) == VERDICT_COUNT, "one name per verdict");
-
-const char *attempt_failure_name(enum attempt_failure failure)
-{
-    PH_ASSERT((unsigned)failure < ATTEMPT_FAILURE_COUNT);
-    return failure_names[failure];
-}
-
-const char *verdict_name(enum verdict verdict)
-{
-    PH_ASSERT((unsigned)verdict < VERDICT_COUNT);
-    return verdict_names[verdict];
-}
-
 static bool hint_has(struct slice hint, const char *word)
 {
     struct slice part;

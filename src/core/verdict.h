@@ -9,23 +9,21 @@
 
 /* How an attempt ended. */
 enum attempt_failure {
-    ATTEMPT_ANSWERED,  /* the status code decides */
-    ATTEMPT_BLOCKED,   /* refused by the address guard */
-    ATTEMPT_DNS,       /* the name has no address */
-    ATTEMPT_CONNECT,   /* no connection, or it was lost */
-    ATTEMPT_TLS,       /* handshake or certificate */
-    ATTEMPT_TIMEOUT,   /* the total time was over */
-    ATTEMPT_PROTOCOL,  /* the answer is not HTTP, or is beyond a limit */
-    ATTEMPT_CANCELLED, /* we stopped it: not an attempt, never recorded */
-    ATTEMPT_FAILURE_COUNT
+    ATTEMPT_ANSWERED, /* the status code decides */
+    ATTEMPT_BLOCKED,  /* refused by the address guard */
+    ATTEMPT_DNS,      /* the name has no address */
+    ATTEMPT_CONNECT,  /* no connection, or it was lost */
+    ATTEMPT_TLS,      /* handshake or certificate */
+    ATTEMPT_TIMEOUT,  /* the total time was over */
+    ATTEMPT_PROTOCOL, /* the answer is not HTTP, or is beyond a limit */
+    ATTEMPT_CANCELLED /* we stopped it: not an attempt, never recorded */
 };
 
 enum verdict {
     VERDICT_SUCCESS,
-    VERDICT_RETRY,   /* again by the schedule; failed when that is exhausted */
-    VERDICT_FAIL,    /* failed at once: the receiver asked to stop */
-    VERDICT_DISABLE, /* failed at once, and the endpoint is switched off */
-    VERDICT_COUNT
+    VERDICT_RETRY,  /* again by the schedule; failed when that is exhausted */
+    VERDICT_FAIL,   /* failed at once: the receiver asked to stop */
+    VERDICT_DISABLE /* failed at once, and the endpoint is switched off */
 };
 
 struct verdict_input {
@@ -47,10 +45,5 @@ struct verdict_result {
  * Everything else, 3xx and other 4xx included, is retried (Standard Webhooks 1.0.0).
  */
 struct verdict_result verdict_of_http(const struct verdict_input *input);
-
-/* "timeout" for ATTEMPT_TIMEOUT, for logs. Static text. */
-const char *attempt_failure_name(enum attempt_failure failure);
-/* "retry" for VERDICT_RETRY. Static text. */
-const char *verdict_name(enum verdict verdict);
 
 #endif

@@ -303,25 +303,6 @@ enum ph_error db_pipeline_end(struct db *db, struct diag *diag)
     return db->driver->pipeline_end(db, diag);
 }
 
-enum ph_error db_listen(struct db *db, const char *channel, struct diag *diag)
-{
-    PH_ASSERT(!db->is_pipeline);
-    return db->driver->listen(db, channel, diag);
-}
-
-enum ph_error db_notify(struct db *db, const char *channel, struct slice payload, struct diag *diag)
-{
-    PH_ASSERT(!db->is_pipeline);
-    return db->driver->notify(db, channel, payload, diag);
-}
-
-enum ph_error db_wait_notification(struct db *db, int timeout_ms, struct diag *diag,
-                                   bool *ret_notified)
-{
-    PH_ASSERT(!db->is_pipeline && timeout_ms >= 0);
-    return db->driver->wait_notification(db, timeout_ms, diag, ret_notified);
-}
-
 enum ph_error db_checkpoint(struct db *db, struct diag *diag, int64_t *ret_left_bytes)
 {
     PH_ASSERT(!db_in_transaction(db));
@@ -331,9 +312,4 @@ enum ph_error db_checkpoint(struct db *db, struct diag *diag, int64_t *ret_left_
 int64_t db_wal_bytes(const struct db *db)
 {
     return db->wal_bytes;
-}
-
-bool db_was_unique_violation(const struct db *db)
-{
-    return db->is_unique_violation;
 }

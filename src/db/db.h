@@ -127,15 +127,6 @@ bool db_in_transaction(const struct db *db);
 PH_NODISCARD enum ph_error db_pipeline_begin(struct db *db, struct diag *diag);
 PH_NODISCARD enum ph_error db_pipeline_end(struct db *db, struct diag *diag);
 
-/* LISTEN / NOTIFY; on SQLite notify does nothing and wait returns at once without any. Channel
- * names are ours: lower case, at most 63 characters. A wait takes all notifications that have
- * arrived; timeout_ms from 0. */
-PH_NODISCARD enum ph_error db_listen(struct db *db, const char *channel, struct diag *diag);
-PH_NODISCARD enum ph_error db_notify(struct db *db, const char *channel, struct slice payload,
-                                     struct diag *diag);
-PH_NODISCARD enum ph_error db_wait_notification(struct db *db, int timeout_ms, struct diag *diag,
-                                                bool *ret_notified);
-
 /*
  * SQLite: one PASSIVE checkpoint; *ret_left_bytes is what could not be copied into the database
  * file, because readers need an older state or another connection writes on. When nothing is left
@@ -147,8 +138,5 @@ PH_NODISCARD enum ph_error db_checkpoint(struct db *db, struct diag *diag, int64
 /* Bytes of the WAL in use after the last commit of this connection (SQLite; else 0): tells the
  * writer without a system call when a checkpoint is due. */
 int64_t db_wal_bytes(const struct db *db);
-
-/* Whether the last error of this connection was a violated unique constraint. */
-bool db_was_unique_violation(const struct db *db);
 
 #endif

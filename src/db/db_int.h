@@ -46,11 +46,6 @@ struct db_driver {
     bool (*is_broken)(const struct db *db);
     enum ph_error (*pipeline_begin)(struct db *db, struct diag *diag);
     enum ph_error (*pipeline_end)(struct db *db, struct diag *diag);
-    enum ph_error (*listen)(struct db *db, const char *channel, struct diag *diag);
-    enum ph_error (*notify)(struct db *db, const char *channel, struct slice payload,
-                            struct diag *diag);
-    enum ph_error (*wait_notification)(struct db *db, int timeout_ms, struct diag *diag,
-                                       bool *ret_notified);
     enum ph_error (*checkpoint)(struct db *db, struct diag *diag, int64_t *ret_left_bytes);
 };
 
@@ -59,7 +54,6 @@ struct db {
     struct map statements; /* address of the SQL literal → struct db_statement */
     int64_t changes;
     int64_t wal_bytes;
-    bool is_unique_violation;
     bool is_read_only;
     bool is_pipeline;
 };

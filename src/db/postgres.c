@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The connection of the PostgreSQL driver: opening, transactions, notifications, errors. */
+/* The connection of the PostgreSQL driver: opening, transactions, errors. */
 #include "db/postgres_int.h"
-
-#include <errno.h>
-#include <poll.h>
-
-#include "base/clock.h"
 
 /* The oldest server that has pg_current_xact_id(). */
 #define SERVER_VERSION_MIN 130000
@@ -50,7 +45,6 @@ enum ph_error postgres_fail(struct db *db, const PGresult *result, struct diag *
             break;
         }
     }
-    db->is_unique_violation = error == PH_CONFLICT;
     const char *words = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
     if (words == NULL) {
         words = PQerrorMessage(postgres_of(db)->connection);
@@ -109,69 +103,6 @@ static bool is_broken(const struct db *db)
     return PQstatus(((const struct postgres *)db)->connection) == CONNECTION_BAD;
 }
 
-static enum ph_error listen_to(struct db *db, const char *channel, struct diag *diag)
-{
-    PGconn *connection = postgres_of(db)->connection;
-    char *name = PQescapeIdentifier(connection, channel, strlen(channel));
-    if (name == NULL) {
-        return postgres_fail(db, NULL, diag);
-    }
-    char sql[160];
-    int length = snprintf(sql, sizeof sql, "LISTEN %s", name);
-    PQfreemem(name);
-    PH_ASSERT(length > 0 && (size_t)length < sizeof sql);
-    return run(db, sql, diag);
-}
-
-static enum ph_error notify(struct db *db, const char *channel, struct slice payload,
-                            struct diag *diag)
-{
-    static const char notify_sql[] = "SELECT pg_notify($1, $2)";
-    struct db_statement *statement = db_prepare(db, notify_sql);
-    db_bind_text(statement, 1, slice_of(channel));
-    db_bind_text(statement, 2, payload);
-    return db_exec(statement, diag);
-}
-
-/* Takes all that have arrived; they carry nothing but the wish to look. */
-static bool take_notifications(PGconn *connection)
-{
-    bool has_any = false;
-    PGnotify *notification;
-    while ((notification = PQnotifies(connection)) != NULL) {
-        PQfreemem(notification);
-        has_any = true;
-    }
-    return has_any;
-}
-
-static enum ph_error wait_notification(struct db *db, int timeout_ms, struct diag *diag,
-                                       bool *ret_notified)
-{
-    PGconn *connection = postgres_of(db)->connection;
-    int64_t deadline_us = clock_boot_us() + timeout_ms * CLOCK_US_PER_MS;
-    for (;;) {
-        if (PQconsumeInput(connection) != 1) {
-            return postgres_fail(db, NULL, diag);
-        }
-        if (take_notifications(connection)) {
-            *ret_notified = true;
-            return PH_OK;
-        }
-        int64_t left_us = deadline_us - clock_boot_us();
-        if (left_us <= 0) {
-            *ret_notified = false;
-            return PH_OK;
-        }
-        struct pollfd wanted = {.fd = PQsocket(connection), .events = POLLIN};
-        int wait_ms = (int)((left_us + CLOCK_US_PER_MS - 1) / CLOCK_US_PER_MS);
-        if (poll(&wanted, 1, wait_ms) < 0 && errno != EINTR) {
-            return diag_set(diag, PH_STORE, NULL, "could not wait for PostgreSQL: %s",
-                            strerror(errno));
-        }
-    }
-}
-
 static enum ph_error checkpoint(PH_UNUSED struct db *db, PH_UNUSED struct diag *diag,
                                 int64_t *ret_left_bytes)
 {
@@ -213,9 +144,6 @@ static const struct db_driver postgres_driver = {
     .is_broken = is_broken,
     .pipeline_begin = postgres_pipeline_begin,
     .pipeline_end = postgres_pipeline_end,
-    .listen = listen_to,
-    .notify = notify,
-    .wait_notification = wait_notification,
     .checkpoint = checkpoint,
 };
 

@@ -62,7 +62,7 @@ int64_t postgres_value_int64(const PGresult *result, int row, int column);
 double postgres_value_double(const PGresult *result, int row, int column);
 struct slice postgres_value_bytes(const PGresult *result, int row, int column);
 
-/* The driver's functions that postgres_statement.c and postgres_notify.c hold. */
+/* The driver's functions that postgres_statement.c holds. */
 struct db_statement *postgres_prepare(struct db *db, const char *sql, int parameters);
 void postgres_statement_free(struct db_statement *statement);
 void postgres_bind_int64(struct db_statement *statement, int parameter, int64_t value);

@@ -75,10 +75,10 @@ enum ph_error sqlite_fail(struct db *db, int code, struct diag *diag)
 {
     sqlite3 *handle = sqlite_of(db)->handle;
     end_after_failed_sync(code, handle);
-    db->is_unique_violation = code == SQLITE_CONSTRAINT_UNIQUE ||
-                              code == SQLITE_CONSTRAINT_PRIMARYKEY ||
-                              code == SQLITE_CONSTRAINT_ROWID;
-    enum ph_error error = db->is_unique_violation ? PH_CONFLICT : error_of(code, handle);
+    bool is_unique_violation = code == SQLITE_CONSTRAINT_UNIQUE ||
+                               code == SQLITE_CONSTRAINT_PRIMARYKEY ||
+                               code == SQLITE_CONSTRAINT_ROWID;
+    enum ph_error error = is_unique_violation ? PH_CONFLICT : error_of(code, handle);
     /* What is wrong with a file is told with its name. */
     const char *path =
         error == PH_STORE || error == PH_STORE_FULL ? sqlite3_db_filename(handle, "main") : NULL;
@@ -302,25 +302,6 @@ static enum ph_error pipeline_end(PH_UNUSED struct db *db, PH_UNUSED struct diag
     return PH_OK;
 }
 
-static enum ph_error listen_nowhere(PH_UNUSED struct db *db, PH_UNUSED const char *channel,
-                                    PH_UNUSED struct diag *diag)
-{
-    return PH_OK;
-}
-
-static enum ph_error notify_nobody(PH_UNUSED struct db *db, PH_UNUSED const char *channel,
-                                   PH_UNUSED struct slice payload, PH_UNUSED struct diag *diag)
-{
-    return PH_OK;
-}
-
-static enum ph_error wait_nothing(PH_UNUSED struct db *db, PH_UNUSED int timeout_ms,
-                                  PH_UNUSED struct diag *diag, bool *ret_notified)
-{
-    *ret_notified = false;
-    return PH_OK;
-}
-
 static enum ph_error checkpoint(struct db *db, struct diag *diag, int64_t *ret_left_bytes)
 {
     struct sqlite *sqlite = sqlite_of(db);
@@ -380,9 +361,6 @@ static const struct db_driver sqlite_driver = {
     .is_broken = is_broken,
     .pipeline_begin = pipeline_begin,
     .pipeline_end = pipeline_end,
-    .listen = listen_nowhere,
-    .notify = notify_nobody,
-    .wait_notification = wait_nothing,
     .checkpoint = checkpoint,
 };
 

@@ -123,7 +123,6 @@ struct surface {
 void surface_handle(struct http_request *request);
 /* What `start` gave, for the call of one of the surface's operations. */
 void *surface_state(const struct api_call *call);
-void *surface_instance_state(const struct surface_instance *instance);
 
 /* Inserts a token with fresh random bytes and appends its text: `prefix` and 43 URL-safe
  * characters. For make_token. */

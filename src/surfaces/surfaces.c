@@ -242,13 +242,6 @@ void surfaces_reload(struct surfaces *surfaces, const void *options)
     }
 }
 
-/* --- one request ------------------------------------------------------------------------------ */
-
-void *surface_instance_state(const struct surface_instance *instance)
-{
-    return instance->state;
-}
-
 void *surface_state(const struct api_call *call)
 {
     return call->surface->state;

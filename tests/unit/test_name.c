@@ -94,49 +94,12 @@ static void test_uid_prefixes(void **state)
     }
 }
 
-static void test_organisations(void **state)
-{
-    (void)state;
-    static const char *const good[] = {"org_1", "org_23rb8YdGqMT0qIzpgGwdXfHirMu", "org_a-b.c",
-                                       "org__"};
-    for (size_t index = 0; index < PH_ARRAY_LENGTH(good); index++) {
-        assert_int_equal(name_check_organisation(slice_of(good[index]), "org", NULL), PH_OK);
-    }
-    static const struct slice bad[] = {
-        SLICE_NONE,
-        SLICE_LITERAL(""),
-        SLICE_LITERAL("org"),
-        SLICE_LITERAL("org_"),
-        SLICE_LITERAL("ORG_1"),
-        SLICE_LITERAL(" org_1"),
-        SLICE_LITERAL("org_1 "),
-        SLICE_LITERAL("org_1/2"),
-        SLICE_LITERAL("org_\0"),
-        SLICE_LITERAL("app_1"),
-        SLICE_LITERAL("org_\xc3\xa9"),
-    };
-    for (size_t index = 0; index < PH_ARRAY_LENGTH(bad); index++) {
-        struct diag diag;
-        assert_int_equal(name_check_organisation(bad[index], "org", &diag), PH_INVALID);
-        assert_string_equal(diag.field, "org");
-    }
-    char text[NAME_ORGANISATION_MAX + 1];
-    memset(text, 'x', sizeof text);
-    memcpy(text, "org_", 4);
-    assert_int_equal(
-        name_check_organisation((struct slice){text, NAME_ORGANISATION_MAX}, "org", NULL), PH_OK);
-    assert_int_equal(
-        name_check_organisation((struct slice){text, NAME_ORGANISATION_MAX + 1}, "org", NULL),
-        PH_INVALID);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_uid_prefixes),
-        cmocka_unit_test(test_organisations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,12 +15,6 @@ static const char *const plan_names[] = {
 };
 _Static_assert(PH_ARRAY_LENGTH(plan_names) == DBT_PLAN_COUNT, "one name each");
 
-const char *dbt_plan_name(enum dbt_plan plan)
-{
-    PH_ASSERT((unsigned)plan < DBT_PLAN_COUNT);
-    return plan_names[plan];
-}
-
 bool dbt_plan_parse(struct slice text, enum dbt_plan *ret_plan)
 {
     for (size_t index = 0; index < DBT_PLAN_COUNT; index++) {

@@ -23,7 +23,6 @@ struct dbt_account {
     int64_t application_id; /* 0 = somebody deleted it; it is made again when it is needed */
 };
 
-const char *dbt_plan_name(enum dbt_plan plan);
 bool dbt_plan_parse(struct slice text, enum dbt_plan *ret_plan);
 
 /* Texts are copied into `arena`. PH_NOT_FOUND. */
