@@ -126,7 +126,7 @@ def test_as_json(server, api, app, endpoint, receiver, path):
 
 
 def test_a_detached_one_is_followed_and_cancelled_later(server, api, app, receiver, path):
-    for _ in range(40):
+    for _ in range(150):
         api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
     done = replay(server, *of(app, endpoint, "--since", "1h", "--missing", "--rate", 5, "--detach"))
@@ -172,11 +172,11 @@ def test_the_bar_on_a_terminal(server, api, app, receiver, path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_command_only(server, api, app, receiver, path, number):
-    for _ in range(30):
+    for _ in range(100):
         api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
     terminal = Terminal(server, "replay", *of(app, endpoint, "--since", "1h", "--missing", "--rate", 10))
-    wait_for(lambda: "of 30 messages" in terminal.text, what="the bar")
+    wait_for(lambda: "of 100 messages" in terminal.text, what="the bar")
     terminal.process.send_signal(number)
     code, out = terminal.end()
     assert (code, out) == (1, "")
@@ -185,8 +185,8 @@ def test_an_interrupt_ends_the_command_only(server, api, app, receiver, path, nu
     assert f"`posthorn replay --task {task_id}`" in line and f"`posthorn replay --cancel {task_id}`" in line
     assert api.ok("GET", f"/background-task/{task_id}")["status"] == "running"
     done = replay(server, "--task", task_id)
-    assert (done.returncode, done.stdout) == (0, "30 messages sent again\n")
-    assert len(received(receiver, path)) == 30
+    assert (done.returncode, done.stdout) == (0, "100 messages sent again\n")
+    assert len(received(receiver, path)) == 100
 
 
 def test_a_restart_of_the_server_is_waited_for(receiver, path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Artifacts of runs, and the Admin API that receivers read them by."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -172,7 +173,7 @@ def test_a_large_artifact_takes_little_memory(form):
         thread.join()
         assert whole.hexdigest() == digest(size)
         # A sanitizer keeps what was freed for a while.
-        assert SANITIZED or highest[0] - before < 12 * MIB, f"{(highest[0] - before) / MIB:.1f} MiB more"
+        assert SANITIZED or highest[0] - before < 20 * MIB, f"{(highest[0] - before) / MIB:.1f} MiB more"
 
 
 def test_too_large_an_artifact():
@@ -237,12 +238,13 @@ def test_an_upload_that_is_under_way_when_the_server_ends():
 
 
 def test_a_slow_upload_is_cut_off():
-    with Server({"http.body_timeout": "0.5"}) as server:
+    with Server({"http.body_timeout": "2"}) as server:
         dbt = make(server)
         dbt.reported(1)
         sock = begin_upload(dbt, 1, "a.bin", MIB, 1000)
         sock.settimeout(net(10))
-        assert sock.recv(100) == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(100) == b""
         sock.close()
         assert listed(dbt, 1) == []
 

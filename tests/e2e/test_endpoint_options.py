@@ -244,7 +244,7 @@ def test_a_message_that_fails_for_good_lets_the_next_go(api, app, receiver, path
 
 def test_order_by_key(api, app, receiver, path):
     """A key whose message fails holds back that key alone."""
-    api.new_endpoint(app, receiver.url(path), ordering="key", retrySchedule=[0.6, 0.01])
+    api.new_endpoint(app, receiver.url(path), ordering="key", retrySchedule=[6, 0.01])
     receiver.script(path, Reply(status=500), Reply())
     stuck = api.send(app, orderingKey="a")
     receiver.wait_message(stuck["id"], path)
@@ -283,7 +283,7 @@ def test_order_survives_a_kill(path):
 
 def test_not_before_its_time(api, app, receiver, path):
     api.new_endpoint(app, receiver.url(path))
-    when = later(1.0)
+    when = later(6.0)
     message = api.send(app, deliverAt=when)
     assert message["deliverAt"][:22] == when[:22]
     soon = api.send(app)

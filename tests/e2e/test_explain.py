@@ -245,15 +245,15 @@ def test_throttled(api, receiver, path, whose):
     app = api.new_app(**({"throttleRate": 1} if whose == "application" else {}))
     fields = {"throttleRate": 1} if whose == "endpoint" else {}
     endpoint = api.new_endpoint(app, receiver.url(path), **fields)
-    messages = [api.send(app) for _ in range(4)]
-    row = api.wait_explained(app, messages[3], endpoint, "pending", "throttled")
+    messages = [api.send(app) for _ in range(30)]
+    row = api.wait_explained(app, messages[-1], endpoint, "pending", "throttled")
     assert "throttleRate" in row["detail"] and whose in row["detail"] and row["attempts"] == 0
     patch(api, app, endpoint, disabled=True)
-    api.wait_explained(app, messages[3], endpoint, "skipped", "disabled")
+    api.wait_explained(app, messages[-1], endpoint, "skipped", "disabled")
 
 
 def test_the_breaker(receiver, path):
-    settings = {"retry_schedule": "0.01,300", "breaker_min_attempts": "1", "breaker_open": "60"}
+    settings = {"retry_schedule": "0.01,300", "breaker_min_attempts": "1", "breaker_open": "300"}
     with Server(settings) as server:
         api = server.api()
         app = api.new_app()
@@ -312,9 +312,11 @@ def test_sent_by_hand(api, app, receiver, path):
     message = api.send(app)
     endpoint = api.new_endpoint(app, receiver.url(path))
     resend = f"/app/{app['id']}/msg/{message['id']}/endpoint/{endpoint['id']}/resend"
-    receiver.script(path, Reply(500, delay=1.0), Reply(200))
+    end = threading.Event()
+    receiver.script(path, Reply(500, hold=end), Reply(200))
     api.ok("POST", resend, {}, 202)
     row = api.wait_explained(app, message, endpoint, "pending", None)
+    end.set()
     assert row["resends"] == 1 and row["nextAttempt"] is None and "resend" in row["detail"]
     row = api.wait_explained(app, message, endpoint, "failed", None)
     assert row["resends"] == 0

@@ -378,6 +378,7 @@ def test_sighup(hooked, receiver, path):
     it = hooked(hook("stays", receiver.url(path + "/1")), hook("goes", receiver.url(path + "/2")))
     before = endpoints(it.api)
     emit(it.api)
+    receiver.wait(path + "/1")
     receiver.wait(path + "/2")
     write(it.path, hook("stays", receiver.url(path + "/3"), method="PUT"), hook("new", receiver.url(path + "/4")))
     log = it.reload()
