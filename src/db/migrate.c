@@ -18,6 +18,30 @@ static const char table_sql[] = "CREATE TABLE IF NOT EXISTS schema_migration ("
                                 "name TEXT NOT NULL, "
                                 "applied_at BIGINT NOT NULL)";
 
+/* Whether db_migrate was ever here. */
+static const char has_table_sql[] =
+    "{if_postgres}SELECT count(*) FROM pg_catalog.pg_class WHERE oid ="
+    " to_regclass('schema_migration'){end}"
+    "{if_sqlite}SELECT count(*) FROM sqlite_master WHERE type = 'table'"
+    " AND name = 'schema_migration'{end}";
+
+static enum ph_error check_table(struct db *db, struct diag *diag)
+{
+    struct db_statement *select = db_prepare(db, has_table_sql);
+    bool has_row;
+    enum ph_error error = db_step(select, diag, &has_row);
+    if (error != PH_OK) {
+        return error;
+    }
+    PH_ASSERT(has_row);
+    bool has_table = db_int64(select, 0) != 0;
+    db_done(select);
+    return has_table ? PH_OK
+                     : diag_set(diag, PH_STORE, NULL,
+                                "the database is no store of posthorn yet: run `posthorn serve` "
+                                "or `posthorn migrate` once");
+}
+
 static enum ph_error read_newest(struct db *db, struct diag *diag, int64_t *ret_newest)
 {
     struct db_statement *select =
@@ -36,7 +60,10 @@ static enum ph_error newer_version(int64_t newest, size_t count, struct diag *di
 enum ph_error db_check_version(struct db *db, size_t count, struct diag *diag)
 {
     int64_t newest = 0;
-    enum ph_error error = read_newest(db, diag, &newest);
+    enum ph_error error = check_table(db, diag);
+    if (error == PH_OK) {
+        error = read_newest(db, diag, &newest);
+    }
     if (error == PH_OK && newest > (int64_t)count) {
         error = newer_version(newest, count, diag);
     } else if (error == PH_OK && newest < (int64_t)count) {

@@ -26,7 +26,7 @@ extern const size_t sql_migrations_count;
  */
 PH_NODISCARD enum ph_error db_migrate(struct db *db, const struct db_migration *migrations,
                                       size_t count, struct diag *diag, int *ret_applied);
-/* PH_STORE unless the store's newest migration is `count`. */
+/* PH_STORE unless the store's newest migration is `count`, and when no migration was ever there. */
 PH_NODISCARD enum ph_error db_check_version(struct db *db, size_t count, struct diag *diag);
 
 #endif

@@ -244,6 +244,12 @@ def test_doctor_finds_a_file_that_is_no_store(data, content):
 
 
 @pytest.mark.smoke
+def test_an_empty_file_is_no_store(data):
+    (data / "posthorn.db").write_bytes(b"")
+    is_failure(try_run("prune", "--older-than", "30d", data=data), "no store of posthorn yet", "posthorn migrate")
+
+
+@pytest.mark.smoke
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_a_damaged_store_is_named(broken, command):
     """The message has to say which file is damaged."""
