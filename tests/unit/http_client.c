@@ -140,7 +140,7 @@ struct http_server_options server_options(void)
     };
 }
 
-struct http_server *server_start(const struct http_server_options *options)
+struct http_server *start_http_server(const struct http_server_options *options)
 {
     static const char *const addresses[] = {"127.0.0.1:0"};
     struct http_server *server = NULL;

@@ -36,7 +36,7 @@ const char *reply_header(const struct reply *reply, const char *name);
 
 /* Options with short limits that tests then change; no routes. */
 struct http_server_options server_options(void);
-struct http_server *server_start(const struct http_server_options *options);
+struct http_server *start_http_server(const struct http_server_options *options);
 
 /* Waits until `condition(context)` is true. */
 void wait_for(bool (*condition)(void *context), void *context);

@@ -45,7 +45,7 @@ static int set_up(void **state)
     options.route_count = PH_ARRAY_LENGTH(routes);
     options.body_bytes_max = ROOM;
     options.metrics = &rig.metrics;
-    rig.server = server_start(&options);
+    rig.server = start_http_server(&options);
     rig.address = http_server_address(rig.server, 0);
     *state = &rig;
     return 0;

@@ -171,7 +171,7 @@ static int set_up(void **state)
     options.trusted_proxies = proxies;
     options.trusted_proxy_count = PH_ARRAY_LENGTH(proxies);
     options.metrics = &metrics;
-    server = server_start(&options);
+    server = start_http_server(&options);
     address = http_server_address(server, 0);
     return 0;
 }

@@ -150,7 +150,7 @@ static struct station *station_open(unsigned threads, unsigned streams_max)
     options.streams_max = streams_max;
     options.context = station;
     options.metrics = &station->metrics;
-    station->server = server_start(&options);
+    station->server = start_http_server(&options);
     return station;
 }
 

@@ -191,7 +191,7 @@ static void test_refuses_what_can_be_read_in_two_ways(void **state)
 {
     (void)state;
     struct http_server_options wanted = options();
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     for (size_t i = 0; i < PH_ARRAY_LENGTH(refused); i++) {
         int fd = client_connect(http_server_address(server, 0));
         (void)client_send(fd, refused[i].bytes, refused[i].length);
@@ -210,7 +210,7 @@ static void test_serves_what_is_odd_but_valid(void **state)
 {
     (void)state;
     struct http_server_options wanted = options();
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     for (size_t i = 0; i < PH_ARRAY_LENGTH(served); i++) {
         int fd = client_connect(http_server_address(server, 0));
         (void)client_send(fd, served[i].bytes, served[i].length);
@@ -251,7 +251,7 @@ static void test_limits_the_head(void **state)
 {
     (void)state;
     struct http_server_options wanted = options();
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     assert_int_equal(ask_with_header(server, 1, 8000), 200);
     assert_int_equal(ask_with_header(server, 1, 20000), 200);
     assert_int_equal(ask_with_header(server, 100, 10), 200);
@@ -283,7 +283,7 @@ static void test_cuts_slow_clients(void **state)
     static const int64_t limit_us = 200 * CLOCK_US_PER_MS;
     struct http_server_options wanted = options();
     wanted.header_timeout_ms = 200;
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     /* This one only waits between its requests, so the others' fate is not its own. */
     int patient = client_connect(http_server_address(server, 0));
     assert_true(client_send_text(patient, GET "\r\n"));
@@ -300,7 +300,7 @@ static void test_cuts_slow_clients(void **state)
 
     wanted = options();
     wanted.body_timeout_ms = 200;
-    server = server_start(&wanted);
+    server = start_http_server(&wanted);
     assert_true(drip(server, POST "Content-Length: 1000\r\n\r\n") >= limit_us);
     assert_true(drip(server, POST "Transfer-Encoding: chunked\r\n\r\n3e8\r\n") >= limit_us);
     http_server_stop(server, 1000);
@@ -322,7 +322,7 @@ static void check_limit(struct http_server_options *wanted)
     struct metrics metrics;
     metrics_init(&metrics);
     wanted->metrics = &metrics;
-    struct http_server *server = server_start(wanted);
+    struct http_server *server = start_http_server(wanted);
     const char *address = http_server_address(server, 0);
     int fds[2];
     for (size_t i = 0; i < PH_ARRAY_LENGTH(fds); i++) {
@@ -372,7 +372,7 @@ static void test_does_not_count_a_trusted_proxy(void **state)
     wanted.connections_per_address_max = 1;
     wanted.trusted_proxies = proxies;
     wanted.trusted_proxy_count = 1;
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     int fd = client_connect(http_server_address(server, 0));
     struct reply *reply = client_ask(http_server_address(server, 0), GET "\r\n");
     assert_int_equal(reply->status, 200);
@@ -410,7 +410,7 @@ static void test_counts_the_clients_behind_a_proxy(void **state)
     wanted.connections_per_address_max = 1;
     wanted.trusted_proxies = proxies;
     wanted.trusted_proxy_count = 1;
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     int fd = client_connect(http_server_address(server, 0));
     assert_true(client_send_text(fd, POST "X-Forwarded-For: 192.0.2.1\r\nExpect: 100-continue\r\n"
                                           "Content-Length: 2\r\n\r\n"));
@@ -435,7 +435,7 @@ static void test_takes_new_settings_while_running(void **state)
     static const char *const proxies[] = {"127.0.0.0/8"};
     struct http_server_options wanted = options();
     struct diag diag;
-    struct http_server *server = server_start(&wanted);
+    struct http_server *server = start_http_server(&wanted);
     const char *address = http_server_address(server, 0);
     int kept = client_connect(address);
     assert_true(client_send_text(kept, GET "\r\n"));

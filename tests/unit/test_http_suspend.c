@@ -132,7 +132,7 @@ static struct http_server *start(struct desk *desk, unsigned threads)
     options.route_count = PH_ARRAY_LENGTH(routes);
     options.threads = threads;
     options.context = desk;
-    return server_start(&options);
+    return start_http_server(&options);
 }
 
 static const char park[] = "POST /park/a HTTP/1.1\r\nHost: x\r\nX-Thing: t\r\n"

@@ -144,7 +144,7 @@ static struct station *station_open(size_t body_bytes_max)
     options.context = station;
     options.body_bytes_max = body_bytes_max;
     options.body_timeout_ms = WAIT_MS;
-    station->server = server_start(&options);
+    station->server = start_http_server(&options);
     return station;
 }
 
@@ -399,7 +399,7 @@ static void test_a_client_that_stands_still(void **state)
     options.route_count = PH_ARRAY_LENGTH(routes);
     options.context = station;
     options.body_timeout_ms = 100;
-    station->server = server_start(&options);
+    station->server = start_http_server(&options);
     int fd = connect_to(station);
     send_head(fd, "/now/x", BODY_MAX);
     assert_true(client_send_text(fd, "a"));
