@@ -237,8 +237,14 @@ static void simulated_transform(struct simulation *simulation, const struct jq_r
     arena_init(&arena, RESULT_ARENA_BYTES);
     struct jq_transformed transformed;
     struct diag diag;
-    bool is_good = jq_transformed_read(result->output, &arena, &diag, &transformed) == PH_OK;
-    answer_simulation(simulation, result->output, is_good ? NULL : diag.text);
+    if (jq_transformed_read(result->output, &arena, &diag, &transformed) == PH_OK) {
+        answer_simulation(simulation, result->output, NULL);
+        return;
+    }
+    char told[sizeof diag.field + sizeof diag.text + 2]; /* as an attempt tells it */
+    (void)snprintf(told, sizeof told, "%s: %s", diag.field[0] != '\0' ? diag.field : "transform",
+                   diag.text);
+    answer_simulation(simulation, result->output, told);
 }
 
 /* On the pool's thread. */

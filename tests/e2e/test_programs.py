@@ -236,6 +236,8 @@ def test_a_dry_run(api, app, receiver, path):
     assert simulate(api, {"code": "null", "sample": sample})["result"] is None
     assert "boom" in simulate(api, {"code": 'error("boom")', "sample": sample})["error"]
     assert "body" in simulate(api, {"code": "{}", "sample": sample})["error"]
+    wrong = simulate(api, {"code": '{body: 1, method: "GET"}', "sample": sample})
+    assert wrong["error"] == "transform.method: must be POST, PUT or PATCH"
     assert simulate(api, {"code": "{body: 1}", "sample": {"data": {"id": 9007199254740993}}})["warnings"]
     assert not simulate(api, {"code": "{body: 1}", "sample": {"data": {"id": "9007199254740993"}}})["warnings"]
     is_invalid(api.post("/transformation/simulate", {"code": "."}), "body", "sample")
