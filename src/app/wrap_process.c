@@ -14,6 +14,8 @@
 #define CODE_NOT_FOUND 127
 #define CODE_NOT_RUN 126
 #define CODE_SIGNAL 128
+/* timeout(1) signals its child and then the whole group: it means one. */
+#define SAME_US (CLOCK_US_PER_S / 10)
 
 struct passed_signal {
     int number;
@@ -117,9 +119,19 @@ bool wrap_process_start(struct wrap_process *process, char *const *arguments)
  * session alone. */
 static bool has_it(struct wrap_process *process, const struct signalfd_siginfo *signal_info)
 {
+    int number = (int)signal_info->ssi_signo;
+    pid_t sender = (pid_t)signal_info->ssi_pid;
     bool has_witness_it;
-    if (wrap_witness_ask(&process->witness, (int)signal_info->ssi_signo, &has_witness_it)) {
-        return has_witness_it;
+    if (wrap_witness_ask(&process->witness, number, &has_witness_it)) {
+        int64_t now_us = clock_boot_us();
+        bool is_same = process->shared.number == number && process->shared.sender == sender &&
+                       now_us - process->shared.came_at_us < SAME_US;
+        if (has_witness_it) {
+            process->shared.number = number;
+            process->shared.sender = sender;
+            process->shared.came_at_us = now_us;
+        }
+        return has_witness_it || is_same;
     }
     bool is_leaders = signal_info->ssi_signo == SIGHUP && getsid(0) == getpid();
     return signal_info->ssi_code == SI_KERNEL && !is_leaders;

@@ -27,6 +27,11 @@ struct wrap_process {
     int status;        /* of waitpid, when it has ended */
     int ending_signal; /* the first of SIGINT, SIGTERM, SIGHUP, SIGQUIT that came; 0 = none */
     struct wrap_witness witness;
+    struct {
+        int number; /* 0 = none yet */
+        pid_t sender;
+        int64_t came_at_us; /* boot time */
+    } shared;               /* the last signal that the program had beside us */
     sigset_t mask_before;
     struct sigaction child_before; /* of SIGCHLD */
 };

@@ -8,12 +8,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from harness.server import BIN
-from harness.wait import SLOWNESS, net, wait_for
+from harness.wait import net, wait_for
 from harness.wrapper import RESULTS, SIGNALS, TOKEN, Reports, Wrapper, children, plain_environment, state_of, wait_file
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
@@ -357,6 +356,25 @@ def test_a_signal_to_the_whole_group_reaches_dbt_once(wrapper, reports, name):
     process.communicate()
 
 
+def test_a_signal_to_the_wrapper_and_its_group_is_one(wrapper, reports):
+    """timeout(1) sends it so, the second at once behind the first; a busy machine may put more between them."""
+    (wrapper.root / "taking.py").write_text(TAKING)
+    seen = []
+    while len(seen) < 5 and ["ready", "INT", "USR1"] not in seen:
+        came = wrapper.root / f"came{len(seen)}"
+        process = wrapper.start(sys.executable, str(wrapper.root / "taking.py"), str(came), "USR1", process_group=0)
+        wait_file(came)
+        wait_for(lambda: len(children(process.pid)) == 2, 10, "the witness")
+        os.kill(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
+        wait_for(lambda: "INT" in came.read_text(), 10, "dbt has it")
+        process.send_signal(signal.SIGUSR1)
+        assert process.wait(net(20)) == 1
+        process.communicate()
+        seen.append(came.read_text().split())
+    assert seen[-1] == ["ready", "INT", "USR1"], seen
+
+
 def test_signals_to_each_process_of_a_job_reach_dbt_once(wrapper, reports):
     """As service managers send them, one process after the other."""
     wrapper.dbt(COUNTING.format(name="TERM", code=1))
@@ -602,10 +620,9 @@ def test_a_token_that_does_not_come_keeps_nobody_waiting(wrapper, reports):
     wrapper.dbt("exec sleep 60")
     process = wrapper.start(flags=["--token-file", str(path)], env={"POSTHORN_TOKEN": None})
     wait_for(lambda: len(children(process.pid)) == 2, 10, "dbt runs")
-    before = time.monotonic()
     process.terminate()  # which goes on to dbt, whatever is awaited
     _, err = process.communicate(timeout=net(20))
-    assert process.returncode == 128 + signal.SIGTERM and time.monotonic() - before < 30 * SLOWNESS
+    assert process.returncode == 128 + signal.SIGTERM
     assert err == f"posthorn: the run is not reported: no token came from {path} within 10 seconds\n"
     assert not reports.calls
 
