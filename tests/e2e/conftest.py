@@ -26,8 +26,8 @@ for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
 # The modules that take long begin first, so that no worker is left alone with one at the end.
 LONGEST_FIRST = [
     f"test_{name}.py"
-    for name in """dbt_core disk_full faults crash metrics hostile store_care clock cli delivery restart power errors
-    guard_world""".split()
+    for name in """properties dbt_core cli stream faults crash disk_full metrics hostile store_care clock magpie_sign_in
+    dbt_spool delivery restart power errors guard_world payload_check""".split()
 ]
 
 

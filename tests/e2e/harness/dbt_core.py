@@ -2,6 +2,7 @@
 """The real dbt, with duckdb, in an environment of its own, and a project for it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -66,6 +67,15 @@ class Project:
 
     def wrapped(self, *words, flags=(), **env):
         return self._run([BIN, "dbt", *flags, "--", "dbt", *words], env)
+
+    def other(self, *words):
+        """Wrapped as well, but not dbt."""
+        return self._run([BIN, "dbt", "--", *words])
+
+    def forget(self):
+        """As if dbt had not been here."""
+        shutil.rmtree(self.folder / "target")
+        (self.folder / "shop.duckdb").unlink()
 
     def flush(self):
         return self._run([BIN, "dbt", "--flush"])
