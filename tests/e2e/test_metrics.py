@@ -618,7 +618,7 @@ def costs_nothing(server, tell):
     tell(f"idle: {share:.3%} of a core, {resident / 1e6:.1f} MB resident")
     assert share < 0.005, f"an idle server uses {share:.2%} of a core"
     if not SANITIZED:
-        assert resident < 24_000_000, f"an idle server holds {resident} bytes"
+        assert resident < 20_000_000, f"an idle server holds {resident} bytes"
 
 
 @pytest.mark.measure
