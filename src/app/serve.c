@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/serve.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -328,6 +329,7 @@ enum ph_error server_start(const struct options *options, struct log *log, struc
         server_stop(server);
         return error;
     }
+    (void)malloc_trim(0); /* a megabyte that only starting needed */
     *ret_server = server;
     return PH_OK;
 }
