@@ -410,12 +410,30 @@ def test_runs_of_other_servers_and_accounts_stay(wrapper, reports):
 # ---- limits ----
 
 
+def run_beside_a_busy_sender(wrapper, reports, **kwargs):
+    """A run with a server that says nothing. What is just being sent is not dropped; until dbt has ended that is the
+    wrapper's own run, and none of the older ones."""
+    older = {run.name for run in wrapper.spooled()}
+    is_asked = wrapper.root / "asked"
+    is_asked.unlink(missing_ok=True)
+    wrapper.dbt(wrapper.WRITES + f"until test -e {is_asked}; do sleep 0.02; done")
+
+    def answer(call):
+        (run,) = [run for run in wrapper.spooled() if run.name.endswith(f"-{call.run}")]
+        if run.name not in older:
+            is_asked.touch()
+            wait_for((run / "complete").exists, 30, "the run to be complete")
+        raise ConnectionAbortedError
+
+    reports.answer = answer
+    return wrapper.run(timeout=60, **kwargs)
+
+
 def test_the_oldest_are_dropped_above_the_limit(wrapper, reports):
-    reports.stop()
     (wrapper.root / "manifest.json").write_text('{"metadata": {}, "x": "%s"}' % ("x" * 100_000))
     kept = []
     for number in range(4):  # a run is a little above 100 kB
-        done = wrapper.run(flags=["--spool-max", "250KiB"])
+        done = run_beside_a_busy_sender(wrapper, reports, flags=["--spool-max", "250KiB"])
         kept.append(wrapper.spooled()[-1].name)
         if number < 2:
             assert "is full" not in done.err
@@ -426,14 +444,13 @@ def test_the_oldest_are_dropped_above_the_limit(wrapper, reports):
 
 
 def test_the_oldest_are_dropped_above_a_thousand_runs(wrapper, reports):
-    reports.stop()
     for number in range(1, 1001):
         run = wrapper.spool / f"{number:020}-{number}"
         run.mkdir(mode=0o700, parents=True)
         (run / "lock").touch()
         (run / "target.json").write_text(json.dumps({"url": reports.url, "account": 7, "run": number}))
         (run / "report-1.json").write_text("{}")
-    done = wrapper.run()
+    done = run_beside_a_busy_sender(wrapper, reports)
     assert f"dropped the oldest in it, {1:020}-1\n" in done.err
     assert len(wrapper.spooled()) == 1000 and wrapper.spooled()[0].name == f"{2:020}-2"
 

@@ -399,7 +399,6 @@ def test_two_clients_under_one_name_lose_nothing(server, api, app, sink):
     def take(mine):
         client = server.api()
         params = {"limit": 5}
-        barrier.wait()
         while True:
             response = client.get(f"/app/{app['id']}/poller/{sink['id']}/consumer/shared", params=params)
             if response.status_code == 409:
@@ -410,6 +409,8 @@ def test_two_clients_under_one_name_lose_nothing(server, api, app, sink):
             if not page["data"]:
                 return
             mine.extend(numbers(page))
+            if "iterator" not in params:
+                barrier.wait()  # all have begun at the start: the first with an iterator moves the place
             params["iterator"] = page["iterator"]
 
     threads = [threading.Thread(target=take, args=(mine,)) for mine in taken]
