@@ -302,7 +302,8 @@ def test_a_killed_wrapper_leaves_a_run_that_ends_as_an_error(wrapper, reports):
     process.stdin.write("go\n")  # dbt goes on without it
     process.communicate()
     wait_file(wrapper.root / "done")
-    assert wrapper.flush().stdout == "sent 1, refused 0, left 0\n"
+    # The run is locked until the witness has seen that the wrapper is gone.
+    wait_for(lambda: wrapper.flush().stdout == "sent 1, refused 0, left 0\n", 10, "the run is sent", step=0.2)
     assert reports.whats() == ["3", "20", "ingested"]
     start, end = (call.report for call in reports.taken()[:2])
     assert "cut off" in end["status_message"] and end["job_id"] == start["job_id"]
