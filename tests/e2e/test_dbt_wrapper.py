@@ -494,7 +494,9 @@ def test_hanging_up_ends_as_cancelled(wrapper, reports):
 
 def test_job_control(wrapper, reports):
     """Ctrl-Z stops both, fg lets both go on, and the run is a success."""
-    wrapper.dbt("echo $$ >$ROOT/pid; while [ ! -e $ROOT/go ]; do sleep 0.02; done; exit 0")
+    # It starts nothing: a shell whose child is stopped between vfork and exec does not stop itself.
+    os.mkfifo(wrapper.root / "go")
+    wrapper.dbt("echo $$ >$ROOT/pid; read line <$ROOT/go; exit 0")
     shell = OnTerminal(["/bin/bash", "--norc", "-i"], cwd=wrapper.project, env=wrapper.environment())
     shell.type(f"{BIN} dbt -- dbt build; echo code=$?\n".encode())
     dbt = int(wait_file(wrapper.root / "pid"))
@@ -505,7 +507,7 @@ def test_job_control(wrapper, reports):
     wait_for(lambda: state_of(dbt) == "T" and state_of(ours) == "T", 10, "both are stopped")
     shell.type(b"fg\n")
     wait_for(lambda: state_of(dbt) != "T" and state_of(ours) != "T", 10, "both go on")
-    (wrapper.root / "go").touch()
+    (wrapper.root / "go").write_text("go\n")
     reports.wait("ingested")
     shell.type(b"exit\n")
     shell.end()
